@@ -1,0 +1,190 @@
+//! Identifiers: fixed-size byte strings, each a type of its own.
+
+use core::fmt;
+use core::str::FromStr;
+
+use minicbor::decode::{Decode, Decoder, Error as DecodeError};
+use minicbor::encode::{Encode, Encoder, Error as EncodeError, Write};
+
+/// Why a text is not an id.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum IdError {
+    /// The text does not begin with `z`, multibase's letter for base58btc.
+    #[error("a key begins with 'z' (multibase base58btc), as in z6Mk…")]
+    NotMultibase,
+    /// The text holds a character that base58btc does not have.
+    #[error("a key holds only letters and digits of base58btc")]
+    NotBase58,
+    /// The bytes are not 0xed 0x01 and 32 bytes.
+    #[error("not an Ed25519 key: expected the multicodec prefix ed01 and 32 bytes")]
+    NotEd25519,
+}
+
+macro_rules! bytes_id {
+    ($(#[$doc:meta])* $name:ident, $len:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub [u8; $len]);
+
+        impl $name {
+            /// The raw bytes.
+            pub const fn as_bytes(&self) -> &[u8; $len] {
+                &self.0
+            }
+        }
+
+        impl<C> Encode<C> for $name {
+            fn encode<W: Write>(&self, e: &mut Encoder<W>, _: &mut C) -> Result<(), EncodeError<W::Error>> {
+                e.bytes(&self.0)?;
+                Ok(())
+            }
+        }
+
+        impl<'b, C> Decode<'b, C> for $name {
+            fn decode(d: &mut Decoder<'b>, _: &mut C) -> Result<Self, DecodeError> {
+                let bytes = d.bytes()?;
+                <[u8; $len]>::try_from(bytes)
+                    .map(Self)
+                    .map_err(|_| DecodeError::message(concat!(stringify!($name), ": wrong length")))
+            }
+        }
+    };
+}
+
+macro_rules! hex_shown {
+    ($($name:ident)*) => {$(
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+        }
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($name), "("))?;
+                self.0.iter().take(4).try_for_each(|byte| write!(f, "{byte:02x}"))?;
+                f.write_str("…)")
+            }
+        }
+    )*};
+}
+
+macro_rules! key_shown {
+    ($($name:ident)*) => {$(
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&multibase(&self.0))
+            }
+        }
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let text = multibase(&self.0);
+                write!(f, "{}({}…)", stringify!($name), text.get(..12).unwrap_or(&text))
+            }
+        }
+        impl FromStr for $name {
+            type Err = IdError;
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                parse_multibase(text).map(Self)
+            }
+        }
+    )*};
+}
+
+bytes_id!(
+    /// A person's or bot's long-lived Ed25519 public key (RFC 8032), shown as `z6Mk…`: the body of a `did:key`.
+    IdentityId, 32
+);
+bytes_id!(
+    /// A running participant's Ed25519 public key, shown as `z6Mk…`.
+    PeerId, 32
+);
+bytes_id!(
+    /// A signaler's Ed25519 public key, shown as `z6Mk…`.
+    SignalerId, 32
+);
+bytes_id!(
+    /// A party's Ed25519 public key, shown as `z6Mk…`. Whoever knows it can find and join an open party; signalers see
+    /// only its [`DiscoveryKey`].
+    PartyKey, 32
+);
+bytes_id!(
+    /// Keyed BLAKE3 hash of a party's public key: all that signalers ever see of a party.
+    DiscoveryKey, 32
+);
+bytes_id!(
+    /// An X25519 public key (RFC 7748).
+    AgreementKey, 32
+);
+bytes_id!(
+    /// BLAKE3 hash that names a publication.
+    PublicationId, 32
+);
+bytes_id!(
+    /// Names one end-to-end message; chosen at random by its sender.
+    MessageId, 16
+);
+bytes_id!(
+    /// Names one negotiation between two peers; chosen at random by the offering side.
+    SessionId, 16
+);
+bytes_id!(
+    /// A fresh random challenge.
+    Nonce, 32
+);
+bytes_id!(
+    /// A keyed hash that shows knowledge of a party's public key.
+    Proof, 32
+);
+bytes_id!(
+    /// An Ed25519 signature (RFC 8032).
+    Signature, 64
+);
+
+key_shown!(IdentityId PeerId SignalerId PartyKey);
+hex_shown!(DiscoveryKey AgreementKey PublicationId MessageId SessionId Nonce Proof Signature);
+
+/// Multicodec prefix of an Ed25519 public key (unsigned varint of 0xed).
+const ED25519: [u8; 2] = [0xed, 0x01];
+
+fn multibase(key: &[u8; 32]) -> String {
+    let mut bytes = [0; 34];
+    bytes[..2].copy_from_slice(&ED25519);
+    bytes[2..].copy_from_slice(key);
+    let mut text = String::with_capacity(49);
+    text.push('z');
+    text.push_str(&bs58::encode(bytes).into_string());
+    text
+}
+
+fn parse_multibase(text: &str) -> Result<[u8; 32], IdError> {
+    let body = text.strip_prefix('z').ok_or(IdError::NotMultibase)?;
+    // 34 bytes have at most 47 digits: anything longer is refused before it is decoded.
+    if body.len() > 64 {
+        return Err(IdError::NotEd25519);
+    }
+    let bytes = bs58::decode(body).into_vec().map_err(|_| IdError::NotBase58)?;
+    let key = bytes.strip_prefix(&ED25519[..]).ok_or(IdError::NotEd25519)?;
+    key.try_into().map_err(|_| IdError::NotEd25519)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_reads_as_the_body_of_a_did_key() {
+        // The did:key method specification's first Ed25519 example.
+        let text = "z6MkiTBz1ymuepAQ4HEHYSF1H8quG5GLVVQR3djdX3mDooWp";
+        let id: PeerId = text.parse().unwrap();
+        assert_eq!(id.to_string(), text);
+    }
+
+    #[test]
+    fn texts_that_are_no_keys_say_why() {
+        assert_eq!("6Mk".parse::<PeerId>(), Err(IdError::NotMultibase));
+        assert_eq!("z6MkO0".parse::<PeerId>(), Err(IdError::NotBase58));
+        assert_eq!("z6Mk".parse::<PeerId>(), Err(IdError::NotEd25519));
+        assert_eq!(format!("z{}", "1".repeat(10_000)).parse::<PeerId>(), Err(IdError::NotEd25519));
+    }
+}

@@ -1,0 +1,40 @@
+//! What Weft puts on a wire: ids, limits, versions, frames and chunks.
+//!
+//! This crate knows shapes and sizes and nothing of behaviour. Bytes become typed values here, once: whoever holds a
+//! decoded frame need not check its sizes again. The authority is `docs/spec/wire.md`; `tests/vectors/wire.json` holds
+//! golden bytes of every frame.
+//!
+//! Every frame is a CBOR (RFC 8949) array of two: the frame's number and a map with integer keys. Unknown keys are
+//! skipped; an unknown frame number below [`OPTIONAL_FRAMES`] is an error, one from there on is ignored.
+
+#![forbid(unsafe_code)]
+
+mod bounded;
+pub mod chunk;
+mod code;
+mod codec;
+mod id;
+pub mod limits;
+pub mod link;
+pub mod sealed;
+pub mod sibling;
+pub mod signaler;
+mod signed;
+mod time;
+
+pub use bounded::{List, Text};
+pub use code::Code;
+pub use codec::{OPTIONAL_FRAMES, WireError, decode, encode};
+pub use id::{
+    AgreementKey, DiscoveryKey, IdError, IdentityId, MessageId, Nonce, PartyKey, PeerId, Proof,
+    PublicationId, SessionId, SignalerId, Signature,
+};
+pub use signed::{Bundle, BundleEntry, Entry, Gone, PeerRecord, Presence, Signed};
+pub use time::Time;
+
+/// WebSocket sub-protocol between a peer and a signaler.
+pub const PEER_PROTOCOL: &str = "weft.v1";
+/// WebSocket sub-protocol between two signalers.
+pub const FEDERATION_PROTOCOL: &str = "weft-federation.v1";
+/// Version of the frames between two linked peers, sent in [`link::Link::Hello`].
+pub const LINK_VERSION: u32 = 1;

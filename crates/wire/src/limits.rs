@@ -1,0 +1,56 @@
+//! Every maximum on a wire, with its unit and its reason. Behavioural constants (intervals, time-outs) are in the
+//! `config` modules of the cores.
+
+/// Bytes of a frame that a signaler accepts before authentication: a challenge's answer is under 300 bytes.
+pub const FRAME_BEFORE_AUTH: usize = 8 * 1024;
+/// Bytes of a frame between peer and signaler, or between signalers, after authentication.
+pub const FRAME: usize = 256 * 1024;
+/// Bytes of an envelope: a frame less its own fields.
+pub const ENVELOPE: usize = FRAME - 1024;
+/// Bytes of the largest message over a link, chunked.
+pub const LINK_MESSAGE: usize = 16 * 1024 * 1024;
+/// Bytes of one chunk on a data channel, its header included: the size every browser takes without fragmenting its own
+/// scheduling (RFC 8831 section 6.6 asks for 16 KiB without interleaving).
+pub const CHUNK: usize = 16 * 1024;
+/// Messages that may be in reassembly on one link at once.
+pub const PARTIAL_MESSAGES: usize = 8;
+/// Bytes of all the messages in reassembly on one link: two of the largest.
+pub const PARTIAL_BYTES: usize = 2 * LINK_MESSAGE;
+/// Bytes of an encoded document (`weft-query` has the same bound).
+pub const DOCUMENT: usize = 1024 * 1024;
+/// Publications under one signature.
+pub const BUNDLE_ENTRIES: usize = 64;
+/// Bytes of the bodies under one signature, after which a bundle is closed (one larger body travels alone).
+pub const BUNDLE_BYTES: usize = 64 * 1024;
+/// Discovery entries in one frame.
+pub const ENTRIES: usize = 128;
+/// Bytes of one signed discovery entry (it has about 270).
+pub const ENTRY: usize = 512;
+/// Bytes of one signed peer record (it has about 250).
+pub const RECORD: usize = 512;
+/// Bytes of an SDP: a data-channel offer with its candidates has under 2 KiB.
+pub const SDP: usize = 16 * 1024;
+/// Bytes of one ICE candidate line.
+pub const CANDIDATE: usize = 1024;
+/// Candidates in one signal.
+pub const CANDIDATES: usize = 32;
+/// Parties that two peers may have in common on one link.
+pub const PARTIES: usize = 64;
+/// Links that a presence may list.
+pub const PRESENCE_LINKS: usize = 32;
+/// Homes that a presence may list.
+pub const PRESENCE_HOMES: usize = 4;
+/// Bytes of a display name.
+pub const NAME: usize = 64;
+/// Bytes of a client's self-description.
+pub const AGENT: usize = 64;
+/// Bytes of a signaler's URL.
+pub const URL: usize = 256;
+/// Bytes of an explanation in an error frame.
+pub const TEXT: usize = 256;
+/// Feeds in one request for missing publications.
+pub const WANT_FEEDS: usize = 1024;
+/// Ranges per feed in one request for missing publications.
+pub const WANT_RANGES: usize = 16;
+/// Hops a publication, presence or forwarded frame may take before it is dropped: no overlay of ours is that deep.
+pub const HOPS: u8 = 32;

@@ -1,0 +1,150 @@
+//! What is inside envelopes, once they are opened.
+
+use minicbor::{Decode, Encode};
+
+use crate::{DiscoveryKey, List, MessageId, SessionId, Text, limits};
+
+/// The contents of an envelope between two peers.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub enum Sealed {
+    /// Part of a negotiation.
+    #[n(1)]
+    Signal {
+        /// The swarm in which the two met; a signal for a swarm that the recipient is not in is dropped.
+        #[n(0)]
+        discovery: DiscoveryKey,
+        /// The negotiation.
+        #[n(1)]
+        session: SessionId,
+        /// Counts descriptions within a session: 0 for the first, one more for each ICE restart.
+        #[n(2)]
+        generation: u32,
+        /// What is said.
+        #[n(3)]
+        signal: Signal,
+    },
+    /// A message from an identity to an identity.
+    #[n(2)]
+    Message {
+        /// Repeated in every copy and in the receipt.
+        #[n(0)]
+        id: MessageId,
+        /// The sender's signed [`crate::PeerRecord`].
+        #[n(1)]
+        #[cbor(with = "minicbor::bytes")]
+        record: Vec<u8>,
+        /// When it was written, milliseconds since the Unix epoch on the sender's clock.
+        #[n(2)]
+        time: u64,
+        /// A document, deterministic CBOR.
+        #[n(3)]
+        #[cbor(with = "minicbor::bytes")]
+        body: Vec<u8>,
+        /// The sender's signed discovery entry, so that the receipt finds its way.
+        #[n(4)]
+        #[cbor(with = "minicbor::bytes")]
+        entry: Vec<u8>,
+    },
+    /// The message was taken by the recipient's application.
+    #[n(3)]
+    Receipt {
+        /// Of the message.
+        #[n(0)]
+        id: MessageId,
+    },
+}
+
+/// One step of a negotiation. The lower PeerId offers.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub enum Signal {
+    /// The higher PeerId asks the lower one for an offer (or, in a session, for an ICE restart).
+    #[n(1)]
+    Knock {
+        /// The sender has no link at all: the recipient should make room.
+        #[n(0)]
+        urgent: bool,
+        /// The sender's signed discovery entry: where to answer, sealed to which key.
+        #[n(1)]
+        #[cbor(with = "minicbor::bytes")]
+        entry: Vec<u8>,
+    },
+    /// An offer.
+    #[n(2)]
+    Offer {
+        /// SDP (RFC 8866, RFC 8829).
+        #[n(0)]
+        sdp: Text<{ limits::SDP }>,
+        /// Candidates gathered so far.
+        #[n(1)]
+        candidates: List<Candidate, { limits::CANDIDATES }>,
+        /// The sender has no link at all: the recipient should make room.
+        #[n(2)]
+        urgent: bool,
+        /// The sender's signed discovery entry: where to answer, sealed to which key.
+        #[n(3)]
+        #[cbor(with = "minicbor::bytes")]
+        entry: Vec<u8>,
+    },
+    /// An answer.
+    #[n(3)]
+    Answer {
+        /// SDP.
+        #[n(0)]
+        sdp: Text<{ limits::SDP }>,
+        /// Candidates gathered so far.
+        #[n(1)]
+        candidates: List<Candidate, { limits::CANDIDATES }>,
+    },
+    /// More candidates.
+    #[n(4)]
+    Candidates {
+        /// In the order in which they were gathered.
+        #[n(0)]
+        candidates: List<Candidate, { limits::CANDIDATES }>,
+    },
+    /// No link now.
+    #[n(5)]
+    Refuse {
+        /// Why.
+        #[n(0)]
+        reason: Refusal,
+    },
+}
+
+/// One ICE candidate (RFC 8839), as `RTCIceCandidateInit` has it.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Candidate {
+    /// The candidate line, `candidate:…`; empty: no more of them.
+    #[n(0)]
+    pub candidate: Text<{ limits::CANDIDATE }>,
+    /// Media stream identification.
+    #[n(1)]
+    pub mid: Option<Text<32>>,
+    /// Index of the media description.
+    #[n(2)]
+    pub index: Option<u16>,
+}
+
+/// Why there is no link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+pub enum Refusal {
+    /// All places are taken.
+    #[n(0)]
+    Full,
+    /// The recipient blocks the sender.
+    #[n(1)]
+    Blocked,
+    /// The recipient is not in that swarm.
+    #[n(2)]
+    NotInSwarm,
+    /// The recipient could not use the description.
+    #[n(3)]
+    BadDescription,
+    /// The recipient does not know the session (it was restarted): begin anew.
+    #[n(4)]
+    UnknownSession,
+}

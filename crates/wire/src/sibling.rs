@@ -1,0 +1,137 @@
+//! Frames between two signalers, WebSocket sub-protocol [`crate::FEDERATION_PROTOCOL`].
+//!
+//! Both sides send `Challenge`, then `Prove`; only then does either say anything else. Entries and removals are signed
+//! by those they concern, so a sibling may pass them on: the tables converge over any connected set of sibling links.
+
+use minicbor::{Decode, Encode};
+
+use crate::signaler::EntryBytes;
+use crate::{Code, DiscoveryKey, List, Nonce, PeerId, SignalerId, Signature, Text, limits};
+
+/// What one signaler says to another.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub enum Sibling<'a> {
+    /// The first frame of either side.
+    #[n(1)]
+    Challenge {
+        /// Who speaks.
+        #[n(0)]
+        signaler: SignalerId,
+        /// For the other to sign.
+        #[n(1)]
+        nonce: Nonce,
+    },
+    /// Answers the other's challenge.
+    #[n(2)]
+    Prove {
+        /// Over both nonces and both ids.
+        #[n(0)]
+        signature: Signature,
+    },
+    /// Both sides have proved their keys and this side admits the other: tables and traffic may flow.
+    #[n(3)]
+    Admitted {
+        /// Where this signaler can be reached by peers and siblings, if it knows.
+        #[n(0)]
+        url: Option<Text<{ limits::URL }>>,
+    },
+    /// Something was refused.
+    #[n(4)]
+    Error {
+        /// Why.
+        #[n(0)]
+        code: Code,
+        /// For people.
+        #[n(1)]
+        text: Text<{ limits::TEXT }>,
+    },
+    /// New or newer discovery entries, tombstones included. After admission first the whole table, then changes.
+    #[n(5)]
+    Entries {
+        /// Signed [`crate::Entry`]s.
+        #[n(0)]
+        entries: List<EntryBytes, { limits::ENTRIES }>,
+    },
+    /// Entries whose home says that they are gone: signed [`crate::Gone`]s.
+    #[n(6)]
+    Gone {
+        /// Signed [`crate::Gone`]s.
+        #[n(0)]
+        gone: List<EntryBytes, { limits::ENTRIES }>,
+    },
+    /// An envelope for a peer whose home is `home`.
+    #[n(7)]
+    Forward {
+        /// Repeated in the answer; meaningful on this link only.
+        #[n(0)]
+        re: u32,
+        /// To whom.
+        #[n(1)]
+        to: PeerId,
+        /// Where the recipient is.
+        #[n(2)]
+        home: SignalerId,
+        /// Hops taken so far, at most [`limits::HOPS`].
+        #[n(3)]
+        hops: u8,
+        /// Sealed.
+        #[b(4)]
+        #[cbor(with = "minicbor::bytes")]
+        envelope: &'a [u8],
+    },
+    /// The outcome of a `Forward` or `Fanout`.
+    #[n(8)]
+    Outcome {
+        /// Of the answered frame.
+        #[n(0)]
+        re: u32,
+        /// None: delivered.
+        #[n(1)]
+        code: Option<Code>,
+    },
+    /// A payload for the members of a swarm whose home is `home`.
+    #[n(9)]
+    Fanout {
+        /// Repeated in the answer; meaningful on this link only.
+        #[n(0)]
+        re: u32,
+        /// The swarm.
+        #[n(1)]
+        discovery: DiscoveryKey,
+        /// The signaler whose local members are meant.
+        #[n(2)]
+        home: SignalerId,
+        /// Hops taken so far.
+        #[n(3)]
+        hops: u8,
+        /// Who sent it, so that it does not come back to a second home of the sender.
+        #[n(4)]
+        from: PeerId,
+        /// Sealed under the party's key.
+        #[b(5)]
+        #[cbor(with = "minicbor::bytes")]
+        payload: &'a [u8],
+    },
+    /// Asks for a `Pong`.
+    #[n(10)]
+    Ping {
+        /// Repeated in the answer.
+        #[n(0)]
+        token: u32,
+    },
+    /// Answers `Ping`.
+    #[n(11)]
+    Pong {
+        /// Of the ping.
+        #[n(0)]
+        token: u32,
+    },
+    /// This signaler is about to close.
+    #[n(12)]
+    Goodbye {
+        /// Why.
+        #[n(0)]
+        code: Code,
+    },
+}

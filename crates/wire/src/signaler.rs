@@ -1,0 +1,245 @@
+//! Frames between a peer and a signaler, WebSocket sub-protocol [`crate::PEER_PROTOCOL`], one per binary message.
+//!
+//! ```text
+//! peer                               signaler
+//!   | <----------- Challenge ----------- |   nonce, the signaler's id
+//!   | ---------- Authenticate ---------> |   peer id, signature over nonce and both ids, nonce of its own
+//!   | <------------ Welcome ------------ |   signature over the peer's nonce, what it allows
+//!   | ------ Announce (signed entry) --> |
+//!   | <-- Members, then Joined / Left -- |
+//!   | ---- Forward (sealed) -----------> |
+//!   | <-- Ack or Error; Deliver -------- |
+//! ```
+
+use minicbor::{Decode, Encode};
+
+use crate::{Code, DiscoveryKey, List, Nonce, PeerId, SignalerId, Signature, Text, limits};
+
+/// What a peer says to a signaler.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub enum ToSignaler<'a> {
+    /// Answers the challenge. The signature is described at `weft_crypto::challenge`.
+    #[n(1)]
+    Authenticate {
+        /// Who connects.
+        #[n(0)]
+        peer: PeerId,
+        /// For the signaler to sign.
+        #[n(1)]
+        nonce: Nonce,
+        /// Over the signaler's nonce and both ids.
+        #[n(2)]
+        signature: Signature,
+        /// Name and version of the program, for the operator's statistics.
+        #[n(3)]
+        agent: Text<{ limits::AGENT }>,
+    },
+    /// Joins a swarm, or refreshes the entry: a signed [`crate::Entry`] with `left` false.
+    #[n(2)]
+    Announce {
+        /// Encoded [`crate::Signed`] entry, at most [`limits::ENTRY`] bytes.
+        #[b(0)]
+        #[cbor(with = "minicbor::bytes")]
+        entry: &'a [u8],
+    },
+    /// Leaves a swarm: a signed [`crate::Entry`] with `left` true.
+    #[n(3)]
+    Leave {
+        /// Encoded [`crate::Signed`] entry, at most [`limits::ENTRY`] bytes.
+        #[b(0)]
+        #[cbor(with = "minicbor::bytes")]
+        entry: &'a [u8],
+    },
+    /// Passes an envelope to a peer. Answered by [`FromSignaler::Ack`] or [`FromSignaler::Error`] with the same `re`.
+    #[n(4)]
+    Forward {
+        /// Chosen by the sender, repeated in the answer.
+        #[n(0)]
+        re: u32,
+        /// To whom.
+        #[n(1)]
+        to: PeerId,
+        /// Where the recipient was last seen, if not here.
+        #[n(2)]
+        home: Option<SignalerId>,
+        /// Sealed; at most [`limits::ENVELOPE`] bytes.
+        #[b(3)]
+        #[cbor(with = "minicbor::bytes")]
+        envelope: &'a [u8],
+    },
+    /// Passes one sealed payload to every other member of a swarm, on this signaler and its siblings.
+    #[n(5)]
+    Fanout {
+        /// Chosen by the sender, repeated in the answer.
+        #[n(0)]
+        re: u32,
+        /// The swarm; the sender must be announced in it.
+        #[n(1)]
+        discovery: DiscoveryKey,
+        /// Sealed under the party's key; at most [`limits::ENVELOPE`] bytes.
+        #[b(2)]
+        #[cbor(with = "minicbor::bytes")]
+        payload: &'a [u8],
+    },
+    /// Asks for a [`FromSignaler::Pong`] (a page cannot see WebSocket pings).
+    #[n(6)]
+    Ping {
+        /// Repeated in the answer.
+        #[n(0)]
+        token: u32,
+    },
+}
+
+/// What a signaler says to a peer.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub enum FromSignaler<'a> {
+    /// The first frame of a connection.
+    #[n(1)]
+    Challenge {
+        /// Who this signaler is.
+        #[n(0)]
+        signaler: SignalerId,
+        /// For the peer to sign.
+        #[n(1)]
+        nonce: Nonce,
+    },
+    /// The peer is authenticated.
+    #[n(2)]
+    Welcome {
+        /// Over the peer's nonce and both ids.
+        #[n(0)]
+        signature: Signature,
+        /// Longest life of a discovery entry, milliseconds.
+        #[n(1)]
+        ttl_ms: u64,
+        /// Ping at least this often, milliseconds.
+        #[n(2)]
+        keepalive_ms: u64,
+        /// Largest frame accepted from now on, bytes.
+        #[n(3)]
+        max_frame: u32,
+        /// Most swarms one peer may be in.
+        #[n(4)]
+        max_swarms: u32,
+        /// The signaler's wall clock, milliseconds since the Unix epoch.
+        #[n(5)]
+        now_ms: u64,
+    },
+    /// Something was refused. The connection goes on unless a close follows.
+    #[n(3)]
+    Error {
+        /// Why.
+        #[n(0)]
+        code: Code,
+        /// The `re` of the frame that was refused, if it had one.
+        #[n(1)]
+        re: Option<u32>,
+        /// The swarm that it concerned, if it concerned one.
+        #[n(2)]
+        discovery: Option<DiscoveryKey>,
+        /// For people.
+        #[n(3)]
+        text: Text<{ limits::TEXT }>,
+    },
+    /// Who is in a swarm at the time of the peer's announce: all members, or a random choice of them.
+    #[n(4)]
+    Members {
+        /// The swarm.
+        #[n(0)]
+        discovery: DiscoveryKey,
+        /// Signed entries.
+        #[n(1)]
+        entries: List<EntryBytes, { limits::ENTRIES }>,
+        /// How many members the signaler knows, the asking peer not counted.
+        #[n(2)]
+        total: u32,
+    },
+    /// A member came, or moved to a new home. Not sent for refreshes.
+    #[n(5)]
+    Joined {
+        /// Encoded [`crate::Signed`] entry.
+        #[b(0)]
+        #[cbor(with = "minicbor::bytes")]
+        entry: &'a [u8],
+    },
+    /// The last entry of a member in this swarm is gone.
+    #[n(6)]
+    Left {
+        /// The swarm.
+        #[n(0)]
+        discovery: DiscoveryKey,
+        /// Who.
+        #[n(1)]
+        peer: PeerId,
+    },
+    /// An envelope for this peer.
+    #[n(7)]
+    Deliver {
+        /// Sealed for the receiving peer.
+        #[b(0)]
+        #[cbor(with = "minicbor::bytes")]
+        envelope: &'a [u8],
+    },
+    /// A payload for all members of a swarm.
+    #[n(8)]
+    Fanned {
+        /// The swarm.
+        #[n(0)]
+        discovery: DiscoveryKey,
+        /// Sealed under the party's key.
+        #[b(1)]
+        #[cbor(with = "minicbor::bytes")]
+        payload: &'a [u8],
+    },
+    /// The frame with this `re` was handed to the recipient's socket, or to every member's.
+    #[n(9)]
+    Ack {
+        /// Of the acknowledged frame.
+        #[n(0)]
+        re: u32,
+    },
+    /// Answers [`ToSignaler::Ping`].
+    #[n(10)]
+    Pong {
+        /// Of the ping.
+        #[n(0)]
+        token: u32,
+    },
+    /// The signaler is about to close.
+    #[n(11)]
+    Goodbye {
+        /// Why.
+        #[n(0)]
+        code: Code,
+        /// Come back no sooner than this, milliseconds.
+        #[n(1)]
+        retry_ms: u64,
+    },
+}
+
+/// One encoded [`crate::Signed`] entry of at most [`limits::ENTRY`] bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntryBytes(pub Vec<u8>);
+
+impl<C> Encode<C> for EntryBytes {
+    fn encode<W: minicbor::encode::Write>(
+        &self,
+        e: &mut minicbor::Encoder<W>,
+        _: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        e.bytes(&self.0)?;
+        Ok(())
+    }
+}
+
+impl<'b, C> Decode<'b, C> for EntryBytes {
+    fn decode(d: &mut minicbor::Decoder<'b>, _: &mut C) -> Result<Self, minicbor::decode::Error> {
+        let bytes = d.bytes()?;
+        if bytes.len() > limits::ENTRY {
+            return Err(minicbor::decode::Error::message("entry too long"));
+        }
+        Ok(Self(bytes.to_vec()))
+    }
+}
