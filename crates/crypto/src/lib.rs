@@ -1,1 +1,24 @@
-//! Weft.
+//! Identities, signed statements, sealed envelopes and proofs, on reviewed libraries (see `docs/spec/crypto.md`).
+//!
+//! Order for anything received: size limit, decode, seen-before lookup, verify, then remember. What is here is the
+//! step "verify": every function that opens something checks sizes first and never panics on remote input.
+//!
+//! Every signature is Ed25519 (RFC 8032) over a domain string and length-prefixed parts ([`mod@sign`]), and is checked
+//! strictly (no small-order keys, canonical encodings only).
+
+#![forbid(unsafe_code)]
+
+pub mod challenge;
+pub mod envelope;
+mod keys;
+pub mod link;
+pub mod party;
+pub mod publication;
+pub mod sign;
+pub mod statement;
+
+pub use envelope::{EnvelopeError, Opened};
+pub use keys::{IdentityKey, PeerKey, Seed, SignalerKey};
+pub use party::Party;
+pub use sign::BadSignature;
+pub use statement::StatementError;

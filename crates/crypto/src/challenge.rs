@@ -1,0 +1,95 @@
+//! Signed challenges: a peer to a signaler, and two signalers to each other.
+//!
+//! Every signature names both sides and covers fresh nonces of both, so an answer is of no use anywhere else or again.
+
+use weft_wire::{Nonce, PeerId, SignalerId, Signature};
+
+use crate::keys::{PeerKey, SignalerKey};
+use crate::sign::{BadSignature, sign, verify};
+
+const PEER: &str = "weft/v1/peer-to-signaler";
+const SIGNALER: &str = "weft/v1/signaler-to-peer";
+const SIBLING: &str = "weft/v1/signaler-to-signaler";
+
+/// A peer answers a signaler's challenge: signs (signaler, peer, the signaler's nonce, the peer's nonce).
+pub fn answer_as_peer(key: &PeerKey, signaler: SignalerId, theirs: &Nonce, ours: &Nonce) -> Signature {
+    sign(&key.signing, PEER, &[&signaler.0, &key.id().0, &theirs.0, &ours.0])
+}
+
+/// A signaler checks a peer's answer.
+///
+/// # Errors
+/// [`BadSignature`].
+pub fn check_peer(
+    peer: PeerId,
+    signaler: SignalerId,
+    ours: &Nonce,
+    theirs: &Nonce,
+    signature: &Signature,
+) -> Result<(), BadSignature> {
+    verify(&peer.0, PEER, &[&signaler.0, &peer.0, &ours.0, &theirs.0], signature)
+}
+
+/// A signaler answers a peer: signs (signaler, peer, its own nonce, the peer's nonce).
+pub fn answer_as_signaler(key: &SignalerKey, peer: PeerId, ours: &Nonce, theirs: &Nonce) -> Signature {
+    sign(&key.signing, SIGNALER, &[&key.id().0, &peer.0, &ours.0, &theirs.0])
+}
+
+/// A peer checks a signaler's answer.
+///
+/// # Errors
+/// [`BadSignature`].
+pub fn check_signaler(
+    signaler: SignalerId,
+    peer: PeerId,
+    theirs: &Nonce,
+    ours: &Nonce,
+    signature: &Signature,
+) -> Result<(), BadSignature> {
+    verify(&signaler.0, SIGNALER, &[&signaler.0, &peer.0, &theirs.0, &ours.0], signature)
+}
+
+/// A signaler proves itself to a sibling: signs (own id, the sibling's id, own nonce, the sibling's nonce).
+pub fn prove_to_sibling(key: &SignalerKey, sibling: SignalerId, ours: &Nonce, theirs: &Nonce) -> Signature {
+    sign(&key.signing, SIBLING, &[&key.id().0, &sibling.0, &ours.0, &theirs.0])
+}
+
+/// A signaler checks a sibling's proof.
+///
+/// # Errors
+/// [`BadSignature`].
+pub fn check_sibling(
+    sibling: SignalerId,
+    us: SignalerId,
+    theirs: &Nonce,
+    ours: &Nonce,
+    signature: &Signature,
+) -> Result<(), BadSignature> {
+    verify(&sibling.0, SIBLING, &[&sibling.0, &us.0, &theirs.0, &ours.0], signature)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::Seed;
+
+    #[test]
+    fn a_proof_made_for_one_signaler_is_refused_by_another() {
+        let peer = PeerKey::new(&Seed::new([1; 32]));
+        let (a, b) = (SignalerKey::new(&Seed::new([2; 32])), SignalerKey::new(&Seed::new([3; 32])));
+        let (theirs, ours) = (Nonce([4; 32]), Nonce([5; 32]));
+        let signature = answer_as_peer(&peer, a.id(), &theirs, &ours);
+        assert_eq!(check_peer(peer.id(), a.id(), &theirs, &ours, &signature), Ok(()));
+        assert_eq!(check_peer(peer.id(), b.id(), &theirs, &ours, &signature), Err(BadSignature));
+        assert_eq!(check_peer(peer.id(), a.id(), &ours, &theirs, &signature), Err(BadSignature));
+    }
+
+    #[test]
+    fn siblings_cannot_reflect_a_proof() {
+        let (a, b) = (SignalerKey::new(&Seed::new([2; 32])), SignalerKey::new(&Seed::new([3; 32])));
+        let (na, nb) = (Nonce([4; 32]), Nonce([5; 32]));
+        let proof = prove_to_sibling(&a, b.id(), &na, &nb);
+        assert_eq!(check_sibling(a.id(), b.id(), &na, &nb, &proof), Ok(()));
+        assert_eq!(check_sibling(b.id(), a.id(), &nb, &na, &proof), Err(BadSignature));
+    }
+}

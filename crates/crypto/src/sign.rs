@@ -1,0 +1,87 @@
+//! The one way in which things are signed.
+//!
+//! The signed bytes are: the domain, a zero byte, then each part with its length before it (8 bytes, big-endian). A
+//! signature for one purpose can therefore never be taken for another's, nor parts be shifted into each other.
+
+use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
+use weft_wire::Signature;
+
+/// A signature does not verify, or the key is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the signature does not verify")]
+pub struct BadSignature;
+
+/// Signs the parts for a purpose, `weft/v1/<purpose>`.
+pub fn sign(key: &SigningKey, domain: &str, parts: &[&[u8]]) -> Signature {
+    Signature(key.sign(&message(domain, parts)).to_bytes())
+}
+
+/// Checks a signature over the parts for a purpose.
+///
+/// # Errors
+/// [`BadSignature`], also for keys of small order.
+pub fn verify(
+    key: &[u8; 32],
+    domain: &str,
+    parts: &[&[u8]],
+    signature: &Signature,
+) -> Result<(), BadSignature> {
+    let key = VerifyingKey::from_bytes(key).map_err(|_| BadSignature)?;
+    let signature = ed25519_dalek::Signature::from_bytes(signature.as_bytes());
+    key.verify_strict(&message(domain, parts), &signature).map_err(|_| BadSignature)
+}
+
+fn message(domain: &str, parts: &[&[u8]]) -> Vec<u8> {
+    let mut bytes =
+        Vec::with_capacity(domain.len() + 1 + parts.iter().map(|part| part.len() + 8).sum::<usize>());
+    bytes.extend_from_slice(domain.as_bytes());
+    bytes.push(0);
+    for part in parts {
+        bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        bytes.extend_from_slice(part);
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_holds_for_its_domain_and_its_parts_only() {
+        let key = SigningKey::from_bytes(&[7; 32]);
+        let id = key.verifying_key().to_bytes();
+        let signature = sign(&key, "weft/v1/a", &[b"one", b"two"]);
+        assert_eq!(verify(&id, "weft/v1/a", &[b"one", b"two"], &signature), Ok(()));
+        assert_eq!(verify(&id, "weft/v1/b", &[b"one", b"two"], &signature), Err(BadSignature));
+        assert_eq!(verify(&id, "weft/v1/a", &[b"onet", b"wo"], &signature), Err(BadSignature));
+        assert_eq!(verify(&id, "weft/v1/a", &[b"one"], &signature), Err(BadSignature));
+    }
+
+    #[test]
+    fn rfc_8032_vectors_pass_through_the_same_library() {
+        // RFC 8032 section 7.1, TEST 1 and TEST 2 (public keys and signatures' first bytes).
+        let secret: [u8; 32] = hex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60");
+        let key = SigningKey::from_bytes(&secret);
+        assert_eq!(
+            key.verifying_key().to_bytes(),
+            hex("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a")
+        );
+        assert_eq!(key.sign(b"").to_bytes()[..8], hex::<8>("e5564300c360ac72"));
+    }
+
+    fn hex<const N: usize>(text: &str) -> [u8; N] {
+        let mut bytes = [0; N];
+        for (i, byte) in bytes.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&text[2 * i..2 * i + 2], 16).unwrap();
+        }
+        bytes
+    }
+
+    #[test]
+    fn a_key_of_small_order_signs_nothing() {
+        let mut identity_point = [0; 32];
+        identity_point[0] = 1;
+        assert_eq!(verify(&identity_point, "weft/v1/a", &[], &Signature([0; 64])), Err(BadSignature));
+    }
+}

@@ -1,0 +1,190 @@
+//! Signing and checking the statements of [`weft_wire`]: entries, records, presences, removals.
+
+use minicbor::{Decode, Encode};
+use weft_wire::{Entry, Gone, PeerRecord, Presence, Signed, WireError, decode, encode, limits};
+
+use crate::keys::{IdentityKey, PeerKey, SignalerKey};
+use crate::sign::{BadSignature, sign, verify};
+
+/// Why a statement was not accepted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StatementError {
+    /// Too large, or not a statement of this kind.
+    #[error(transparent)]
+    Wire(#[from] WireError),
+    /// The signature is not the named signer's.
+    #[error(transparent)]
+    Signature(#[from] BadSignature),
+}
+
+/// A kind of statement: its domain, its largest size, its signer.
+trait Statement: for<'b> Decode<'b, ()> + Encode<()> {
+    const DOMAIN: &'static str;
+    const MAX: usize;
+    fn signer(&self) -> &[u8; 32];
+}
+
+impl Statement for Entry {
+    const DOMAIN: &'static str = "weft/v1/entry";
+    const MAX: usize = limits::ENTRY;
+    fn signer(&self) -> &[u8; 32] {
+        self.peer.as_bytes()
+    }
+}
+
+impl Statement for Gone {
+    const DOMAIN: &'static str = "weft/v1/gone";
+    const MAX: usize = limits::ENTRY;
+    fn signer(&self) -> &[u8; 32] {
+        self.home.as_bytes()
+    }
+}
+
+impl Statement for PeerRecord {
+    const DOMAIN: &'static str = "weft/v1/peer-record";
+    const MAX: usize = limits::RECORD;
+    fn signer(&self) -> &[u8; 32] {
+        self.identity.as_bytes()
+    }
+}
+
+impl Statement for Presence {
+    const DOMAIN: &'static str = "weft/v1/presence";
+    const MAX: usize = 4 * 1024;
+    fn signer(&self) -> &[u8; 32] {
+        self.peer.as_bytes()
+    }
+}
+
+/// Signs a discovery entry.
+pub fn sign_entry(key: &PeerKey, entry: &Entry) -> Vec<u8> {
+    seal(&key.signing, entry)
+}
+
+/// Decodes a discovery entry without checking its signature: for looking up whether it is known already.
+///
+/// # Errors
+/// [`StatementError::Wire`].
+pub fn peek_entry(bytes: &[u8]) -> Result<Entry, StatementError> {
+    peek(bytes)
+}
+
+/// Decodes and checks a discovery entry.
+///
+/// # Errors
+/// See [`StatementError`].
+pub fn open_entry(bytes: &[u8]) -> Result<Entry, StatementError> {
+    open(bytes)
+}
+
+/// Signs a removal.
+pub fn sign_gone(key: &SignalerKey, gone: &Gone) -> Vec<u8> {
+    seal(&key.signing, gone)
+}
+
+/// Decodes and checks a removal.
+///
+/// # Errors
+/// See [`StatementError`].
+pub fn open_gone(bytes: &[u8]) -> Result<Gone, StatementError> {
+    open(bytes)
+}
+
+/// Signs a peer record.
+pub fn sign_record(key: &IdentityKey, record: &PeerRecord) -> Vec<u8> {
+    seal(&key.signing, record)
+}
+
+/// Decodes and checks a peer record. Whether it has expired is for the caller, who has a clock.
+///
+/// # Errors
+/// See [`StatementError`].
+pub fn open_record(bytes: &[u8]) -> Result<PeerRecord, StatementError> {
+    open(bytes)
+}
+
+/// Signs a presence.
+pub fn sign_presence(key: &PeerKey, presence: &Presence) -> Vec<u8> {
+    seal(&key.signing, presence)
+}
+
+/// Decodes a presence without checking its signature: for looking up whether it is known already.
+///
+/// # Errors
+/// [`StatementError::Wire`].
+pub fn peek_presence(bytes: &[u8]) -> Result<Presence, StatementError> {
+    peek(bytes)
+}
+
+/// Decodes and checks a presence (not the record in it).
+///
+/// # Errors
+/// See [`StatementError`].
+pub fn open_presence(bytes: &[u8]) -> Result<Presence, StatementError> {
+    open(bytes)
+}
+
+fn seal<S: Statement>(key: &ed25519_dalek::SigningKey, statement: &S) -> Vec<u8> {
+    let body = encode(statement);
+    let signature = sign(key, S::DOMAIN, &[&body]);
+    encode(&Signed { body: &body, signature })
+}
+
+fn peek<S: Statement>(bytes: &[u8]) -> Result<S, StatementError> {
+    let signed: Signed<'_> = decode(bytes, S::MAX)?;
+    Ok(decode(signed.body, S::MAX)?)
+}
+
+fn open<S: Statement>(bytes: &[u8]) -> Result<S, StatementError> {
+    let signed: Signed<'_> = decode(bytes, S::MAX)?;
+    let statement: S = decode(signed.body, S::MAX)?;
+    verify(statement.signer(), S::DOMAIN, &[signed.body], &signed.signature)?;
+    Ok(statement)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::Seed;
+    use proptest::prelude::*;
+    use weft_wire::{DiscoveryKey, SignalerId};
+
+    fn entry(key: &PeerKey) -> Entry {
+        Entry {
+            discovery: DiscoveryKey([1; 32]),
+            peer: key.id(),
+            home: SignalerId([2; 32]),
+            agreement: key.agreement(),
+            seq: u64::MAX,
+            since: u64::MAX,
+            until: u64::MAX,
+            left: true,
+        }
+    }
+
+    #[test]
+    fn the_largest_entry_is_within_its_limit() {
+        let bytes =
+            sign_entry(&PeerKey::new(&Seed::new([3; 32])), &entry(&PeerKey::new(&Seed::new([3; 32]))));
+        assert!(bytes.len() <= limits::ENTRY, "{}", bytes.len());
+    }
+
+    #[test]
+    fn nobody_signs_for_somebody_else() {
+        let (one, other) = (PeerKey::new(&Seed::new([3; 32])), PeerKey::new(&Seed::new([4; 32])));
+        let forged = sign_entry(&other, &entry(&one));
+        assert_eq!(open_entry(&forged), Err(StatementError::Signature(BadSignature)));
+    }
+
+    proptest! {
+        #[test]
+        fn a_flipped_bit_is_noticed(at in any::<prop::sample::Index>(), bit in 0..8_u8) {
+            let key = PeerKey::new(&Seed::new([3; 32]));
+            let mut bytes = sign_entry(&key, &entry(&key));
+            let at = at.index(bytes.len());
+            bytes[at] ^= 1_u8 << bit;
+            prop_assert!(open_entry(&bytes).is_err());
+        }
+    }
+}
