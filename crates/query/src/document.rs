@@ -1,0 +1,113 @@
+//! What is published: an object within the limits.
+
+use crate::cbor::{self, Budget};
+use crate::{DuplicateKey, Object, Value, limits};
+
+const BUDGET: Budget = Budget { bytes: limits::DOCUMENT_BYTES, values: limits::DOCUMENT_VALUES };
+
+/// An object whose depth, size and dates are within [`limits`]: every peer can decode it again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Document {
+    /// Always an object.
+    value: Value,
+}
+
+impl Document {
+    /// Takes an object that fits the limits.
+    pub fn from_value(value: Value) -> Result<Self, DocumentError> {
+        cbor::measure(&value, BUDGET)?;
+        Self::of_object(value)
+    }
+
+    /// Decodes deterministic CBOR (see `docs/spec/query.md`); anything that [`encode`](Self::encode) could not
+    /// have written is an error.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DocumentError> {
+        Self::of_object(cbor::decode(bytes, BUDGET)?)
+    }
+
+    /// Deterministic CBOR: documents with the same members have the same bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        cbor::encode(&self.value)
+    }
+
+    /// The document as a value, always [`Value::Object`].
+    pub fn as_value(&self) -> &Value {
+        &self.value
+    }
+
+    /// The document's members.
+    pub fn as_object(&self) -> &Object {
+        static EMPTY: Object = Object::new();
+        self.value.as_object().unwrap_or(&EMPTY)
+    }
+
+    /// The document as a value, always [`Value::Object`].
+    pub fn into_value(self) -> Value {
+        self.value
+    }
+
+    fn of_object(value: Value) -> Result<Self, DocumentError> {
+        match value {
+            Value::Object(_) => Ok(Self { value }),
+            other => Err(DocumentError::NotAnObject { found: other.type_name() }),
+        }
+    }
+}
+
+/// Why something is not a document. Nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DocumentError {
+    /// The top is something else than an object.
+    #[error("a document is an object, not {found}")]
+    NotAnObject {
+        /// What it is.
+        found: &'static str,
+    },
+    /// More than [`limits::DEPTH`] arrays and objects inside each other.
+    #[error("more than {} arrays and objects inside each other", limits::DEPTH)]
+    TooDeep,
+    /// The encoding is too long.
+    #[error("more than {limit} bytes")]
+    TooLarge {
+        /// Bytes allowed.
+        limit: usize,
+    },
+    /// Too many members and elements.
+    #[error("more than {limit} values")]
+    TooManyValues {
+        /// Values allowed.
+        limit: usize,
+    },
+    /// Two members of one object have the same name.
+    #[error("the name {key:?} occurs twice in one object")]
+    DuplicateKey {
+        /// The name.
+        key: String,
+    },
+    /// A date that JavaScript cannot hold; see [`limits::DATE_MILLIS`].
+    #[error("a date more than {} ms from 1970", limits::DATE_MILLIS)]
+    DateOutOfRange,
+    /// Not CBOR, or CBOR that has no place in a document.
+    #[error("byte {offset}: {reason}")]
+    Malformed {
+        /// Where, in bytes from the start.
+        offset: usize,
+        /// What.
+        reason: &'static str,
+    },
+    /// CBOR, but not the one encoding that a document has.
+    #[error("byte {offset}: not deterministic CBOR: {reason}")]
+    NotDeterministic {
+        /// Where, in bytes from the start.
+        offset: usize,
+        /// What.
+        reason: &'static str,
+    },
+}
+
+impl From<DuplicateKey> for DocumentError {
+    fn from(DuplicateKey { key }: DuplicateKey) -> Self {
+        Self::DuplicateKey { key }
+    }
+}

@@ -1,0 +1,176 @@
+//! Dotted paths and the values they lead to, array members included.
+
+use crate::Value;
+use std::fmt;
+
+/// A parsed dotted path such as `people.0.name`.
+#[derive(Clone, Debug)]
+pub(crate) struct Path(Box<[Step]>);
+
+/// What a path does with an array at its end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Leaf {
+    /// Visits each element, then the array itself.
+    Elements,
+    /// Visits the array only.
+    Whole,
+}
+
+/// One name of a path; in an array, perhaps an index.
+#[derive(Clone, Debug)]
+struct Step {
+    name: Box<str>,
+    /// The name as an index: decimal, without leading zeros.
+    index: Option<usize>,
+}
+
+impl Path {
+    /// Splits at the dots. Every text is a path; the caller bounds the number of steps.
+    pub(crate) fn parse(text: &str) -> Self {
+        Self(text.split('.').map(Step::parse).collect())
+    }
+
+    /// Whether `accept` takes one of the values that the path leads to; it sees `None` where the path ends early.
+    ///
+    /// The rules are MongoDB's (`src/mongo/db/matcher/path.cpp`): on its way a path goes on inside every object of
+    /// an array that it meets, and also at the element that its next step numbers; elements that are neither are
+    /// passed over without a `None`.
+    pub(crate) fn any(
+        &self,
+        root: &Value,
+        leaf: Leaf,
+        accept: &mut dyn FnMut(Option<&Value>) -> bool,
+    ) -> bool {
+        any_member(root, &self.0, leaf, accept)
+    }
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, step) in self.0.iter().enumerate() {
+            let dot = if at == 0 { "" } else { "." };
+            write!(f, "{dot}{}", step.name)?;
+        }
+        Ok(())
+    }
+}
+
+impl Step {
+    fn parse(name: &str) -> Self {
+        let canonical =
+            name == "0" || (!name.starts_with('0') && name.bytes().all(|byte| byte.is_ascii_digit()));
+        Self { name: name.into(), index: name.parse().ok().filter(|_| canonical) }
+    }
+}
+
+/// Follows `steps` from the members of a container. An array that `$elemMatch` starts from counts as an object
+/// named by indices.
+fn any_member(
+    container: &Value,
+    steps: &[Step],
+    leaf: Leaf,
+    accept: &mut dyn FnMut(Option<&Value>) -> bool,
+) -> bool {
+    let Some((first, mut rest)) = steps.split_first() else { return false };
+    let mut current = match container {
+        Value::Array(items) => first.index.and_then(|index| items.get(index)),
+        Value::Object(object) => object.get(&first.name),
+        _ => None,
+    };
+    loop {
+        match (current, rest) {
+            (Some(Value::Array(items)), []) => {
+                return (leaf == Leaf::Elements && items.iter().any(|item| accept(Some(item))))
+                    || accept(current);
+            }
+            (Some(Value::Array(items)), _) => return any_element(items, rest, leaf, accept),
+            (Some(Value::Object(object)), [step, after @ ..]) => {
+                current = object.get(&step.name);
+                rest = after;
+            }
+            (value, []) => return accept(value),
+            _ => return accept(None),
+        }
+    }
+}
+
+/// Follows `steps`, at least one, from the elements of an array.
+fn any_element(
+    items: &[Value],
+    steps: &[Step],
+    leaf: Leaf,
+    accept: &mut dyn FnMut(Option<&Value>) -> bool,
+) -> bool {
+    let Some((first, rest)) = steps.split_first() else { return false };
+    items.iter().enumerate().any(|(at, item)| {
+        if matches!(item, Value::Object(_)) && any_member(item, steps, leaf, accept) {
+            return true;
+        }
+        if first.index != Some(at) {
+            return false;
+        }
+        match item {
+            // An index at the end of a path names the element as a whole: it is not looked into.
+            _ if rest.is_empty() => accept(Some(item)),
+            Value::Object(_) => any_member(item, rest, leaf, accept),
+            Value::Array(inner) => any_element(inner, rest, leaf, accept),
+            _ => false,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json;
+
+    /// The values that a path visits, in order, with `null` in quotes for a missing one.
+    fn visited(path: &str, document: &str, leaf: Leaf) -> Vec<String> {
+        let document = json::parse(document).unwrap();
+        let mut seen = Vec::new();
+        Path::parse(path).any(&document, leaf, &mut |value| {
+            seen.push(value.map_or("missing".to_owned(), json::to_string));
+            false
+        });
+        seen
+    }
+
+    #[test]
+    fn paths_visit_what_mongodb_visits() {
+        let cases: &[(&str, &str, &[&str])] = &[
+            ("a", r#"{"a":5}"#, &["5"]),
+            ("a", r#"{"b":5}"#, &["missing"]),
+            ("a.b", r#"{"a":5}"#, &["missing"]),
+            ("a.b", r#"{"a":{"b":5}}"#, &["5"]),
+            ("a", r#"{"a":[5,4]}"#, &["5", "4", "[5,4]"]),
+            (
+                "a.b",
+                r#"{"a":[{"b":5},3,{},{"b":[9,11]},{"b":7}]}"#,
+                &["5", "missing", "9", "11", "[9,11]", "7"],
+            ),
+            ("a.b", r#"{"a":[]}"#, &[]),
+            (
+                "a.b.c",
+                r#"{"a":[{"b":[{"c":3},{"c":4}]},{"b":[{"c":5},{"c":[6,7]}]}]}"#,
+                &["3", "4", "5", "6", "7", "[6,7]"],
+            ),
+            ("a.1", r#"{"a":[5,7,3]}"#, &["7"]),
+            ("a.1", r#"{"a":[5,[2,4],3]}"#, &["[2,4]"]),
+            ("a.1", r#"{"a":[5,{"1":4},3]}"#, &["4", "{\"1\":4}"]),
+            ("a.1.b", r#"{"a":[5,{"b":4},3]}"#, &["missing", "4"]),
+            ("a.1.b", r#"{"a":[5,[{"b":4}],3]}"#, &["4"]),
+            ("a.0.0", r#"{"a":[[1,2]]}"#, &["1"]),
+            ("a.00", r#"{"a":[1]}"#, &[]),
+            ("a..b", r#"{"a":{"":{"b":1}}}"#, &["1"]),
+        ];
+        for (path, document, expected) in cases {
+            assert_eq!(visited(path, document, Leaf::Elements), *expected, "{path} in {document}");
+        }
+    }
+
+    #[test]
+    fn a_whole_leaf_does_not_visit_the_elements() {
+        assert_eq!(visited("a", r#"{"a":[5,4]}"#, Leaf::Whole), ["[5,4]"]);
+        assert_eq!(visited("a.b", r#"{"a":[{"b":[1]},{"b":2}]}"#, Leaf::Whole), ["[1]", "2"]);
+    }
+}

@@ -1,0 +1,36 @@
+//! `$regex`: regular expressions in linear time.
+
+use crate::limits;
+use regex_lite::{Regex, RegexBuilder};
+
+/// A compiled regular expression within the limits.
+#[derive(Clone, Debug)]
+pub(crate) struct Pattern(Regex);
+
+impl Pattern {
+    /// Compiles; `options` are letters of `imsxu`. The error says what is wrong with which of the two.
+    pub(crate) fn compile(source: &str, options: &str) -> Result<Self, String> {
+        if source.len() > limits::PATTERN_BYTES {
+            return Err(format!("longer than {} bytes", limits::PATTERN_BYTES));
+        }
+        let mut builder = RegexBuilder::new(source);
+        builder.size_limit(limits::PATTERN_COMPILED_BYTES).nest_limit(limits::PATTERN_DEPTH);
+        for option in options.chars() {
+            match option {
+                'i' => builder.case_insensitive(true),
+                'm' => builder.multi_line(true),
+                's' => builder.dot_matches_new_line(true),
+                'x' => builder.ignore_whitespace(true),
+                // Patterns and strings are Unicode in any case.
+                'u' => &mut builder,
+                other => return Err(format!("unknown option {other:?}; known are i, m, s, x and u")),
+            };
+        }
+        builder.build().map(Self).map_err(|error| error.to_string())
+    }
+
+    /// Whether the pattern occurs in the text. A text beyond the limit never matches.
+    pub(crate) fn matches(&self, text: &str) -> bool {
+        text.len() <= limits::PATTERN_HAYSTACK_BYTES && self.0.is_match(text)
+    }
+}
