@@ -1,0 +1,535 @@
+//! What goes into a peer and what comes out of it.
+//!
+//! The contract of a driver, in steps:
+//!
+//! 1. Make a [`Peer`](crate::Peer) with a configuration, keys, a random seed and the time.
+//! 2. Call [`poll`](crate::Peer::poll) until it gives nothing; carry out each [`Output`] as it comes.
+//! 3. Wait for whatever comes first: something from a socket, a connection or the application, or
+//!    [`deadline`](crate::Peer::deadline).
+//! 4. Pass it on with [`handle`](crate::Peer::handle) ([`Input::Timeout`] at the deadline) or
+//!    [`command`](crate::Peer::command), then go to 2. Never feed a second input before step 2 gave nothing.
+//!
+//! A driver holds no rule of the protocol: it opens what it is told to open and reports what happens.
+
+use std::collections::BTreeSet;
+
+use weft_crypto::Party;
+use weft_query::{Document, Filter};
+use weft_wire::sealed::Candidate;
+use weft_wire::{Code, DiscoveryKey, IdentityId, MessageId, PeerId, PublicationId, SignalerId, limits};
+
+/// Names a command; a subscription keeps the name of the command that made it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CommandId(pub u64);
+
+/// A configured signaler: its place in [`Config::signalers`](crate::Config::signalers).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HomeIndex(pub u32);
+
+/// One attempt at a connection to another peer; never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LinkId(pub u64);
+
+/// What the application wants.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Be in a party. Joining twice is the same as once.
+    Join {
+        /// The party.
+        party: Party,
+    },
+    /// Leave a party; its subscriptions end.
+    Leave {
+        /// The party.
+        discovery: DiscoveryKey,
+    },
+    /// Get publications that match. The [`CommandId`] names the subscription.
+    Subscribe {
+        /// The party.
+        discovery: DiscoveryKey,
+        /// What to get.
+        filter: Filter,
+        /// Also what was published before, as far as it is kept anywhere near.
+        backlog: bool,
+    },
+    /// End a subscription.
+    Unsubscribe {
+        /// The command that made it.
+        subscription: CommandId,
+    },
+    /// Publish a document. Answered by [`Event::Published`].
+    Publish {
+        /// The party.
+        discovery: DiscoveryKey,
+        /// What.
+        document: Document,
+    },
+    /// Send a message to every known peer of an identity. Answered by [`Event::Sent`].
+    Send {
+        /// To whom.
+        to: IdentityId,
+        /// What; at most about 255 KiB encoded.
+        document: Document,
+    },
+    /// Have no links with a peer from now on (documents still travel around it).
+    Block {
+        /// Whom.
+        peer: PeerId,
+    },
+    /// Allow links with a peer again.
+    Unblock {
+        /// Whom.
+        peer: PeerId,
+    },
+    /// Change the display name, at most [`limits::NAME`] bytes.
+    Rename {
+        /// The name.
+        name: String,
+    },
+    /// Say goodbye everywhere and close. [`Event::Closed`] is the last output.
+    Close,
+}
+
+/// Why a command was refused. State is unchanged.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CommandError {
+    /// The peer has been closed.
+    #[error("the peer is closed")]
+    Closed,
+    /// The peer has not joined that party.
+    #[error("not in that party: join it first")]
+    NotInParty,
+    /// As many parties as a link can carry.
+    #[error("in {max} parties already; leave one first", max = limits::PARTIES)]
+    TooManyParties,
+    /// As many subscriptions as configured.
+    #[error("{0} subscriptions already; end some, or write one query for several")]
+    TooManySubscriptions(usize),
+    /// No such subscription.
+    #[error("no such subscription")]
+    UnknownSubscription,
+    /// The document or message is too large.
+    #[error("{len} bytes, at most {max} are allowed")]
+    TooLarge {
+        /// Encoded length.
+        len: usize,
+        /// Allowed.
+        max: usize,
+    },
+    /// More is waiting to be sent than the queue may hold: wait for [`Event::Drained`].
+    #[error("the queue of what waits to be sent is full ({0} bytes); wait until it drains")]
+    QueueFull(usize),
+    /// A display name that is too long.
+    #[error("a name has at most {max} bytes", max = limits::NAME)]
+    NameTooLong,
+}
+
+impl CommandError {
+    /// The stable code that applications see.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::NotInParty => "not-in-party",
+            Self::TooManyParties => "too-many-parties",
+            Self::TooManySubscriptions(_) => "too-many-subscriptions",
+            Self::UnknownSubscription => "unknown-subscription",
+            Self::TooLarge { .. } => "too-large",
+            Self::QueueFull(_) => "queue-full",
+            Self::NameTooLong => "name-too-long",
+        }
+    }
+}
+
+/// What the driver reports.
+#[derive(Clone, Debug)]
+pub enum Input<'a> {
+    /// The WebSocket of a signaler is open, sub-protocol [`weft_wire::PEER_PROTOCOL`].
+    SignalerOpened {
+        /// Which.
+        home: HomeIndex,
+    },
+    /// A binary message of a signaler (a text message is reported as an empty one).
+    SignalerFrame {
+        /// Which.
+        home: HomeIndex,
+        /// The message.
+        bytes: &'a [u8],
+    },
+    /// The WebSocket could not be opened or has closed. Also after [`Output::HangUpSignaler`], once.
+    SignalerClosed {
+        /// Which.
+        home: HomeIndex,
+        /// For people, as the platform says it.
+        reason: String,
+    },
+    /// The local description asked for by [`Output::OpenLink`], [`Output::RestartIce`] or [`Output::AcceptOffer`].
+    LocalDescription {
+        /// Which.
+        link: LinkId,
+        /// SDP.
+        sdp: String,
+    },
+    /// A local candidate; an empty line means that there are no more.
+    LocalCandidate {
+        /// Which.
+        link: LinkId,
+        /// The candidate.
+        candidate: Candidate,
+    },
+    /// The connection could not be made, or refused a remote description.
+    LinkFailed {
+        /// Which.
+        link: LinkId,
+        /// For people.
+        reason: String,
+    },
+    /// The connection refused a remote candidate. Costs nothing but that candidate.
+    CandidateRefused {
+        /// Which.
+        link: LinkId,
+    },
+    /// The state of ICE changed.
+    IceChanged {
+        /// Which.
+        link: LinkId,
+        /// To what.
+        state: IceState,
+    },
+    /// The data channel is open.
+    ChannelOpened {
+        /// Which.
+        link: LinkId,
+    },
+    /// A message on the data channel (a text message is reported as an empty one).
+    ChannelMessage {
+        /// Which.
+        link: LinkId,
+        /// The message.
+        bytes: &'a [u8],
+    },
+    /// What the channel has buffered is at or under [`Config::channel_low`](crate::Config::channel_low) again.
+    ChannelDrained {
+        /// Which.
+        link: LinkId,
+    },
+    /// The data channel, or the whole connection, has closed.
+    ChannelClosed {
+        /// Which.
+        link: LinkId,
+    },
+    /// The platform says that the network is there, or is there again (browser event `online`, a changed address), or
+    /// that the page became visible after a pause: everything that looks broken is tried again at once.
+    Online,
+    /// The deadline has come.
+    Timeout,
+}
+
+/// State of ICE, as far as it matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IceState {
+    /// `connected` or `completed`.
+    Connected,
+    /// `disconnected`: no answer for some seconds; may heal by itself.
+    Disconnected,
+    /// `failed`.
+    Failed,
+}
+
+/// What the driver is to do.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// Open a WebSocket to the signaler, sub-protocol [`weft_wire::PEER_PROTOCOL`].
+    DialSignaler {
+        /// Which.
+        home: HomeIndex,
+        /// `ws://` or `wss://`.
+        url: String,
+    },
+    /// Send a binary message to the signaler.
+    SignalerFrame {
+        /// Which.
+        home: HomeIndex,
+        /// The message.
+        bytes: Vec<u8>,
+    },
+    /// Close the WebSocket (what was sent before still goes out).
+    HangUpSignaler {
+        /// Which.
+        home: HomeIndex,
+    },
+    /// Make a connection with one data channel: label `weft`, negotiated, id 0, ordered, reliable. When offering, make
+    /// an offer, set it as the local description and report it; otherwise wait for [`Output::AcceptOffer`].
+    OpenLink {
+        /// Which.
+        link: LinkId,
+        /// Make an offer now.
+        offer: bool,
+    },
+    /// Make an offer with an ICE restart, set and report it.
+    RestartIce {
+        /// Which.
+        link: LinkId,
+    },
+    /// Set the remote offer; make an answer, set and report it.
+    AcceptOffer {
+        /// Which.
+        link: LinkId,
+        /// SDP.
+        sdp: String,
+    },
+    /// Set the remote answer.
+    AcceptAnswer {
+        /// Which.
+        link: LinkId,
+        /// SDP.
+        sdp: String,
+    },
+    /// Add a remote candidate; never before the description that it belongs to.
+    AddCandidate {
+        /// Which.
+        link: LinkId,
+        /// The candidate.
+        candidate: Candidate,
+    },
+    /// Send a message on the data channel. What is queued in the channel stays within
+    /// [`Config::channel_high`](crate::Config::channel_high) bytes plus one chunk.
+    ChannelMessage {
+        /// Which.
+        link: LinkId,
+        /// The message.
+        bytes: Vec<u8>,
+    },
+    /// Close the connection and forget it (what was sent before should still go out). No more inputs for it.
+    CloseLink {
+        /// Which.
+        link: LinkId,
+    },
+    /// Tell the application.
+    Event(Event),
+}
+
+/// What the application learns.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// The state of a signaler changed.
+    Signaler {
+        /// Which.
+        home: HomeIndex,
+        /// Its URL.
+        url: String,
+        /// To what.
+        state: SignalerState,
+    },
+    /// The first link in this party is open: what was published before is on its way. Once per party.
+    Ready {
+        /// The party.
+        discovery: DiscoveryKey,
+    },
+    /// Somebody came, changed or went.
+    Peer {
+        /// The party.
+        discovery: DiscoveryKey,
+        /// What happened.
+        change: PeerChange,
+        /// Who, as known now (as last known, if gone).
+        peer: PeerInfo,
+    },
+    /// A publication that matches.
+    Data {
+        /// The subscription.
+        subscription: CommandId,
+        /// The publication.
+        publication: Publication,
+        /// It was published before the subscription was made.
+        backlog: bool,
+    },
+    /// Every neighbour that was asked for a backlog has sent what it had; from now on publications are live. Once.
+    Live {
+        /// The subscription.
+        subscription: CommandId,
+    },
+    /// A document was taken: it has its place in the feed.
+    Published {
+        /// The command.
+        command: CommandId,
+        /// The publication's id.
+        id: PublicationId,
+        /// Its sequence number.
+        seq: u64,
+    },
+    /// There is room again after [`CommandError::QueueFull`].
+    Drained,
+    /// A message came; its receipt is on its way.
+    Message {
+        /// The sender's identity.
+        from: IdentityId,
+        /// The sender's peer.
+        peer: PeerId,
+        /// Its id.
+        id: MessageId,
+        /// When it was written, milliseconds since the Unix epoch on the sender's clock.
+        time: u64,
+        /// What it says.
+        document: Document,
+    },
+    /// What became of a message.
+    Sent {
+        /// The command.
+        command: CommandId,
+        /// Its id, the same as the recipient sees.
+        id: MessageId,
+        /// `Ok`: at least one peer of the recipient has it.
+        outcome: Result<(), SendError>,
+    },
+    /// The state of a link changed.
+    Link {
+        /// The other side.
+        peer: PeerId,
+        /// To what.
+        state: LinkState,
+    },
+    /// Something is wrong that the application may want to show or count. Nothing else depends on it.
+    Warning {
+        /// A stable code.
+        code: &'static str,
+        /// For people.
+        text: String,
+    },
+    /// The peer has said its goodbyes.
+    Closed,
+}
+
+/// State of a signaler.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SignalerState {
+    /// Being dialled.
+    Connecting,
+    /// Both sides have proved who they are.
+    Connected {
+        /// Who it is.
+        signaler: SignalerId,
+    },
+    /// Lost or out of reach; it is dialled again.
+    Lost {
+        /// For people.
+        reason: String,
+        /// The code it gave, if it gave one.
+        code: Option<Code>,
+    },
+}
+
+/// What happened to a peer in a party.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeerChange {
+    /// It is here.
+    Joined,
+    /// Its name, links, homes or connection to us changed.
+    Changed,
+    /// It is gone.
+    Left,
+}
+
+/// What is known of a peer in a party.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerInfo {
+    /// Who.
+    pub peer: PeerId,
+    /// Whose, once its record is known.
+    pub identity: Option<IdentityId>,
+    /// Display name, may be empty. Neither unique nor proven.
+    pub name: String,
+    /// Since when it is in the swarm, milliseconds since the Unix epoch on its own clock.
+    pub since: Option<u64>,
+    /// We have an open link to it.
+    pub linked: bool,
+    /// Whom it says it has links to.
+    pub links: BTreeSet<PeerId>,
+    /// The signalers it says it is at home at.
+    pub homes: BTreeSet<SignalerId>,
+    /// How many publications it says it has passed on.
+    pub forwarded: u64,
+}
+
+/// State of a link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LinkState {
+    /// Being negotiated.
+    Connecting,
+    /// Open and authenticated.
+    Open,
+    /// No answer at the moment; ICE is being restarted.
+    Interrupted,
+    /// Gone.
+    Closed {
+        /// For people.
+        reason: String,
+    },
+}
+
+/// A publication, as delivered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Publication {
+    /// The party.
+    pub discovery: DiscoveryKey,
+    /// Its id.
+    pub id: PublicationId,
+    /// Whose it is.
+    pub author: IdentityId,
+    /// The feed, which is the author's peer.
+    pub feed: PeerId,
+    /// Its place in the feed.
+    pub seq: u64,
+    /// When it was published, milliseconds since the Unix epoch on the author's clock.
+    pub time: u64,
+    /// What it says.
+    pub document: Document,
+}
+
+/// Why a message was not delivered. It may have been received all the same if only the receipt was lost.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// No peer of that identity was found in any party, or none confirmed within the time limit.
+    #[error("no peer of the recipient could be reached within {0} s; it may be offline or share no party with you")]
+    Unreachable(u64),
+    /// The peer was closed first.
+    #[error("the peer was closed before the message was confirmed")]
+    Closed,
+}
+
+impl SendError {
+    /// The stable code that applications see.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unreachable(_) => "unreachable",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+/// Figures since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Publications of our own.
+    pub published: u64,
+    /// Publications of others, each counted once.
+    pub received: u64,
+    /// Publications that were passed on, counted once per link.
+    pub forwarded: u64,
+    /// Publications that came again and were dropped.
+    pub duplicates: u64,
+    /// Publications and presences that did not verify.
+    pub forged: u64,
+    /// Events given to subscriptions.
+    pub delivered: u64,
+    /// Envelopes that could not be opened.
+    pub unopened: u64,
+    /// Frames that could not be decoded.
+    pub malformed: u64,
+    /// Bytes sent on links.
+    pub link_bytes_out: u64,
+    /// Bytes received on links.
+    pub link_bytes_in: u64,
+}

@@ -1,0 +1,148 @@
+//! Every behavioural constant of a peer, with its unit and its reason.
+
+use core::time::Duration;
+
+/// How a peer behaves. [`Config::default`] is what DESIGN's table says; sizes on the wire are in [`weft_wire::limits`].
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// URLs of signalers, in order of preference.
+    pub signalers: Vec<String>,
+    /// How many of them to be connected to at once.
+    pub homes: usize,
+    /// Display name in the peer record, may be empty.
+    pub name: String,
+    /// Name and version of the program, told to signalers.
+    pub agent: String,
+
+    /// A ping to the signaler after this long without a frame from it.
+    pub signaler_keepalive: Duration,
+    /// The signaler is taken for lost after this long without a frame from it.
+    pub signaler_dead: Duration,
+    /// Connecting and authenticating may take this long.
+    pub signaler_timeout: Duration,
+    /// First wait before a signaler is dialled again; doubled each time, with jitter.
+    pub reconnect_first: Duration,
+    /// Longest wait before a signaler is dialled again.
+    pub reconnect_most: Duration,
+
+    /// Life of a discovery entry, if the signaler does not say less.
+    pub entry_ttl: Duration,
+    /// Entries are signed anew after this long, give or take a fifth.
+    pub entry_refresh: Duration,
+
+    /// Links that a peer seeks (HyParView's active view).
+    pub active_view: usize,
+    /// Further links that it accepts before it refuses or makes room: a newcomer always finds a place.
+    pub active_slack: usize,
+    /// Members remembered per party (HyParView's passive view, and what signalers told).
+    pub passive_view: usize,
+    /// No more than one link is made room for in this time, so that newcomers cannot churn a swarm.
+    pub make_room_every: Duration,
+
+    /// A description waits this long for candidates to travel with it.
+    pub candidate_wait: Duration,
+    /// First wait before a signal is sent again; doubled each time.
+    pub signal_retry: Duration,
+    /// A negotiation that takes longer has failed.
+    pub signal_give_up: Duration,
+    /// Waits before the next attempt at the same peer, one after another; the last one repeats.
+    pub link_backoff: [Duration; 6],
+    /// A link that was up for this long starts the waits from the beginning.
+    pub link_stable: Duration,
+    /// Ping on a link after this long without a message from it.
+    pub link_heartbeat: Duration,
+    /// A link without a message for this long is dead.
+    pub link_dead: Duration,
+    /// ICE is restarted after this long in `disconnected`.
+    pub ice_restart_after: Duration,
+    /// A link that is not connected this long after the first restart is given up.
+    pub ice_give_up: Duration,
+
+    /// Nothing more is given to a channel that has this many bytes buffered.
+    pub channel_high: usize,
+    /// At or under this many buffered bytes the channel is filled again.
+    pub channel_low: usize,
+    /// Bytes that may wait for one link; beyond it the link is closed as too slow (and catches up when it returns).
+    pub link_queue: usize,
+    /// Bytes of own publications that may wait before [`crate::CommandError::QueueFull`].
+    pub publish_queue: usize,
+
+    /// Own presence is sent this often.
+    pub presence_every: Duration,
+    /// A peer without a presence or a link for this long is offline, unless a signaler says otherwise.
+    pub presence_offline: Duration,
+    /// Changes of links are told at most this often.
+    pub presence_soonest: Duration,
+
+    /// A message is sent again after this long without receipt; doubled each time.
+    pub message_retry: Duration,
+    /// A message without receipt for this long is unreachable.
+    pub message_give_up: Duration,
+    /// Ids of received messages that are remembered.
+    pub message_memory: usize,
+
+    /// Publications kept per party for those who lack them.
+    pub keep_publications: usize,
+    /// Bytes of publications kept per party.
+    pub keep_bytes: usize,
+    /// A publication that came before its predecessor waits this long for it.
+    pub gap_wait: Duration,
+    /// Bytes of publications per party that may wait for predecessors.
+    pub gap_bytes: usize,
+    /// Feeds per party whose sequence numbers are remembered.
+    pub feeds: usize,
+    /// Subscriptions of this peer.
+    pub subscriptions: usize,
+    /// Life of a peer record.
+    pub record_life: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let ms = Duration::from_millis;
+        let s = Duration::from_secs;
+        Self {
+            signalers: Vec::new(),
+            homes: 2,
+            name: String::new(),
+            agent: concat!("weft/", env!("CARGO_PKG_VERSION")).into(),
+            signaler_keepalive: s(18),
+            signaler_dead: s(40),
+            signaler_timeout: s(10),
+            reconnect_first: ms(100),
+            reconnect_most: s(5),
+            entry_ttl: s(120),
+            entry_refresh: s(40),
+            active_view: 5,
+            active_slack: 2,
+            passive_view: 30,
+            make_room_every: s(1),
+            candidate_wait: ms(10),
+            signal_retry: ms(300),
+            signal_give_up: s(10),
+            link_backoff: [ms(0), ms(50), ms(500), ms(1000), ms(5000), ms(10_000)],
+            link_stable: s(5),
+            link_heartbeat: s(10),
+            link_dead: s(60),
+            ice_restart_after: s(5),
+            ice_give_up: s(30),
+            channel_high: 256 * 1024,
+            channel_low: 64 * 1024,
+            link_queue: 32 * 1024 * 1024,
+            publish_queue: 16 * 1024 * 1024,
+            presence_every: s(10),
+            presence_offline: s(20),
+            presence_soonest: ms(250),
+            message_retry: ms(300),
+            message_give_up: s(10),
+            message_memory: 4096,
+            keep_publications: 20_000,
+            keep_bytes: 32 * 1024 * 1024,
+            gap_wait: s(2),
+            gap_bytes: 8 * 1024 * 1024,
+            feeds: 4096,
+            subscriptions: 10_000,
+            record_life: s(90 * 24 * 3600),
+        }
+    }
+}
