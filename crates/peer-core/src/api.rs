@@ -208,7 +208,10 @@ pub enum Input<'a> {
         /// The message.
         bytes: &'a [u8],
     },
-    /// What the channel has buffered is at or under [`Config::channel_low`](crate::Config::channel_low) again.
+    /// What the channel has buffered is at or under [`Config::channel_low`](crate::Config::channel_low). To be reported
+    /// once after every run of [`Output::ChannelMessage`]s: at once if it is so when [`Peer::poll`](crate::Peer::poll)
+    /// has given nothing more, otherwise when the channel says so (`bufferedamountlow`). Without it the peer stops
+    /// sending on the link after [`Config::channel_high`](crate::Config::channel_high) bytes.
     ChannelDrained {
         /// Which.
         link: LinkId,
