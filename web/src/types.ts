@@ -1,0 +1,385 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+
+/**
+ * The public types of weft-mesh, written by hand: nothing generated and no wasm handle appears in them.
+ *
+ * Ids are text. Identities and peers are `z6Mk…` (the body of a `did:key`), publications and messages are hexadecimal.
+ */
+
+import type { WeftError } from "./errors.js";
+import type { Query } from "./query.js";
+
+/**
+ * What documents are made of: JSON, and what JSON lacks.
+ *
+ * Whole numbers up to 2^53 - 1 in size travel as integers, others as IEEE 754 doubles (-0, NaN and the infinities keep
+ * what they are). A bigint travels as a 64-bit integer and comes back as a number where one holds it exactly. A member
+ * that is undefined is left out.
+ */
+export type Value =
+  | null
+  | boolean
+  | number
+  | bigint
+  | string
+  | Date
+  | Uint8Array
+  | readonly Value[]
+  | { readonly [name: string]: Value | undefined };
+
+/** A document as it arrives: an object whose members nobody has checked yet. */
+// biome-ignore lint/suspicious/noExplicitAny: what others publish has any shape; `subscribe<Film>` names the expected one.
+export type Document = { [name: string]: any };
+
+/** A query in MongoDB's language (docs/spec/query.md). A RegExp stands for `{ $regex, $options }`. */
+export type Filter = { readonly [name: string]: unknown };
+
+/** Where the wasm of this package comes from, if not from beside the package's JavaScript. */
+export type WasmSource = string | URL | Request | Response | BufferSource | WebAssembly.Module;
+
+/** What {@link connect} takes. */
+export interface ConnectOptions {
+  /** URLs of signalers (`ws://`, `wss://`), in order of preference; at most 16. */
+  readonly signalers: readonly string[];
+  /** The display name that others see, at most 64 bytes. Neither unique nor proven. */
+  readonly name?: string;
+  /** STUN and TURN servers; the same as `rtc.iceServers`. */
+  readonly iceServers?: RTCIceServer[];
+  /** Given to every RTCPeerConnection as it is: `iceTransportPolicy`, `certificates` and so on. */
+  readonly rtc?: RTCConfiguration;
+  /** Where keys are kept: in this browser profile (the default), or nowhere. */
+  readonly store?: "indexeddb" | "memory";
+  /** The wasm, if not beside the package's JavaScript. */
+  readonly wasm?: WasmSource | Promise<WasmSource>;
+  /** Other bounds than the usual ones. */
+  readonly limits?: Limits;
+  /** Gives up connecting when aborted; without effect afterwards. */
+  readonly signal?: AbortSignal;
+}
+
+/** Bounds of one peer. What is not given keeps its default. */
+export interface Limits {
+  /** Links that the peer seeks; it accepts two more. Default 5. */
+  readonly links?: number;
+  /** Signalers to be connected to at once. Default 2. */
+  readonly homes?: number;
+  /** Publications kept per party for those who lack them. Default 20,000. */
+  readonly keepPublications?: number;
+  /** Bytes of publications kept per party. Default 32 MiB. */
+  readonly keepBytes?: number;
+  /** Bytes of own publications that may wait to be sent. Default 16 MiB. */
+  readonly publishQueueBytes?: number;
+  /** Subscriptions of the peer. Default 10,000. */
+  readonly subscriptions?: number;
+  /** Milliseconds after which a message without a receipt is unreachable. Default 10,000. */
+  readonly messageTimeout?: number;
+  /** Publications that wait in one subscription for `for await` or the first handler. Default 16,384. */
+  readonly eventBuffer?: number;
+}
+
+/** Something that tells its events to handlers. A handler that throws is reported and disturbs no other. */
+export interface Emitter<Events> {
+  /** Calls the handler for each event, until the returned function is called, `off` is, or the signal is aborted. */
+  on<Name extends keyof Events>(
+    event: Name,
+    handler: (event: Events[Name]) => void,
+    options?: { readonly signal?: AbortSignal },
+  ): () => void;
+  /** Calls the handler for the next event only. */
+  once<Name extends keyof Events>(
+    event: Name,
+    handler: (event: Events[Name]) => void,
+    options?: { readonly signal?: AbortSignal },
+  ): () => void;
+  /** Ends what `on` or `once` began. */
+  off<Name extends keyof Events>(event: Name, handler: (event: Events[Name]) => void): void;
+}
+
+/** A running peer of one's identity. Made by {@link connect}. */
+export interface Weft extends Emitter<WeftEvents>, AsyncDisposable {
+  /** Who one is: what others send messages to. The same in every tab of this browser profile. */
+  readonly identity: string;
+  /** This running participant: one tab, one peer. */
+  readonly peer: string;
+  /** True if keys are kept; false if they are gone with the page (`store: "memory"`, or the browser keeps nothing). */
+  readonly stored: boolean;
+  /** Goes into a party: an open party by its name, or any party by its key (`z6Mk…`). Joining twice gives the same. */
+  join(party: string): Promise<Party>;
+  /**
+   * Sends a message, end to end encrypted, to every known peer of an identity.
+   *
+   * Resolves when one of them has confirmed it; rejects with `unreachable`, `timeout`, `closed`, `bad-document`,
+   * `too-large` or the signal's reason. A message that was given up may have been received all the same.
+   */
+  send(identity: string, data: object, options?: SendOptions): Promise<{ readonly id: string }>;
+  /** The signalers that were configured, and what is known of each. */
+  signalers(): SignalerInfo[];
+  /** Has no links with a peer from now on. Documents still travel around it. */
+  block(peer: string): void;
+  /** Allows links with a peer again. */
+  unblock(peer: string): void;
+  /** Changes the display name, at most 64 bytes. */
+  rename(name: string): void;
+  /** Figures since the start. */
+  stats(): Stats;
+  /** Says goodbye everywhere, ends every party and subscription. Closing twice is the same as once. */
+  close(): Promise<void>;
+}
+
+/** What a {@link Weft} tells. */
+export interface WeftEvents {
+  /** Somebody sent a message; its receipt is on its way. */
+  readonly message: MessageEvent;
+  /** The state of a signaler changed. */
+  readonly signaler: SignalerInfo;
+  /** The state of a link to another peer changed. */
+  readonly link: LinkEvent;
+  /** Something is wrong that one may want to show or count. */
+  readonly warning: Warning;
+  /** The last event: after `close()`, or when the page goes away. */
+  readonly closed: undefined;
+}
+
+/** For {@link Weft.send}. */
+export interface SendOptions {
+  /** Stops waiting; what is on its way stays on its way. */
+  readonly signal?: AbortSignal;
+  /** Milliseconds to wait for the receipt, then `timeout`. Default: `limits.messageTimeout`, then `unreachable`. */
+  readonly timeout?: number;
+}
+
+/** A message that came. */
+export interface MessageEvent {
+  /** What it says. */
+  readonly data: Document;
+  /** The sender's identity. */
+  readonly from: string;
+  /** The sender's peer. */
+  readonly peer: string;
+  /** The same id as the sender sees. */
+  readonly id: string;
+  /** When it was written, milliseconds since the Unix epoch on the sender's clock. */
+  readonly time: number;
+}
+
+/** A configured signaler. */
+export interface SignalerInfo {
+  /** As configured. */
+  readonly url: string;
+  /** `lost` ones are dialled again by themselves; `idle` ones wait as a reserve. */
+  readonly state: "idle" | "connecting" | "connected" | "lost";
+  /** Who it is (`z6Mk…`), once connected. */
+  readonly signaler?: string;
+  /** For people, if lost. */
+  readonly reason?: string;
+  /** The code that it gave, if it gave one. */
+  readonly code?: string;
+}
+
+/** A link to another peer changed. */
+export interface LinkEvent {
+  /** The other side. */
+  readonly peer: string;
+  /** `interrupted`: no answer at the moment; it is being mended. */
+  readonly state: "connecting" | "open" | "interrupted" | "closed";
+  /** For people, if closed. */
+  readonly reason?: string;
+}
+
+/** Something that is wrong. Nothing else depends on it. */
+export interface Warning {
+  /** Stable. */
+  readonly code: string;
+  /** For people. */
+  readonly message: string;
+}
+
+/** A collaboration that one takes part in. Made by {@link Weft.join}. */
+export interface Party extends Emitter<PartyEvents>, AsyncDisposable {
+  /** The name it was joined by; undefined if it was joined by key. */
+  readonly name: string | undefined;
+  /** The party's key (`z6Mk…`). Who knows it can join; signalers never see it. */
+  readonly key: string;
+  /** Resolves when the first link in this party is open; rejects with `closed` if the party is left before. */
+  readonly ready: Promise<void>;
+  /**
+   * Gets the publications of others that match, from now on, or also what was published before.
+   *
+   * Throws `bad-query` with the path of what is wrong.
+   */
+  subscribe<Data extends object = Document>(
+    query: Filter | Query,
+    options?: SubscribeOptions,
+  ): Subscription<Data>;
+  /**
+   * Publishes a document to everybody in the party who asks for it.
+   *
+   * Resolves when it has its place in one's feed, which may be before anybody has it. Waits while the queue of what is
+   * to be sent is full. Rejects with `bad-document` (and `path`), `too-large`, `closed` or the signal's reason.
+   */
+  publish(document: object, options?: { readonly signal?: AbortSignal }): Promise<Published>;
+  /** Who is in the party as far as this peer knows, oneself not counted; ordered by peer. */
+  peers(): PeerInfo[];
+  /** Who is in the party by identity: somebody with two tabs is here once. Peers whose identity is unknown yet are not. */
+  presence(): Presence[];
+  /** Leaves; subscriptions end. Leaving twice is the same as once. */
+  leave(): Promise<void>;
+}
+
+/** What a {@link Party} tells. */
+export interface PartyEvents {
+  /** Somebody came, changed or went. */
+  readonly peer: PeerEvent;
+  /** The first link in this party is open. Once. */
+  readonly ready: undefined;
+  /** The state of a link to a peer of this party changed. */
+  readonly link: LinkEvent;
+}
+
+/** Somebody came, changed or went. */
+export interface PeerEvent {
+  /** What happened. */
+  readonly change: "joined" | "changed" | "left";
+  /** Who, as known now, or as last known. */
+  readonly peer: PeerInfo;
+}
+
+/** What is known of a peer in a party. */
+export interface PeerInfo {
+  /** Who. */
+  readonly peer: string;
+  /** Whose, once known. */
+  readonly identity?: string;
+  /** Display name, may be empty. Neither unique nor proven. */
+  readonly name: string;
+  /** Since when it is here, milliseconds since the Unix epoch on its own clock, once known. */
+  readonly since?: number;
+  /** We have an open link to it. */
+  readonly linked: boolean;
+  /** Peers that it says it has links to. */
+  readonly links: readonly string[];
+  /** Signalers (`z6Mk…`) that it says it is connected to. */
+  readonly homes: readonly string[];
+  /** How many publications it says it has passed on. */
+  readonly forwarded: number;
+}
+
+/** Somebody in a party. */
+export interface Presence {
+  /** Who. */
+  readonly identity: string;
+  /** The display name of its peer that came last. */
+  readonly name: string;
+  /** Since when its first peer is here, milliseconds since the Unix epoch, once known. */
+  readonly since?: number;
+  /** Its peers. */
+  readonly peers: readonly string[];
+  /** It is oneself, in another tab or on another machine with the same identity. */
+  readonly self: boolean;
+}
+
+/** Where a document that one has published stands. */
+export interface Published {
+  /** The publication's id. */
+  readonly id: string;
+  /** Its number in one's feed; grows, not always by one. */
+  readonly seq: number;
+}
+
+/** For {@link Party.subscribe}. */
+export interface SubscribeOptions {
+  /** Also get what was published before, as far as it is kept anywhere near. Default false. */
+  readonly backlog?: boolean;
+  /** Publications that wait here for `for await` or the first handler. Default: `limits.eventBuffer`. */
+  readonly buffer?: number;
+  /** Ends the subscription when aborted. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Publications that match, as events or by `for await`.
+ *
+ * What comes before the first `on("data")` or `for await` waits. If more waits than the buffer holds, the oldest is
+ * dropped, `dropped` counts it, and `error` tells `events-dropped` once until the reader has caught up. Ends with
+ * `close()`, `break` in `for await`, `party.leave()` and `weft.close()`.
+ */
+export interface Subscription<Data extends object = Document>
+  extends Emitter<SubscriptionEvents<Data>>,
+    AsyncIterable<DataEvent<Data>>,
+    AsyncDisposable {
+  /** True until it has ended. */
+  readonly open: boolean;
+  /** Publications that were dropped because nobody read them. */
+  readonly dropped: number;
+  /** Ends it. Closing twice is the same as once. */
+  close(): void;
+}
+
+/** What a {@link Subscription} tells. */
+export interface SubscriptionEvents<Data extends object = Document> {
+  /** A publication that matches. */
+  readonly data: DataEvent<Data>;
+  /** The backlog is complete; from now on publications are new. Once. */
+  readonly live: undefined;
+  /** Publications were dropped. */
+  readonly error: WeftError;
+}
+
+/** A publication that matches. */
+export interface DataEvent<Data extends object = Document> {
+  /** The document. Its type is what the subscriber says: nobody checks what others publish but the query. */
+  readonly data: Data;
+  /** Whose it is. */
+  readonly author: string;
+  /** The publication's id; two publications of equal documents are two. */
+  readonly id: string;
+  /** The author's peer that published it. */
+  readonly feed: string;
+  /** Its number in that feed. */
+  readonly seq: number;
+  /** When it was published, milliseconds since the Unix epoch on the author's clock. */
+  readonly time: number;
+  /** It was published before one subscribed. */
+  readonly backlog: boolean;
+}
+
+/** Figures since the start. */
+export interface Stats {
+  /** Publications of one's own. */
+  readonly published: number;
+  /** Publications of others, each counted once. */
+  readonly received: number;
+  /** Publications passed on, counted once per link. */
+  readonly forwarded: number;
+  /** Publications that came again and were dropped. */
+  readonly duplicates: number;
+  /** Publications and presences that did not verify. */
+  readonly forged: number;
+  /** Publications given to subscriptions. */
+  readonly delivered: number;
+  /** Envelopes that could not be opened. */
+  readonly unopened: number;
+  /** Frames that could not be decoded. */
+  readonly malformed: number;
+  /** Bytes sent on links. */
+  readonly linkBytesOut: number;
+  /** Bytes received on links. */
+  readonly linkBytesIn: number;
+  /** RTCPeerConnections at the moment. */
+  readonly connections: number;
+}
+
+/** Why a document does not match. */
+export interface Explanation {
+  /** Whether it matches. */
+  readonly matches: boolean;
+  /** What failed, in the order of the query; empty if it matches. At most 32. */
+  readonly failures: readonly {
+    /** The condition's place in the query, such as `$.$or[1].age.$gt`. */
+    readonly term: string;
+    /** The path in the document that it looked at; empty for `$nor`. */
+    readonly field: string;
+    /** What it found there, for people. */
+    readonly reason: string;
+  }[];
+}
