@@ -1,0 +1,74 @@
+//! Formats and lints: the same in the editor, in `npm test` and in continuous integration.
+
+use crate::process::{command, run as run_command};
+use crate::wasm::{self, Names};
+use crate::workspace::{cargo, files, is_source_dir, node_binary, root};
+use crate::{setup, ui, web};
+use anyhow::Result;
+use std::path::Path;
+
+/// TypeScript projects, checked apart from bundling.
+const PROJECTS: [&str; 2] = ["web", "tests"];
+
+/// Checks everything; the cheap ones first.
+pub(crate) fn run() -> Result<()> {
+    setup::npm()?;
+    let root = root();
+    ui::step("lint: rustfmt", || {
+        run_command(
+            command(cargo(), &root).args(["fmt", "--all", "--check"]),
+            "`npm run fmt` formats everything",
+        )
+    })?;
+    ui::step("lint: biome", || {
+        let mut biome = command(node_binary("biome"), &root);
+        run_command(biome.args(["check", "--error-on-warnings"]), "`npm run fmt` repairs most of it")
+    })?;
+    prerequisites()?;
+    ui::step("lint: clippy", || {
+        let mut clippy = command(cargo(), &root);
+        clippy.args(["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]);
+        run_command(&mut clippy, "each lint says how to repair it")
+    })?;
+    for project in PROJECTS {
+        let dir = root.join(project);
+        if !dir.join("tsconfig.json").exists() || !has_typescript(&dir)? {
+            continue;
+        }
+        ui::step(&format!("lint: tsc {project}"), || {
+            let mut tsc = command(node_binary("tsc"), &root);
+            run_command(tsc.args(["--noEmit", "-p", project]), "TypeScript must be strict-clean")
+        })?;
+    }
+    Ok(())
+}
+
+/// Formats Rust, TypeScript, JSON and CSS in place.
+pub(crate) fn format_in_place() -> Result<()> {
+    setup::npm()?;
+    let root = root();
+    ui::step("fmt: rustfmt", || {
+        run_command(command(cargo(), &root).args(["fmt", "--all"]), "a file does not parse")
+    })?;
+    ui::step("fmt: biome", || {
+        let mut biome = command(node_binary("biome"), &root);
+        run_command(biome.args(["check", "--write"]), "what is left has to be repaired by hand")
+    })
+}
+
+/// Clippy compiles the signaler, which embeds the demo, and tsc reads the types of the glue: both have to be there,
+/// though not up to date.
+fn prerequisites() -> Result<()> {
+    if !wasm::generated_dir().join("weft.d.ts").exists() {
+        wasm::build(Names::Strip)?;
+    }
+    if !root().join("web/demo/dist").exists() {
+        web::build()?;
+    }
+    Ok(())
+}
+
+fn has_typescript(dir: &Path) -> Result<bool> {
+    let is_typescript = |path: &Path| path.extension().is_some_and(|extension| extension == "ts");
+    Ok(!files(dir, &is_source_dir, &is_typescript)?.is_empty())
+}
