@@ -218,8 +218,7 @@ impl<'b> Reader<'b> {
             }
             entries.push((key, self.value(depth)?));
         }
-        // Sorted already: this is one pass of comparisons.
-        Ok(Object::from_entries(entries)?)
+        Ok(Object::from_sorted(entries))
     }
 
     /// The definite length of an array or a map.

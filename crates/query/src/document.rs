@@ -1,7 +1,7 @@
 //! What is published: an object within the limits.
 
 use crate::cbor::{self, Budget};
-use crate::{DuplicateKey, Object, Value, limits};
+use crate::{Object, Value, limits};
 
 const BUDGET: Budget = Budget { bytes: limits::DOCUMENT_BYTES, values: limits::DOCUMENT_VALUES };
 
@@ -104,10 +104,4 @@ pub enum DocumentError {
         /// What.
         reason: &'static str,
     },
-}
-
-impl From<DuplicateKey> for DocumentError {
-    fn from(DuplicateKey { key }: DuplicateKey) -> Self {
-        Self::DuplicateKey { key }
-    }
 }

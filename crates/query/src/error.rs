@@ -81,7 +81,8 @@ impl FilterError {
     }
 }
 
-const ROOT: &str = "$";
+/// The query itself, in paths.
+pub(crate) const ROOT: &str = "$";
 
 /// Longest part of a query that is repeated in an error, in bytes: errors travel and are logged.
 const QUOTED_BYTES: usize = 80;

@@ -1,8 +1,9 @@
 //! Why a document does not satisfy a filter.
 
 use crate::Value;
-use crate::error::shortened;
+use crate::error::{ROOT, shortened};
 use crate::limits;
+use crate::pattern::Searches;
 use crate::term::{Logic, Term, Test};
 
 /// The outcome of a match with what stood against it.
@@ -30,12 +31,16 @@ pub struct Failure {
 
 /// Explains a match; the reasons are sentences for people.
 pub(crate) fn explain(term: &Term, root: &Value) -> Explanation {
+    let searches = Searches::allowed();
+    let matches = term.matches(root, &searches);
     let mut failures = Vec::new();
-    let matches = term.matches(root);
-    if !matches {
-        collect(term, root, "$", &mut failures);
+    if searches.are_exhausted() {
+        let reason = format!("$regex would search more than {} bytes of text", limits::PATTERN_TEXT_BYTES);
+        failures.push(Failure { term: ROOT.to_owned(), field: String::new(), reason });
+    } else if !matches {
+        collect(term, root, ROOT, &mut failures);
     }
-    Explanation { matches, failures }
+    Explanation { matches: failures.is_empty(), failures }
 }
 
 /// Lists what fails below a term that does not match.
@@ -67,7 +72,7 @@ fn collect(term: &Term, root: &Value, place: &str, failures: &mut Vec<Failure>) 
             };
             for (at, term) in terms.iter().enumerate() {
                 let place = name.map_or_else(|| place.to_owned(), |name| format!("{place}.{name}[{at}]"));
-                match (logic, term.matches(root)) {
+                match (logic, term.matches(root, &Searches::allowed())) {
                     (Logic::Nor, true) => failures.push(Failure {
                         term: place,
                         field: String::new(),

@@ -1,6 +1,7 @@
 //! A parsed query.
 
 use crate::cbor::{self, Budget};
+use crate::pattern::Searches;
 use crate::term::Term;
 use crate::{Document, Explanation, FilterError, Value, explain, limits, parse};
 
@@ -49,9 +50,11 @@ impl Filter {
 
     /// Whether the document satisfies every condition.
     ///
-    /// The time is bounded by the limits: conditions times values, and for `$regex` text times pattern.
+    /// The time is bounded by the limits: conditions times values, and for `$regex` text times pattern. A document
+    /// in which `$regex` would have to search more than [`limits::PATTERN_TEXT_BYTES`] does not match.
     pub fn matches(&self, document: &Document) -> bool {
-        self.term.matches(document.as_value())
+        let searches = Searches::allowed();
+        self.term.matches(document.as_value(), &searches) && !searches.are_exhausted()
     }
 
     /// Which conditions the document does not satisfy, for people who wonder why.

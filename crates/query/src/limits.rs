@@ -34,14 +34,15 @@ pub const FILTER_PATTERNS: usize = 8;
 pub const PATTERN_BYTES: usize = 512;
 
 /// Bytes of one compiled regular expression. Rejects what grows when repetitions are expanded.
-pub const PATTERN_COMPILED_BYTES: usize = 32 * 1024;
+pub const PATTERN_COMPILED_BYTES: usize = 8 * 1024;
 
 /// Groups inside each other in one regular expression.
 pub const PATTERN_DEPTH: u32 = 32;
 
-/// Bytes of a string that `$regex` looks at; a longer string never matches. The engine's time is the product
-/// of string and pattern, so this and [`PATTERN_COMPILED_BYTES`] bound one search.
-pub const PATTERN_HAYSTACK_BYTES: usize = 64 * 1024;
+/// Bytes of text that all `$regex` conditions together search in one match; a document that needs more does not
+/// match. The engine's time is the product of text and pattern, so this and [`PATTERN_COMPILED_BYTES`] bound it:
+/// about a second natively for the worst pattern known, 5 us a byte.
+pub const PATTERN_TEXT_BYTES: usize = 256 * 1024;
 
 /// Failed conditions that one explanation lists; the rest is only counted as a mismatch.
 pub const EXPLANATION_FAILURES: usize = 32;

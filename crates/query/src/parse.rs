@@ -171,7 +171,7 @@ impl Parser {
                 value => values.push(value.clone()),
             }
         }
-        values.sort_by(compare);
+        values.sort_unstable_by(compare);
         values.dedup_by(|a, b| compare(a, b).is_eq());
         Ok(Test::In { values, patterns })
     }

@@ -2,6 +2,7 @@
 
 use crate::limits;
 use regex_lite::{Regex, RegexBuilder};
+use std::cell::Cell;
 
 /// A compiled regular expression within the limits.
 #[derive(Clone, Debug)]
@@ -29,8 +30,33 @@ impl Pattern {
         builder.build().map(Self).map_err(|error| error.to_string())
     }
 
-    /// Whether the pattern occurs in the text. A text beyond the limit never matches.
-    pub(crate) fn matches(&self, text: &str) -> bool {
-        text.len() <= limits::PATTERN_HAYSTACK_BYTES && self.0.is_match(text)
+    fn occurs_in(&self, text: &str) -> bool {
+        self.0.is_match(text)
+    }
+}
+
+/// What the searches of one match may still cost.
+#[derive(Debug)]
+pub(crate) struct Searches {
+    /// Bytes of text; `None` once a search was refused.
+    left: Cell<Option<usize>>,
+}
+
+impl Searches {
+    /// What one match may cost: [`limits::PATTERN_TEXT_BYTES`].
+    pub(crate) fn allowed() -> Self {
+        Self { left: Cell::new(Some(limits::PATTERN_TEXT_BYTES)) }
+    }
+
+    /// Whether the pattern occurs in the text; false if the search would cost more than is left.
+    pub(crate) fn finds(&self, pattern: &Pattern, text: &str) -> bool {
+        // One more than the text, so that many empty ones are not free.
+        self.left.set(self.left.get().and_then(|left| left.checked_sub(text.len() + 1)));
+        self.left.get().is_some() && pattern.occurs_in(text)
+    }
+
+    /// Whether a search was refused: then nothing that was found or not found says anything.
+    pub(crate) fn are_exhausted(&self) -> bool {
+        self.left.get().is_none()
     }
 }

@@ -114,11 +114,17 @@ impl Object {
 
     /// The object of these members, given in any order; in O(n log n), unlike repeated [`insert`](Self::insert).
     pub fn from_entries(mut entries: Vec<(String, Value)>) -> Result<Self, DuplicateKey> {
-        entries.sort_by(|(a, _), (b, _)| key_order(a, b));
+        entries.sort_unstable_by(|(a, _), (b, _)| key_order(a, b));
         match entries.windows(2).find(|pair| pair[0].0 == pair[1].0) {
             Some(pair) => Err(DuplicateKey { key: pair[0].0.clone() }),
             None => Ok(Self(entries)),
         }
+    }
+
+    /// The object of members that are in order and unique already.
+    pub(crate) fn from_sorted(entries: Vec<(String, Value)>) -> Self {
+        debug_assert!(entries.windows(2).all(|pair| key_order(&pair[0].0, &pair[1].0).is_lt()));
+        Self(entries)
     }
 
     /// The member of this name.

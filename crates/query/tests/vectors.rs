@@ -3,6 +3,8 @@
 //! A case is `{name, query, document, matches}` or `{name, query, error_path, error_contains}`; query and document
 //! are JSON with the extended forms of `weft_query::json`.
 
+#![allow(clippy::panic, reason = "helpers of tests, on small numbers")]
+
 use std::collections::BTreeSet;
 use weft_query::{Document, Filter, Object, Value, json};
 
@@ -34,7 +36,8 @@ fn every_golden_case_matches_or_does_not_as_it_says() {
     let mut wrong = Vec::new();
     let mut ran = 0;
     for case in cases() {
-        let (Some(document), Some(Value::Bool(expected))) = (case.0.get("document"), case.0.get("matches")) else {
+        let (Some(document), Some(Value::Bool(expected))) = (case.0.get("document"), case.0.get("matches"))
+        else {
             continue;
         };
         ran += 1;
@@ -58,7 +61,9 @@ fn every_golden_case_matches_or_does_not_as_it_says() {
 fn every_golden_error_names_its_path_and_reason() {
     let mut ran = 0;
     for case in cases() {
-        let (Some(path), Some(part)) = (case.text("error_path"), case.text("error_contains")) else { continue };
+        let (Some(path), Some(part)) = (case.text("error_path"), case.text("error_contains")) else {
+            continue;
+        };
         ran += 1;
         let error = Filter::parse(case.query()).err().unwrap_or_else(|| panic!("{}: no error", case.name()));
         assert_eq!(error.path(), path, "{}: {error}", case.name());
