@@ -86,3 +86,37 @@ fn every_case_is_complete_and_has_a_name_of_its_own() {
         assert!(names.insert(case.name().to_owned()), "twice: {}", case.name());
     }
 }
+
+/// The specification's truth table is a golden case too: conditions down, values of `a` across, ✓ for a match.
+#[test]
+fn the_truth_table_of_the_specification_is_true() {
+    let specification = include_str!("../../../docs/spec/query.md");
+    let (_, section) = specification.split_once("### Truth table").expect("the section");
+    let rows: Vec<Vec<&str>> = section
+        .lines()
+        .skip_while(|line| !line.starts_with('|'))
+        .take_while(|line| line.starts_with('|'))
+        .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+        .collect();
+    let [head, _, body @ ..] = rows.as_slice() else { panic!("a table has a head and a rule") };
+    let documents: Vec<Document> = head[1..]
+        .iter()
+        .map(|cell| match *cell {
+            "–" => "{}".to_owned(),
+            "NaN" => r#"{"a":{"$float":"NaN"}}"#.to_owned(),
+            "date 5" => r#"{"a":{"$date":5}}"#.to_owned(),
+            json => format!("{{\"a\":{json}}}"),
+        })
+        .map(|text| Document::from_value(json::parse(&text).expect(&text)).expect(&text))
+        .collect();
+    assert!(body.len() > 20 && documents.len() > 10);
+    for row in body {
+        // `4` or `{$eq: 4}`: the first of them. Operators are written without quotes.
+        let condition = row[0].split('`').nth(1).expect("a condition in backquotes");
+        let quoted = condition.replace("{$", "{\"$").replace(": ", "\": ");
+        let filter = Filter::parse_json(&format!("{{\"a\":{quoted}}}")).expect(condition);
+        for ((document, cell), name) in documents.iter().zip(&row[1..]).zip(&head[1..]) {
+            assert_eq!(filter.matches(document), *cell == "✓", "{condition} with {name}");
+        }
+    }
+}
