@@ -1,0 +1,141 @@
+/** The left part: the film list, and a document of one's own. */
+
+import type { Party } from "weft-mesh";
+import { $, perFrame, say, show } from "./dom.js";
+import { complain, tell, understand } from "./notices.js";
+import { parseObject, SyntaxProblem } from "./relaxed.js";
+import { FIRST_DOCUMENT } from "./samples.js";
+import { count, key, number } from "./words.js";
+
+/** Puts life into the part. */
+export function startPublishing(party: Party): void {
+  const tally = new Tally();
+  startFilms(party, tally);
+  startDocument(party, tally);
+}
+
+/** Says how much one has published. */
+class Tally {
+  private published = 0;
+  private readonly draw = perFrame(() => {
+    say($("own-tally"), `You have published ${count(this.published, "document")}.`);
+  });
+
+  add(): void {
+    this.published += 1;
+    this.draw();
+  }
+}
+
+function startFilms(party: Party, tally: Tally): void {
+  const start = $<HTMLButtonElement>("films-start");
+  const stop = $<HTMLButtonElement>("films-stop");
+  const words = $("films-count");
+  let running: AbortController | undefined;
+
+  const publishAll = async (signal: AbortSignal): Promise<void> => {
+    const films = await loadFilms(signal);
+    const began = performance.now();
+    let done = 0;
+    const draw = perFrame(() => {
+      $<HTMLProgressElement>("films-bar").max = films.length;
+      $<HTMLProgressElement>("films-bar").value = done;
+      words.dataset["count"] = String(done);
+      say(words, `${number(done)} of ${number(films.length)}`);
+      const seconds = (performance.now() - began) / 1000;
+      say($("films-rate"), seconds > 0.5 ? `${number(Math.round(done / seconds))} a second` : "");
+    });
+    draw();
+    for (const film of films) {
+      // Resolves once the film has its place in our feed; waits when the queue of what is to be sent is full.
+      await party.publish(film, { signal });
+      done += 1;
+      tally.add();
+      draw();
+      if (done % YIELD === 0) await nextFrame();
+    }
+    tell(`Published ${count(done, "film")}.`);
+  };
+
+  start.addEventListener("click", async () => {
+    running = new AbortController();
+    show(start, false);
+    show(stop, true);
+    show($("films-progress"), true);
+    say(words, "Fetching the list…");
+    stop.focus();
+    try {
+      await publishAll(running.signal);
+    } catch (error) {
+      if (!running.signal.aborted) complain("The films could not be published", error);
+    }
+    say(start, "Publish them again");
+    show(start, true);
+    show(stop, false);
+    if (document.activeElement === stop || document.activeElement === document.body) start.focus();
+  });
+  stop.addEventListener("click", () => running?.abort());
+}
+
+/** After this many films the page may draw, so that the bar moves and the Stop button answers. */
+const YIELD = 40;
+/** A hidden tab draws no frames, and publishes all the same. */
+const nextFrame = (): Promise<void> =>
+  new Promise((resolve) => (document.hidden ? setTimeout(resolve) : requestAnimationFrame(() => resolve())));
+
+async function loadFilms(signal: AbortSignal): Promise<object[]> {
+  const answer = await fetch(new URL("movies.json", document.baseURI), { signal });
+  if (!answer.ok) throw new Error(`movies.json: ${answer.status} ${answer.statusText}`);
+  return (await answer.json()) as object[];
+}
+
+function startDocument(party: Party, tally: Tally): void {
+  const input = $<HTMLTextAreaElement>("document");
+  const status = $("document-status");
+  const button = $<HTMLButtonElement>("document-publish");
+  input.value = FIRST_DOCUMENT;
+
+  const problem = (words: string): void => {
+    status.className = "status bad";
+    say(status, words);
+    input.setAttribute("aria-invalid", "true");
+  };
+  const check = (): object | undefined => {
+    try {
+      const parsed = parseObject(input.value);
+      input.removeAttribute("aria-invalid");
+      status.className = "status";
+      say(status, "");
+      return parsed;
+    } catch (error) {
+      if (error instanceof SyntaxProblem) problem(`${error.message} (line ${error.line}, column ${error.column}).`);
+      return undefined;
+    }
+  };
+  const publish = async (): Promise<void> => {
+    const parsed = check();
+    if (parsed === undefined) return input.focus();
+    button.disabled = true;
+    try {
+      const { id, seq } = await party.publish(parsed);
+      tally.add();
+      status.className = "status good";
+      status.dataset["id"] = id;
+      say(status, `Published as number ${seq} of your feed, ${key(id)}.`);
+    } catch (error) {
+      const { code, message } = understand(error);
+      problem(code === undefined ? message : `${message} [${code}]`);
+    } finally {
+      button.disabled = false;
+    }
+  };
+
+  input.addEventListener("input", check);
+  $("document-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    void publish();
+  });
+  input.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) void publish();
+  });
+}
