@@ -281,6 +281,18 @@ proptest! {
         prop_assert_eq!(travelled.matches(&Document::decode(&document.encode()).unwrap()), matches);
     }
 
+    /// The same where query and document always meet: one path, one or two conditions.
+    #[test]
+    fn the_evaluator_agrees_on_values_that_are_there(condition in operators(), values in prop::collection::vec(values(2), 1..8)) {
+        let query = one("a", condition);
+        let filter = Filter::parse(&query).unwrap();
+        for value in values {
+            let document = one("a", value);
+            let matches = naive::matches(&query, &document);
+            prop_assert_eq!(filter.matches(&Document::from_value(document.clone()).unwrap()), matches, "{:?}", document);
+        }
+    }
+
     #[test]
     fn a_query_made_from_a_member_of_the_document_selects_it(document in objects(3)) {
         let members: Vec<_> = document.as_object().unwrap().iter().filter(|(_, value)| !matches!(value, Value::Object(_)))
