@@ -83,6 +83,14 @@ pub fn sign_gone(key: &SignalerKey, gone: &Gone) -> Vec<u8> {
     seal(&key.signing, gone)
 }
 
+/// Decodes a removal without checking its signature: for looking up whether it is known already.
+///
+/// # Errors
+/// [`StatementError::Wire`].
+pub fn peek_gone(bytes: &[u8]) -> Result<Gone, StatementError> {
+    peek(bytes)
+}
+
 /// Decodes and checks a removal.
 ///
 /// # Errors

@@ -1,1 +1,39 @@
-//! Weft.
+//! The sans-IO Weft signaler: introduces peers to each other and forwards what it cannot read.
+//!
+//! A driver feeds [`Input`]s with the time and carries out [`Output`]s; nothing here knows sockets, clocks, files or
+//! tasks. The run loop of a driver:
+//!
+//! 1. `signaler.handle(now, input)` for whatever happened (at the latest at [`Signaler::deadline`], with
+//!    [`Input::Tick`]).
+//! 2. `while let Some(output) = signaler.poll()`: carry it out. Outputs stay queued until polled, in order.
+//! 3. Go to 1. Remote data never makes `handle` fail: it is answered, counted, and may close its connection.
+//!
+//! The machines, one to a file: `peers` (connections and authentication), `table`
+//! (discovery entries with TTL), `links` (siblings: proof, admission, routes), `dials` (whom
+//! to call and when), `pending` (forwarded frames whose outcome is awaited), `quota`. The
+//! parts of [`Signaler`] join them: `discovery.rs` (announce, leave, loss, expiry), `forwarding.rs`,
+//! `federation.rs`. The frames and their order are specified in `docs/spec/signaler.md` and `docs/spec/federation.md`.
+
+#![forbid(unsafe_code)]
+
+mod config;
+mod counters;
+mod dials;
+mod discovery;
+mod federation;
+mod forwarding;
+mod frames;
+mod io;
+mod links;
+mod map;
+mod peers;
+mod pending;
+mod quota;
+mod signaler;
+mod table;
+mod timers;
+
+pub use config::{Config, SiblingConfig};
+pub use counters::{Counters, Gauges, SiblingStatus};
+pub use io::{ConnId, DialId, Event, Input, Origin, Output};
+pub use signaler::Signaler;

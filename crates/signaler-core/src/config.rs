@@ -1,0 +1,141 @@
+//! Every constant and limit of a signaler's behaviour, with its unit and reason. Sizes of frames are
+//! [`weft_wire::limits`].
+
+use core::time::Duration;
+
+use weft_wire::SignalerId;
+
+/// A signaler's configuration. Times are in milliseconds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize), serde(default, deny_unknown_fields))]
+pub struct Config {
+    /// Where peers and siblings can reach this signaler, told to siblings. None: not told.
+    pub public_url: Option<String>,
+    /// Signalers to federate with.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub siblings: Vec<SiblingConfig>,
+    /// Admits any signaler as a sibling. For development only: a sibling is trusted not to invent traffic.
+    pub open: bool,
+
+    /// Longest life of a discovery entry: three refreshes of 40 s.
+    pub ttl_ms: u64,
+    /// How long a peer keeps its place in its swarms after its socket was lost: a page reload or a change of network.
+    pub grace_ms: u64,
+    /// How long a connection may take to authenticate.
+    pub auth_ms: u64,
+    /// A connection silent for so long is pinged: below the 20 s and 30 s after which common proxies cut connections.
+    pub keepalive_ms: u64,
+    /// A connection silent for so long, or that does not read for so long, is closed: two keepalives and some.
+    pub dead_ms: u64,
+    /// How long the outcome of a forwarded frame is awaited.
+    pub outcome_ms: u64,
+    /// Changes of the table are gathered for so long before siblings are told: far below what a person notices,
+    /// long enough to put the announces of a busy moment into one frame.
+    pub batch_ms: u64,
+    /// Least and most delay before a sibling is dialled again.
+    pub redial_min_ms: u64,
+    /// See `redial_min_ms`.
+    pub redial_max_ms: u64,
+
+    /// Connections of peers and siblings together.
+    pub max_connections: u32,
+    /// Swarms that one peer may be in.
+    pub max_swarms_per_peer: u32,
+    /// Members that one swarm may have, on all signalers together.
+    pub max_members_per_swarm: u32,
+    /// Entries in the discovery table, those of siblings and tombstones included; about 600 bytes each.
+    pub max_entries: u32,
+    /// Forwarded frames whose outcome is awaited.
+    pub max_pending: u32,
+    /// Malformed frames after which a connection is closed.
+    pub strikes: u32,
+
+    /// Frames per second that one peer may send, and how many at once. A negotiation takes about ten; the rest is for
+    /// links that signalers forward.
+    pub frames_per_second: u32,
+    /// See `frames_per_second`.
+    pub frames_burst: u32,
+    /// Bytes per second that one peer may send.
+    pub bytes_per_second: u32,
+    /// See `bytes_per_second`; at least the largest frame.
+    pub bytes_burst: u32,
+    /// Refused frames, one after another, after which a connection that goes on regardless is closed.
+    pub refusals: u32,
+    /// New connections per second, all together: each costs one signature and one verification.
+    pub handshakes_per_second: u32,
+    /// See `handshakes_per_second`.
+    pub handshakes_burst: u32,
+}
+
+/// Another signaler to federate with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SiblingConfig {
+    /// Its key. None: the key that the URL proves first is pinned.
+    pub id: Option<SignalerId>,
+    /// Where to call it. None: it calls us.
+    pub url: Option<String>,
+    /// The key that was pinned for this URL before, from the driver's storage.
+    pub pinned: Option<SignalerId>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            public_url: None,
+            siblings: Vec::new(),
+            open: false,
+            ttl_ms: 120_000,
+            grace_ms: 10_000,
+            auth_ms: 10_000,
+            keepalive_ms: 18_000,
+            dead_ms: 40_000,
+            outcome_ms: 10_000,
+            batch_ms: 3,
+            redial_min_ms: 1_000,
+            redial_max_ms: 60_000,
+            max_connections: 20_000,
+            max_swarms_per_peer: 64,
+            max_members_per_swarm: 10_000,
+            max_entries: 200_000,
+            max_pending: 20_000,
+            strikes: 3,
+            frames_per_second: 1_000,
+            frames_burst: 2_000,
+            bytes_per_second: 4 * 1024 * 1024,
+            bytes_burst: 8 * 1024 * 1024,
+            refusals: 1_000,
+            handshakes_per_second: 1_000,
+            handshakes_burst: 10_000,
+        }
+    }
+}
+
+impl Config {
+    pub(crate) fn ttl(&self) -> Duration {
+        Duration::from_millis(self.ttl_ms)
+    }
+
+    pub(crate) fn grace(&self) -> Duration {
+        Duration::from_millis(self.grace_ms)
+    }
+
+    pub(crate) fn auth(&self) -> Duration {
+        Duration::from_millis(self.auth_ms)
+    }
+
+    pub(crate) fn keepalive(&self) -> Duration {
+        Duration::from_millis(self.keepalive_ms.max(1))
+    }
+
+    pub(crate) fn dead(&self) -> Duration {
+        Duration::from_millis(self.dead_ms)
+    }
+
+    pub(crate) fn outcome(&self) -> Duration {
+        Duration::from_millis(self.outcome_ms)
+    }
+
+    pub(crate) fn batch(&self) -> Duration {
+        Duration::from_millis(self.batch_ms)
+    }
+}

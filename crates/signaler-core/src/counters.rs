@@ -1,0 +1,87 @@
+//! What a signaler counts. The driver publishes it; nothing here is reset.
+
+use weft_wire::{Code, SignalerId};
+
+/// Things that happened since the start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Frames received from peers.
+    pub peer_frames: u64,
+    /// Bytes in them.
+    pub peer_bytes: u64,
+    /// Frames received from siblings.
+    pub sibling_frames: u64,
+    /// Bytes in them.
+    pub sibling_bytes: u64,
+    /// Frames handed to the queues of peers and siblings.
+    pub sent_frames: u64,
+    /// Bytes in them; a shared payload counts once per receiver.
+    pub sent_bytes: u64,
+    /// Envelopes handed to peers.
+    pub delivered: u64,
+    /// Fan-out payloads handed to peers.
+    pub fanned: u64,
+    /// Envelopes and payloads passed to siblings.
+    pub passed_on: u64,
+    /// Fan-out payloads dropped because their receiver does not read fast enough.
+    pub dropped_fanned: u64,
+    /// Optional frames of a later version that were ignored.
+    pub ignored_frames: u64,
+    /// Entries refused because the table is full.
+    pub dropped_entries: u64,
+    /// Entries of siblings that did not verify.
+    pub forged_entries: u64,
+    /// Peers that authenticated.
+    pub authenticated: u64,
+    refused: [u64; Code::ALL.len() + 1],
+}
+
+/// How things stand.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Gauges {
+    /// Open connections, those that are not authenticated included.
+    pub connections: usize,
+    /// Authenticated peers.
+    pub peers: usize,
+    /// Swarms with an entry or a tombstone.
+    pub swarms: usize,
+    /// Swarms with a member here.
+    pub local_swarms: usize,
+    /// Entries and tombstones.
+    pub entries: usize,
+    /// Forwarded frames whose outcome is awaited.
+    pub pending: usize,
+    /// Siblings, configured or connected.
+    pub siblings: Vec<SiblingStatus>,
+}
+
+/// A sibling, as operators see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SiblingStatus {
+    /// Its key, if it is known.
+    pub id: Option<SignalerId>,
+    /// Where it is dialled or says it can be reached.
+    pub url: Option<String>,
+    /// Tables and traffic flow.
+    pub up: bool,
+}
+
+impl Counters {
+    /// Counts a refusal.
+    pub(crate) fn refuse(&mut self, code: Code) {
+        let at = Code::ALL.iter().position(|known| *known == code).unwrap_or(Code::ALL.len());
+        if let Some(count) = self.refused.get_mut(at) {
+            *count += 1;
+        }
+    }
+
+    /// How often each code was given as a reason, by peers' and siblings' connections together.
+    pub fn refusals(&self) -> impl Iterator<Item = (Code, u64)> {
+        Code::ALL.iter().copied().zip(self.refused.iter().copied())
+    }
+
+    /// How often one code was given as a reason.
+    pub fn refused(&self, code: Code) -> u64 {
+        self.refusals().find_map(|(known, count)| (known == code).then_some(count)).unwrap_or(0)
+    }
+}

@@ -1,0 +1,389 @@
+//! Siblings: handshake, admission, keeping tables alike.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use weft_crypto::statement::{open_entry, open_gone, peek_entry, peek_gone};
+use weft_wire::sibling::Sibling;
+use weft_wire::signaler::EntryBytes;
+use weft_wire::{Code, List, SignalerId, Text, Time, WireError, decode, limits};
+
+use crate::dials::Verdict;
+use crate::frames;
+use crate::io::{ConnId, DialId, Event, Output};
+use crate::signaler::Signaler;
+use crate::table::{Key, Kind, News, Statement};
+use crate::timers::Timer;
+
+/// Statements of siblings that wait to be verified.
+#[derive(Debug, Default)]
+pub(crate) struct Inbox {
+    waiting: VecDeque<Unverified>,
+    armed: bool,
+}
+
+#[derive(Debug)]
+struct Unverified {
+    from: ConnId,
+    gone: bool,
+    bytes: Vec<u8>,
+}
+
+/// Signatures verified at once, so that nobody's answer waits for a whole table: about 1.5 ms.
+const VERIFY_AT_ONCE: usize = 32;
+/// Statements looked at at once: most are known already and cost a lookup.
+const LOOK_AT_ONCE: usize = 512;
+/// Changes told at once per link: eight full frames.
+const TELL_AT_ONCE: usize = 8 * limits::ENTRIES;
+
+impl Signaler {
+    pub(crate) fn on_sibling_bytes(&mut self, now: Time, conn: ConnId, bytes: &[u8]) {
+        let Some(link) = self.links.link_mut(conn) else { return };
+        self.counters.sibling_frames += 1;
+        self.counters.sibling_bytes += bytes.len() as u64;
+        link.pulse.heard = now;
+        let (up, admitted) = (link.is_up(), link.admitted);
+        let max = if admitted { limits::FRAME } else { limits::FRAME_BEFORE_AUTH };
+        let frame = match decode::<Sibling<'_>>(bytes, max) {
+            Ok(frame) => frame,
+            Err(WireError::UnknownOptional(_)) => {
+                self.counters.ignored_frames += 1;
+                return;
+            }
+            Err(WireError::TooLarge { .. }) => return self.close_link(now, conn, Code::TooLarge),
+            Err(_) => return self.sibling_strike(now, conn, Code::BadFrame),
+        };
+        match frame {
+            Sibling::Challenge { signaler, nonce } => {
+                match self.links.on_challenge(conn, signaler, nonce, &self.key) {
+                    Ok(signature) => self.send(conn, frames::small(&Sibling::Prove { signature })),
+                    Err(code) => self.on_handshake_refused(now, conn, code),
+                }
+            }
+            Sibling::Prove { signature } => match self.links.on_prove(conn, &signature, self.us) {
+                Ok(id) => self.on_proved(now, conn, id),
+                Err(code) => self.on_handshake_refused(now, conn, code),
+            },
+            Sibling::Admitted { url } => self.on_admitted(now, conn, url.map(Text::into_string)),
+            Sibling::Error { code, .. } => {
+                if !up {
+                    let id = self.links.link(conn).and_then(crate::links::Link::id);
+                    self.put(Output::Event(Event::SiblingRefused { id, code }));
+                }
+            }
+            Sibling::Goodbye { .. } => {
+                self.put(Output::Close { conn, code: Code::ShuttingDown });
+                self.forget_link(now, conn);
+            }
+            Sibling::Ping { token } => self.send(conn, frames::small(&Sibling::Pong { token })),
+            Sibling::Pong { .. } => {}
+            _ if !admitted => self.sibling_strike(now, conn, Code::NotAuthenticated),
+            Sibling::Entries { entries } => self.on_statements(now, conn, entries.into_vec(), false),
+            Sibling::Gone { gone } => self.on_statements(now, conn, gone.into_vec(), true),
+            Sibling::Forward { re, to, home, hops, envelope } => {
+                self.on_sibling_forward(now, conn, re, to, home, hops, envelope);
+            }
+            Sibling::Fanout { re, discovery, home, hops, from, payload } => {
+                self.on_sibling_fanout(now, conn, re, discovery, home, hops, from, payload);
+            }
+            Sibling::Outcome { re, code } => self.on_outcome(conn, re, code),
+        }
+    }
+
+    /// It is time to dial a sibling, unless it is linked already.
+    pub(crate) fn on_dial(&mut self, now: Time, dial: DialId) {
+        if self.stopping {
+            return;
+        }
+        if self.dials.expected(dial).is_some_and(|id| self.links.to(&id).is_some()) {
+            // It called us. Should that link go, `forget_link` arms this again.
+            return;
+        }
+        let _ = now;
+        if let Some(url) = self.dials.begin(dial) {
+            self.put(Output::Dial { dial, url });
+        }
+    }
+
+    pub(crate) fn on_dial_down(&mut self, now: Time, dial: DialId) {
+        if let Some(wait) = self.dials.on_down(dial, &self.config, &mut self.rng) {
+            self.timers.arm(now + wait, Timer::Dial(dial));
+        }
+    }
+
+    /// A connection with a sibling is gone, or is about to be.
+    pub(crate) fn forget_link(&mut self, now: Time, conn: ConnId) {
+        let Some((link, in_use)) = self.links.on_closed(conn) else { return };
+        self.on_outcomes_lost(conn);
+        if let Some(dial) = link.dial {
+            self.on_dial_down(now, dial);
+        }
+        if in_use && let Some(id) = link.id() {
+            self.put(Output::Event(Event::SiblingDown(id)));
+            for dial in self.dials.waiting_for(id) {
+                self.on_dial_down(now, dial);
+            }
+        }
+    }
+
+    /// Tells a sibling why, and closes.
+    pub(crate) fn close_link(&mut self, now: Time, conn: ConnId, code: Code) {
+        self.sibling_goodbye(conn, code);
+        self.forget_link(now, conn);
+    }
+
+    pub(crate) fn sibling_goodbye(&mut self, conn: ConnId, code: Code) {
+        self.send(conn, frames::small(&Sibling::Goodbye { code }));
+        self.put(Output::Close { conn, code });
+    }
+
+    /// Counts a sibling's malformed frame.
+    pub(crate) fn sibling_strike(&mut self, now: Time, conn: ConnId, code: Code) {
+        self.counters.refuse(code);
+        self.send(conn, frames::sibling_error(code));
+        let Some(link) = self.links.link_mut(conn) else { return };
+        link.strikes += 1;
+        if link.strikes >= self.config.strikes {
+            self.close_link(now, conn, code);
+        }
+    }
+
+    /// Something changed: siblings are told shortly.
+    pub(crate) fn arm_flush(&mut self, now: Time) {
+        if !self.flush_armed && !self.links.up().is_empty() {
+            self.flush_armed = true;
+            self.timers.arm(now + self.config.batch(), Timer::Flush);
+        }
+    }
+
+    pub(crate) fn on_flush(&mut self, now: Time) {
+        self.flush_armed = false;
+        for conn in self.links.up() {
+            self.flush_link(now, conn);
+        }
+    }
+
+    /// Tells one sibling what changed since it was last told, a portion at a time.
+    pub(crate) fn flush_link(&mut self, now: Time, conn: ConnId) {
+        let Some(link) = self.links.link_mut(conn).filter(|link| link.is_up() && !link.is_full()) else {
+            return;
+        };
+        if link.told == self.table.version() {
+            return;
+        }
+        let (mut entries, mut gone) = (Vec::new(), Vec::new());
+        let mut told = self.table.version();
+        for (count, logged) in self.table.changes(link.told).enumerate() {
+            if count == TELL_AT_ONCE {
+                told = logged.version - 1;
+                break;
+            }
+            // It is where this came from.
+            if logged.via == Some(conn) {
+                continue;
+            }
+            let list = if logged.kind == Kind::Gone { &mut gone } else { &mut entries };
+            list.push(EntryBytes(logged.bytes.to_vec()));
+        }
+        link.told = told;
+        while !entries.is_empty() {
+            let rest = entries.split_off(entries.len().min(limits::ENTRIES));
+            let size = entries.iter().map(|entry| entry.0.len() + 4).sum();
+            let frame = Sibling::Entries { entries: List::first(entries) };
+            self.send(conn, frames::carrying(&frame, size));
+            entries = rest;
+        }
+        while !gone.is_empty() {
+            let rest = gone.split_off(gone.len().min(limits::ENTRIES));
+            let size = gone.iter().map(|gone| gone.0.len() + 4).sum();
+            let frame = Sibling::Gone { gone: List::first(gone) };
+            self.send(conn, frames::carrying(&frame, size));
+            gone = rest;
+        }
+        if told != self.table.version() {
+            self.arm_flush(now);
+        }
+    }
+
+    /// Before a shutdown: all there is to tell.
+    pub(crate) fn flush_all(&mut self, conn: ConnId) {
+        while self
+            .links
+            .link(conn)
+            .is_some_and(|link| link.is_up() && !link.is_full() && link.told != self.table.version())
+        {
+            self.flush_link(Time::ZERO, conn);
+        }
+    }
+
+    /// Verifies a portion of what siblings sent.
+    pub(crate) fn on_inbox(&mut self, now: Time) {
+        self.inbox.armed = false;
+        let mut verified = 0;
+        for _ in 0..LOOK_AT_ONCE {
+            if verified == VERIFY_AT_ONCE {
+                break;
+            }
+            let Some(statement) = self.inbox.waiting.pop_front() else { break };
+            verified += usize::from(self.on_statement(now, &statement));
+        }
+        if self.inbox.waiting.is_empty() {
+            self.inbox.waiting = VecDeque::new();
+        } else {
+            self.inbox.armed = true;
+            self.timers.arm(now, Timer::Inbox);
+        }
+    }
+
+    fn on_proved(&mut self, now: Time, conn: ConnId, id: SignalerId) {
+        let dial = self.links.link(conn).and_then(|link| link.dial);
+        match self.dials.judge(dial, id) {
+            Verdict::Admit => {}
+            Verdict::Pin { url } => self.put(Output::PinSibling { url, id }),
+            Verdict::Wrong { url, expected } => {
+                self.put(Output::Event(Event::WrongSibling { url, expected, proved: id }));
+                return self.close_link(now, conn, Code::WrongParty);
+            }
+            Verdict::Refuse => {
+                self.counters.refuse(Code::NotAdmitted);
+                self.put(Output::Event(Event::SiblingRefused { id: Some(id), code: Code::NotAdmitted }));
+                self.send(conn, frames::sibling_error(Code::NotAdmitted));
+                return self.close_link(now, conn, Code::NotAdmitted);
+            }
+        }
+        if let Some(link) = self.links.link_mut(conn) {
+            link.admitted = true;
+        }
+        let url = self.config.public_url.as_deref().and_then(Text::new);
+        self.put(Output::Raise { conn });
+        self.send(conn, frames::small(&Sibling::Admitted { url }));
+        self.on_maybe_up(now, conn);
+    }
+
+    fn on_admitted(&mut self, now: Time, conn: ConnId, url: Option<String>) {
+        let Some(link) = self.links.link_mut(conn).filter(|link| !link.admits_us) else { return };
+        link.admits_us = true;
+        link.url = url;
+        self.on_maybe_up(now, conn);
+    }
+
+    fn on_maybe_up(&mut self, now: Time, conn: ConnId) {
+        let Some(link) = self.links.link(conn).filter(|link| link.is_up()) else { return };
+        let (dial, id) = (link.dial, link.id());
+        let loser = self.links.on_up(conn, self.us);
+        if let Some(dial) = dial {
+            self.dials.on_up(dial);
+        }
+        if loser != Some(conn) {
+            self.flush_link(now, conn);
+            if loser.is_none()
+                && let Some(id) = id
+            {
+                self.put(Output::Event(Event::SiblingUp(id)));
+            }
+        }
+        if let Some(loser) = loser {
+            self.close_link(now, loser, Code::Replaced);
+        }
+    }
+
+    fn on_handshake_refused(&mut self, now: Time, conn: ConnId, code: Code) {
+        let dial = self.links.link(conn).and_then(|link| link.dial);
+        if code == Code::WrongParty
+            && let Some(url) = dial.and_then(|dial| self.dials.url(dial))
+        {
+            let url = url.to_owned();
+            self.put(Output::Event(Event::OwnUrl(url)));
+        }
+        self.counters.refuse(code);
+        self.send(conn, frames::sibling_error(code));
+        self.close_link(now, conn, code);
+    }
+
+    fn on_statements(&mut self, now: Time, from: ConnId, statements: Vec<EntryBytes>, gone: bool) {
+        let room =
+            (self.config.max_entries as usize).saturating_mul(2).saturating_sub(self.inbox.waiting.len());
+        if statements.len() > room {
+            // The sibling begins anew, with its whole table, once it is dialled again.
+            return self.close_link(now, from, Code::RateLimited);
+        }
+        self.inbox.waiting.extend(statements.into_iter().map(|EntryBytes(bytes)| Unverified {
+            from,
+            gone,
+            bytes,
+        }));
+        if !self.inbox.armed {
+            self.inbox.armed = true;
+            self.timers.arm(now, Timer::Inbox);
+        }
+    }
+
+    /// Takes one statement. Returns whether a signature had to be verified.
+    fn on_statement(&mut self, now: Time, statement: &Unverified) -> bool {
+        let Unverified { from, gone, ref bytes } = *statement;
+        let peeked = if gone {
+            peek_gone(bytes).map(|gone| {
+                (Key { discovery: gone.discovery, peer: gone.peer, home: gone.home }, gone.seq, Kind::Gone, 0)
+            })
+        } else {
+            peek_entry(bytes).map(|entry| {
+                let kind = if entry.left { Kind::Left } else { Kind::Present };
+                (
+                    Key { discovery: entry.discovery, peer: entry.peer, home: entry.home },
+                    entry.seq,
+                    kind,
+                    entry.until,
+                )
+            })
+        };
+        let Ok((key, seq, kind, until)) = peeked else {
+            self.counters.forged_entries += 1;
+            self.sibling_strike(now, from, Code::BadFrame);
+            return false;
+        };
+        let news = self.table.news(&key, seq, kind, bytes);
+        match news {
+            News::Old => return false,
+            News::Same => {
+                self.links.on_told(key.home, from);
+                return false;
+            }
+            News::New if self.table.len() >= self.config.max_entries as usize => {
+                self.counters.dropped_entries += 1;
+                return false;
+            }
+            News::New | News::Newer => {}
+        }
+        if kind == Kind::Present {
+            let (present, is_member) = self.table.presence(&key.discovery, &key.peer);
+            if !is_member && present >= self.config.max_members_per_swarm as usize {
+                self.counters.dropped_entries += 1;
+                return false;
+            }
+            if until <= now.millis() {
+                return false;
+            }
+        }
+        let genuine = if gone { open_gone(bytes).is_ok() } else { open_entry(bytes).is_ok() };
+        if !genuine {
+            self.counters.forged_entries += 1;
+            self.sibling_strike(now, from, Code::BadSignature);
+            return true;
+        }
+        self.links.on_told(key.home, from);
+        let bytes: Arc<[u8]> = bytes.as_slice().into();
+        if kind != Kind::Present {
+            self.withdraw(now, key, seq, kind, bytes, Some(from));
+            return true;
+        }
+        let until = Time::from_millis(until).min(now + self.config.ttl());
+        let change = self.table.apply(Statement { key, seq, kind, until, bytes: bytes.clone() }, Some(from));
+        if key.home == self.us {
+            // From before our own restart: the peer may come back, as after the loss of a socket.
+            self.keep_place(now, key.peer, key.discovery);
+        }
+        self.tell(&key, change, &bytes);
+        self.arm_flush(now);
+        true
+    }
+}

@@ -1,0 +1,157 @@
+//! What goes into and comes out of a signaler.
+
+use bytes::Bytes;
+use weft_wire::{Code, PeerId, SignalerId};
+
+/// A connection, named by the driver. Never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnId(pub u64);
+
+/// A sibling that this signaler dials: its place in [`crate::Config::siblings`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DialId(pub u32);
+
+/// How a connection came about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A peer connected (sub-protocol [`weft_wire::PEER_PROTOCOL`]).
+    Peer,
+    /// A sibling connected (sub-protocol [`weft_wire::FEDERATION_PROTOCOL`]).
+    Sibling,
+    /// An [`Output::Dial`] succeeded.
+    Dialled(DialId),
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// A connection is open.
+    Connected {
+        /// Its name from now on.
+        conn: ConnId,
+        /// How it came about.
+        origin: Origin,
+    },
+    /// A binary message arrived.
+    Frame {
+        /// On which connection.
+        conn: ConnId,
+        /// The whole message.
+        bytes: &'a [u8],
+    },
+    /// A message was larger than the connection's limit, and was not read.
+    Oversized {
+        /// On which connection.
+        conn: ConnId,
+    },
+    /// A message that is not binary arrived (text is no part of the protocol).
+    NotBinary {
+        /// On which connection.
+        conn: ConnId,
+    },
+    /// A sign of life that is no frame: a WebSocket ping or pong.
+    Heard {
+        /// On which connection.
+        conn: ConnId,
+    },
+    /// The outgoing queue of a connection passed its high-water mark.
+    Full {
+        /// Of which connection.
+        conn: ConnId,
+    },
+    /// The outgoing queue of a connection that was full is short again.
+    Drained {
+        /// Of which connection.
+        conn: ConnId,
+    },
+    /// A connection is closed, by whichever side.
+    Closed {
+        /// Which.
+        conn: ConnId,
+    },
+    /// An [`Output::Dial`] failed.
+    DialFailed {
+        /// Which.
+        dial: DialId,
+    },
+    /// Nothing but time has passed.
+    Tick,
+    /// The operator wants to stop: peers and siblings are told, then everything is closed.
+    Shutdown,
+}
+
+/// What the driver is to do.
+#[derive(Debug)]
+pub enum Output {
+    /// Queue a binary message.
+    Send {
+        /// On which connection.
+        conn: ConnId,
+        /// The encoded frame; copies share their bytes.
+        frame: Bytes,
+    },
+    /// Send a WebSocket ping; report the answer as [`Input::Heard`].
+    Ping {
+        /// On which connection.
+        conn: ConnId,
+    },
+    /// The connection is authenticated: messages up to [`weft_wire::limits::FRAME`] are accepted from now on.
+    Raise {
+        /// Which connection.
+        conn: ConnId,
+    },
+    /// Close, after what is queued was sent. No [`Input`] about this connection is needed afterwards.
+    Close {
+        /// Which connection.
+        conn: ConnId,
+        /// For the close frame: its code is 4000 plus this one's number.
+        code: Code,
+    },
+    /// Connect to a sibling; answer with [`Input::Connected`] or [`Input::DialFailed`].
+    Dial {
+        /// Repeated in the answer.
+        dial: DialId,
+        /// Where.
+        url: String,
+    },
+    /// Remember durably that this URL proved this key.
+    PinSibling {
+        /// The URL, as configured.
+        url: String,
+        /// The key.
+        id: SignalerId,
+    },
+    /// Something worth a line in the log.
+    Event(Event),
+}
+
+/// Something worth a line in the log. Holds ids only, never what was sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A peer authenticated.
+    PeerUp(PeerId),
+    /// A peer's connection was closed.
+    PeerDown(PeerId),
+    /// Tables and traffic flow between us and a sibling.
+    SiblingUp(SignalerId),
+    /// They no longer do.
+    SiblingDown(SignalerId),
+    /// A signaler is not, or does not let us be, a sibling.
+    SiblingRefused {
+        /// Which, if it proved who it is.
+        id: Option<SignalerId>,
+        /// Why.
+        code: Code,
+    },
+    /// A URL proved a key other than the one configured or pinned for it.
+    WrongSibling {
+        /// The URL, as configured.
+        url: String,
+        /// The key it should prove.
+        expected: SignalerId,
+        /// The key it proved.
+        proved: SignalerId,
+    },
+    /// A URL that should be a sibling's is this signaler's own.
+    OwnUrl(String),
+}

@@ -1,0 +1,449 @@
+//! The composition root: owns the machines and routes inputs, frames and timers to the parts that join them.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng as _, SeedableRng as _};
+use weft_crypto::SignalerKey;
+use weft_wire::sibling::Sibling;
+use weft_wire::signaler::{FromSignaler, ToSignaler};
+use weft_wire::{Code, Nonce, PeerId, SignalerId, Time, WireError, decode, limits};
+
+use crate::config::Config;
+use crate::counters::{Counters, Gauges, SiblingStatus};
+use crate::dials::Dials;
+use crate::discovery::Lost;
+use crate::federation::Inbox;
+use crate::frames;
+use crate::io::{ConnId, Event, Input, Origin, Output};
+use crate::links::Links;
+use crate::peers::{Beat, Gate, Peers};
+use crate::pending::Pending;
+use crate::quota::{Rate, SharedClock};
+use crate::table::Table;
+use crate::timers::{Timer, Timers};
+
+/// A signaler without its sockets: see the crate's documentation for the run loop.
+#[derive(Debug)]
+pub struct Signaler {
+    pub(crate) config: Config,
+    pub(crate) key: SignalerKey,
+    pub(crate) us: SignalerId,
+    pub(crate) rng: ChaCha20Rng,
+    clock: SharedClock,
+    handshakes: Rate,
+    out: VecDeque<Output>,
+    pub(crate) counters: Counters,
+    pub(crate) timers: Timers,
+    pub(crate) peers: Peers,
+    pub(crate) table: Table,
+    /// Peers whose socket was lost, in their grace.
+    pub(crate) lost: BTreeMap<PeerId, Lost>,
+    pub(crate) links: Links,
+    pub(crate) dials: Dials,
+    pub(crate) pending: Pending,
+    pub(crate) inbox: Inbox,
+    /// A [`Timer::Flush`] is armed.
+    pub(crate) flush_armed: bool,
+    /// A [`Timer::Pending`] is armed.
+    pub(crate) pending_armed: bool,
+    pub(crate) stopping: bool,
+}
+
+/// Entries looked at for expiry at once: under a millisecond of work.
+const EXPIRE_AT_ONCE: usize = 512;
+
+impl Signaler {
+    /// A signaler that is alone so far; its siblings are dialled at once. `seed` must be random and secret: challenges
+    /// come from it.
+    pub fn new(config: Config, key: SignalerKey, seed: [u8; 32], now: Time) -> Self {
+        let mut rng = ChaCha20Rng::from_seed(seed);
+        let clock = SharedClock::default();
+        clock.set(now);
+        let us = key.id();
+        let mut timers = Timers::default();
+        let dials = Dials::new(&config);
+        dials.all().for_each(|dial| timers.arm(now, Timer::Dial(dial)));
+        Self {
+            handshakes: Rate::new(config.handshakes_per_second, config.handshakes_burst, &clock),
+            peers: Peers::new(rng.next_u64()),
+            table: Table::new(us, rng.next_u64()),
+            config,
+            key,
+            us,
+            rng,
+            clock,
+            out: VecDeque::new(),
+            counters: Counters::default(),
+            timers,
+            lost: BTreeMap::new(),
+            links: Links::default(),
+            dials,
+            pending: Pending::default(),
+            inbox: Inbox::default(),
+            flush_armed: false,
+            pending_armed: false,
+            stopping: false,
+        }
+    }
+
+    /// Who this signaler is.
+    pub fn id(&self) -> SignalerId {
+        self.us
+    }
+
+    /// What happened since the start.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// How things stand. Walks over the siblings only.
+    pub fn gauges(&self) -> Gauges {
+        let mut siblings: Vec<SiblingStatus> = self
+            .dials
+            .known()
+            .map(|(id, url)| SiblingStatus {
+                id,
+                url: url.map(str::to_owned),
+                up: id.is_some_and(|id| self.links.to(&id).is_some()),
+            })
+            .collect();
+        for (_, link) in self.links.all().filter(|(_, link)| link.is_up()) {
+            if !siblings.iter().any(|known| known.id == link.id()) {
+                siblings.push(SiblingStatus { id: link.id(), url: link.url.clone(), up: true });
+            }
+        }
+        Gauges {
+            connections: self.peers.connections() + self.links.connections(),
+            peers: self.peers.authenticated(),
+            swarms: self.table.swarms(),
+            local_swarms: self.table.local_swarms(),
+            entries: self.table.len(),
+            pending: self.pending.len(),
+            siblings,
+        }
+    }
+
+    /// Takes what happened.
+    pub fn handle(&mut self, now: Time, input: Input<'_>) {
+        self.clock.set(now);
+        match input {
+            Input::Frame { conn, bytes } => self.on_frame(now, conn, bytes),
+            Input::Connected { conn, origin } => self.on_connected(now, conn, origin),
+            Input::Oversized { conn } => self.on_oversized(now, conn),
+            Input::NotBinary { conn } => self.on_malformed(now, conn),
+            Input::Heard { conn } => self.on_heard(now, conn),
+            Input::Full { conn } => self.on_full(now, conn),
+            Input::Drained { conn } => self.on_drained(now, conn),
+            Input::Closed { conn } => {
+                self.forget_peer(now, conn);
+                self.forget_link(now, conn);
+            }
+            Input::DialFailed { dial } => self.on_dial_down(now, dial),
+            Input::Tick => {}
+            Input::Shutdown => self.on_shutdown(now),
+        }
+        self.on_time(now);
+    }
+
+    /// What the driver is to do next.
+    pub fn poll(&mut self) -> Option<Output> {
+        self.out.pop_front()
+    }
+
+    /// When [`Signaler::handle`] must be called at the latest.
+    pub fn deadline(&self) -> Option<Time> {
+        self.timers.deadline().into_iter().chain(self.table.deadline()).min()
+    }
+
+    fn on_time(&mut self, now: Time) {
+        if self.deadline().is_none_or(|deadline| deadline > now) {
+            return;
+        }
+        self.on_expiry(now, EXPIRE_AT_ONCE);
+        let mut verified = false;
+        while let Some(timer) = self.timers.due(now) {
+            match timer {
+                Timer::Pulse(conn) => self.on_pulse(now, conn),
+                Timer::Grace(peer) => self.on_grace(now, peer),
+                Timer::Flush => self.on_flush(now),
+                Timer::Pending => self.on_overdue(now),
+                Timer::Dial(dial) => self.on_dial(now, dial),
+                // Re-armed for the same moment if there is more: other inputs come first.
+                Timer::Inbox if verified => {
+                    self.timers.arm(now, Timer::Inbox);
+                    break;
+                }
+                Timer::Inbox => {
+                    verified = true;
+                    self.on_inbox(now);
+                }
+            }
+        }
+    }
+
+    fn on_connected(&mut self, now: Time, conn: ConnId, origin: Origin) {
+        let refusal = if self.stopping {
+            Some(Code::ShuttingDown)
+        } else if self.peers.connections() + self.links.connections() >= self.config.max_connections as usize
+        {
+            Some(Code::SignalerFull)
+        } else if matches!(origin, Origin::Dialled(_)) || self.handshakes.take(1) {
+            None
+        } else {
+            Some(Code::RateLimited)
+        };
+        if let Some(code) = refusal {
+            self.counters.refuse(code);
+            match origin {
+                Origin::Peer => self.goodbye(conn, code),
+                Origin::Sibling => self.sibling_goodbye(conn, code),
+                Origin::Dialled(dial) => {
+                    self.sibling_goodbye(conn, code);
+                    self.on_dial_down(now, dial);
+                }
+            }
+            return;
+        }
+        let mut nonce = Nonce([0; 32]);
+        self.rng.fill_bytes(&mut nonce.0);
+        self.timers.arm(now + self.config.auth(), Timer::Pulse(conn));
+        let frame = if origin == Origin::Peer {
+            self.peers.on_connected(now, conn, nonce, &self.config, &self.clock);
+            frames::small(&FromSignaler::Challenge { signaler: self.us, nonce })
+        } else {
+            let dial = if let Origin::Dialled(dial) = origin { Some(dial) } else { None };
+            self.links.on_connected(now, conn, dial, nonce);
+            frames::small(&Sibling::Challenge { signaler: self.us, nonce })
+        };
+        self.send(conn, frame);
+    }
+
+    fn on_frame(&mut self, now: Time, conn: ConnId, bytes: &[u8]) {
+        let Some(peer) = self.peers.conn_mut(conn) else {
+            return self.on_sibling_bytes(now, conn, bytes);
+        };
+        self.counters.peer_frames += 1;
+        self.counters.peer_bytes += bytes.len() as u64;
+        let gate = peer.on_frame(now, bytes.len(), &self.config);
+        let id = peer.id();
+        let max = if id.is_some() { limits::FRAME } else { limits::FRAME_BEFORE_AUTH };
+        let frame = match decode::<ToSignaler<'_>>(bytes, max) {
+            Ok(frame) => frame,
+            Err(WireError::UnknownOptional(_)) => {
+                self.counters.ignored_frames += 1;
+                return;
+            }
+            Err(WireError::TooLarge { .. }) => return self.on_oversized(now, conn),
+            Err(_) => return self.on_malformed(now, conn),
+        };
+        if gate != Gate::Open {
+            self.refuse(conn, Code::RateLimited, re_of(&frame), None);
+            if gate == Gate::Close {
+                self.close_peer(now, conn, Code::RateLimited);
+            }
+            return;
+        }
+        match (frame, id) {
+            (ToSignaler::Authenticate { peer, nonce, signature, .. }, None) => {
+                self.on_authenticate(now, conn, peer, nonce, &signature);
+            }
+            (ToSignaler::Announce { entry }, Some(id)) => self.on_announce(now, conn, id, entry),
+            (ToSignaler::Leave { entry }, Some(id)) => self.on_leave(now, conn, id, entry),
+            (ToSignaler::Forward { re, to, home, envelope }, Some(_)) => {
+                self.on_forward(now, conn, re, to, home, envelope);
+            }
+            (ToSignaler::Fanout { re, discovery, payload }, Some(id)) => {
+                self.on_fanout(now, conn, id, re, discovery, payload);
+            }
+            (ToSignaler::Ping { token }, Some(_)) => {
+                self.send(conn, frames::small(&FromSignaler::Pong { token }));
+            }
+            (ToSignaler::Authenticate { .. }, Some(_)) => self.on_malformed(now, conn),
+            (frame, None) => {
+                self.refuse(conn, Code::NotAuthenticated, re_of(&frame), None);
+                self.strike(now, conn, Code::NotAuthenticated);
+            }
+        }
+    }
+
+    fn on_authenticate(
+        &mut self,
+        now: Time,
+        conn: ConnId,
+        peer: PeerId,
+        nonce: Nonce,
+        signature: &weft_wire::Signature,
+    ) {
+        match self.peers.authenticate(conn, peer, &nonce, signature, &self.key) {
+            Ok((signature, replaced)) => {
+                if let Some(old) = replaced {
+                    self.counters.refuse(Code::Replaced);
+                    self.close_peer(now, old, Code::Replaced);
+                }
+                let frame = frames::small(&FromSignaler::Welcome {
+                    signature,
+                    ttl_ms: self.config.ttl_ms,
+                    keepalive_ms: self.config.keepalive_ms,
+                    max_frame: u32::try_from(limits::FRAME).unwrap_or(u32::MAX),
+                    max_swarms: self.config.max_swarms_per_peer,
+                    now_ms: now.millis(),
+                });
+                self.counters.authenticated += 1;
+                self.put(Output::Raise { conn });
+                self.send(conn, frame);
+                self.put(Output::Event(Event::PeerUp(peer)));
+            }
+            Err(_) => {
+                self.refuse(conn, Code::BadSignature, None, None);
+                self.close_peer(now, conn, Code::BadSignature);
+            }
+        }
+    }
+
+    fn on_oversized(&mut self, now: Time, conn: ConnId) {
+        if self.peers.conn(conn).is_some() {
+            self.refuse(conn, Code::TooLarge, None, None);
+            self.close_peer(now, conn, Code::TooLarge);
+        } else if self.links.link(conn).is_some() {
+            self.close_link(now, conn, Code::TooLarge);
+        }
+    }
+
+    fn on_malformed(&mut self, now: Time, conn: ConnId) {
+        if self.peers.conn(conn).is_some() {
+            self.refuse(conn, Code::BadFrame, None, None);
+            self.strike(now, conn, Code::BadFrame);
+        } else if self.links.link(conn).is_some() {
+            self.sibling_strike(now, conn, Code::BadFrame);
+        }
+    }
+
+    fn on_heard(&mut self, now: Time, conn: ConnId) {
+        if let Some(peer) = self.peers.conn_mut(conn) {
+            peer.pulse.heard = now;
+        } else if let Some(link) = self.links.link_mut(conn) {
+            link.pulse.heard = now;
+        }
+    }
+
+    fn on_full(&mut self, now: Time, conn: ConnId) {
+        let pulse = match self.peers.conn_mut(conn) {
+            Some(peer) => &mut peer.pulse,
+            None => match self.links.link_mut(conn) {
+                Some(link) => &mut link.pulse,
+                None => return,
+            },
+        };
+        pulse.full = Some(now);
+        self.timers.arm(now + self.config.dead(), Timer::Pulse(conn));
+    }
+
+    fn on_drained(&mut self, now: Time, conn: ConnId) {
+        if let Some(peer) = self.peers.conn_mut(conn) {
+            peer.pulse.full = None;
+        } else if let Some(link) = self.links.link_mut(conn) {
+            link.pulse.full = None;
+            self.arm_flush(now);
+        }
+    }
+
+    fn on_pulse(&mut self, now: Time, conn: ConnId) {
+        let (pulse, waits) = if let Some(peer) = self.peers.conn(conn) {
+            (peer.pulse, peer.id().is_none().then_some(peer.opened))
+        } else if let Some(link) = self.links.link(conn) {
+            (link.pulse, (!link.is_up()).then_some(link.opened))
+        } else {
+            return;
+        };
+        let beat = match waits {
+            Some(opened) if now >= opened + self.config.auth() => Beat::Dead(Code::TimedOut),
+            Some(opened) => Beat::Wait(opened + self.config.auth()),
+            None => pulse.beat(now, &self.config),
+        };
+        match beat {
+            Beat::Wait(at) => self.timers.arm(at, Timer::Pulse(conn)),
+            Beat::Ping(at) => {
+                self.timers.arm(at, Timer::Pulse(conn));
+                self.put(Output::Ping { conn });
+            }
+            Beat::Dead(code) => {
+                self.counters.refuse(code);
+                if self.peers.conn(conn).is_some() {
+                    self.close_peer(now, conn, code);
+                } else {
+                    self.close_link(now, conn, code);
+                }
+            }
+        }
+    }
+
+    fn on_shutdown(&mut self, now: Time) {
+        self.stopping = true;
+        self.withdraw_all(now);
+        for conn in self.peers.all() {
+            self.close_peer(now, conn, Code::ShuttingDown);
+        }
+        let links: Vec<ConnId> = self.links.all().map(|(conn, _)| conn).collect();
+        for conn in links {
+            self.flush_all(conn);
+            self.close_link(now, conn, Code::ShuttingDown);
+        }
+    }
+
+    pub(crate) fn put(&mut self, output: Output) {
+        self.out.push_back(output);
+    }
+
+    pub(crate) fn send(&mut self, conn: ConnId, frame: Bytes) {
+        self.counters.sent_frames += 1;
+        self.counters.sent_bytes += frame.len() as u64;
+        self.out.push_back(Output::Send { conn, frame });
+    }
+
+    /// Tells a peer that something was refused.
+    pub(crate) fn refuse(
+        &mut self,
+        conn: ConnId,
+        code: Code,
+        re: Option<u32>,
+        discovery: Option<weft_wire::DiscoveryKey>,
+    ) {
+        self.counters.refuse(code);
+        self.send(conn, frames::error(code, re, discovery));
+    }
+
+    /// Counts a peer's malformed frame.
+    pub(crate) fn strike(&mut self, now: Time, conn: ConnId, code: Code) {
+        if self.peers.conn_mut(conn).is_some_and(|peer| peer.strike(&self.config)) {
+            self.close_peer(now, conn, code);
+        }
+    }
+
+    /// Says goodbye to a peer and closes.
+    pub(crate) fn close_peer(&mut self, now: Time, conn: ConnId, code: Code) {
+        self.goodbye(conn, code);
+        self.forget_peer(now, conn);
+    }
+
+    fn goodbye(&mut self, conn: ConnId, code: Code) {
+        // Spread over some seconds, so that not everybody comes back at once.
+        let jitter = self.rng.next_u64() % 4_000;
+        let retry_ms = match code {
+            Code::ShuttingDown | Code::TimedOut | Code::RecipientBusy => 500 + jitter,
+            Code::Replaced => 60_000 + jitter,
+            _ => 5_000 + jitter,
+        };
+        self.send(conn, frames::small(&FromSignaler::Goodbye { code, retry_ms }));
+        self.put(Output::Close { conn, code });
+    }
+}
+
+/// The number that the sender gave a frame.
+fn re_of(frame: &ToSignaler<'_>) -> Option<u32> {
+    match frame {
+        ToSignaler::Forward { re, .. } | ToSignaler::Fanout { re, .. } => Some(*re),
+        _ => None,
+    }
+}
