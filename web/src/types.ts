@@ -129,7 +129,7 @@ export interface Weft extends Emitter<WeftEvents>, AsyncDisposable {
 /** What a {@link Weft} tells. */
 export interface WeftEvents {
   /** Somebody sent a message; its receipt is on its way. */
-  readonly message: MessageEvent;
+  readonly message: Message;
   /** The state of a signaler changed. */
   readonly signaler: SignalerInfo;
   /** The state of a link to another peer changed. */
@@ -149,7 +149,7 @@ export interface SendOptions {
 }
 
 /** A message that came. */
-export interface MessageEvent {
+export interface Message {
   /** What it says. */
   readonly data: Document;
   /** The sender's identity. */
