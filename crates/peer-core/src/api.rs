@@ -495,7 +495,9 @@ pub struct Publication {
 #[non_exhaustive]
 pub enum SendError {
     /// No peer of that identity was found in any party, or none confirmed within the time limit.
-    #[error("no peer of the recipient could be reached within {0} s; it may be offline or share no party with you")]
+    #[error(
+        "no peer of the recipient could be reached within {0} s; it may be offline or share no party with you"
+    )]
     Unreachable(u64),
     /// The peer was closed first.
     #[error("the peer was closed before the message was confirmed")]

@@ -1,17 +1,40 @@
 //! The Weft peer without IO: give it what happens, take from it what to do.
 //!
-//! The contract is in [`api`]; the composition is in [`peer`], which only routes between the machines:
-//! each has a file of its own whose header lists its inputs, outputs, timers and invariants.
+//! The contract is in [`api`]; the composition is in [`peer`], which only routes between the machines. Each machine has
+//! a file of its own whose header lists its inputs, outputs, timers and invariants:
+//!
+//! ```text
+//!             commands                       WebSockets            connections, data channels
+//!                |                               |                            |
+//!  subscriptions | mail                        homes                 negotiation   links
+//!           \    |   /                           |                        |          |
+//!            \   |  /                        (discovery)                  |          |
+//!             feeds --- broadcast --- swarm --- roster --- view --- backoff ---------+
+//! ```
 
 #![forbid(unsafe_code)]
 
 pub mod api;
+mod backoff;
+mod broadcast;
 pub mod config;
+mod env;
+mod feeds;
+mod homes;
+mod kept;
+mod links;
+mod mail;
+mod negotiation;
 pub mod peer;
+mod ranges;
+mod roster;
+mod subscriptions;
+mod swarm;
+mod view;
 
 pub use api::{
-    Command, CommandError, CommandId, Event, HomeIndex, IceState, Input, LinkId, LinkState, Output, PeerChange,
-    PeerInfo, Publication, SendError, SignalerState, Stats,
+    Command, CommandError, CommandId, Event, HomeIndex, IceState, Input, LinkId, LinkState, Output,
+    PeerChange, PeerInfo, Publication, SendError, SignalerState, Stats,
 };
 pub use config::Config;
 pub use peer::{Keys, Peer};

@@ -1,0 +1,59 @@
+//! How long to wait before the next attempt at a peer.
+//!
+//! Inputs: a link opened, closed, failed or was refused. No outputs, no timers of its own: [`Backoff::ready_at`] is
+//! asked. Invariant: at most [`PEERS`] peers are remembered; the one that may be tried first is forgotten first.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use weft_wire::{PeerId, Time};
+
+use crate::env::Env;
+
+const PEERS: usize = 1024;
+
+#[derive(Debug, Default)]
+pub(crate) struct Backoff {
+    peers: BTreeMap<PeerId, Attempts>,
+}
+
+#[derive(Debug)]
+struct Attempts {
+    step: usize,
+    ready_at: Time,
+}
+
+impl Backoff {
+    /// Not before this; `ZERO` if at once.
+    pub(crate) fn ready_at(&self, peer: &PeerId) -> Time {
+        self.peers.get(peer).map_or(Time::ZERO, |attempts| attempts.ready_at)
+    }
+
+    /// An attempt failed, or a link closed that had been open for `up`.
+    pub(crate) fn on_ended(&mut self, now: Time, peer: PeerId, up: Option<Duration>, env: &Env) {
+        if self.peers.len() >= PEERS && !self.peers.contains_key(&peer) {
+            let first =
+                self.peers.iter().min_by_key(|(_, attempts)| attempts.ready_at).map(|(peer, _)| *peer);
+            first.map(|peer| self.peers.remove(&peer));
+        }
+        let attempts = self.peers.entry(peer).or_insert(Attempts { step: 0, ready_at: now });
+        if up.is_some_and(|up| up >= env.config.link_stable) {
+            attempts.step = 0;
+        }
+        attempts.ready_at = now + env.config.link_backoff[attempts.step];
+        attempts.step = (attempts.step + 1).min(env.config.link_backoff.len() - 1);
+    }
+
+    /// Leave this peer alone for a while: it refused, or misbehaved.
+    pub(crate) fn hold(&mut self, now: Time, peer: PeerId, wait: Duration, env: &Env) {
+        self.on_ended(now, peer, None, env);
+        if let Some(attempts) = self.peers.get_mut(&peer) {
+            attempts.ready_at = attempts.ready_at.max(now + wait);
+        }
+    }
+
+    /// The network is back: everybody may be tried at once.
+    pub(crate) fn on_online(&mut self) {
+        self.peers.clear();
+    }
+}

@@ -1,0 +1,100 @@
+//! What every machine of a peer shares: configuration, keys, randomness, figures and the queue of outputs.
+
+use std::collections::VecDeque;
+
+use rand_chacha::ChaCha12Rng;
+use rand_core::{Rng as _, SeedableRng as _};
+use weft_crypto::{envelope, statement};
+use weft_wire::sealed::Sealed;
+use weft_wire::{AgreementKey, IdentityId, PeerId, PeerRecord, Text, Time, encode};
+
+use crate::api::{Event, Output, Stats};
+use crate::config::Config;
+use crate::peer::Keys;
+
+#[derive(Debug)]
+pub(crate) struct Env {
+    pub(crate) config: Config,
+    pub(crate) keys: Keys,
+    pub(crate) me: PeerId,
+    pub(crate) identity: IdentityId,
+    pub(crate) rng: ChaCha12Rng,
+    pub(crate) stats: Stats,
+    pub(crate) out: VecDeque<Output>,
+    /// Our own signed peer record.
+    pub(crate) record: Vec<u8>,
+    stamp: u64,
+}
+
+impl Env {
+    pub(crate) fn new(config: Config, keys: Keys, seed: [u8; 32], now: Time) -> Self {
+        let mut env = Self {
+            me: keys.peer.id(),
+            identity: keys.identity.id(),
+            config,
+            keys,
+            rng: ChaCha12Rng::from_seed(seed),
+            stats: Stats::default(),
+            out: VecDeque::new(),
+            record: Vec::new(),
+            stamp: 0,
+        };
+        env.renew_record(now);
+        env
+    }
+
+    pub(crate) fn event(&mut self, event: Event) {
+        self.out.push_back(Output::Event(event));
+    }
+
+    pub(crate) fn warn(&mut self, code: &'static str, text: impl Into<String>) {
+        self.event(Event::Warning { code, text: text.into() });
+    }
+
+    pub(crate) fn random<const N: usize>(&mut self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.rng.fill_bytes(&mut bytes);
+        bytes
+    }
+
+    /// A number below `bound` (which is small, so the bias of the remainder does not matter); 0 if `bound` is 0.
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
+        let random = u64::from_le_bytes(self.random());
+        usize::try_from(random % (bound.max(1) as u64)).unwrap_or_default()
+    }
+
+    /// The sequence number of our next statement: milliseconds since the Unix epoch, or the last one plus one. Grows
+    /// also over restarts, as long as the clock does.
+    pub(crate) fn next_stamp(&mut self, now: Time) -> u64 {
+        self.stamp = now.millis().max(self.stamp + 1);
+        self.stamp
+    }
+
+    /// Signs our peer record anew, with the name that is configured now.
+    pub(crate) fn renew_record(&mut self, now: Time) {
+        let record = PeerRecord {
+            identity: self.identity,
+            peer: self.me,
+            agreement: self.keys.peer.agreement(),
+            name: Text::cut(&self.config.name),
+            issued: now.millis(),
+            until: (now + self.config.record_life).millis(),
+        };
+        self.record = statement::sign_record(&self.keys.identity, &record);
+    }
+
+    /// Seals contents for a peer; counted and dropped if they do not fit, which only a key that is none can cause.
+    pub(crate) fn seal(
+        &mut self,
+        to: PeerId,
+        agreement: &AgreementKey,
+        contents: &Sealed,
+    ) -> Option<Vec<u8>> {
+        let body = encode(contents);
+        let sealed = envelope::seal(&mut self.rng, &self.keys.peer, to, agreement, &body);
+        if let Err(error) = &sealed {
+            self.warn("not-sealed", error.to_string());
+        }
+        sealed.ok()
+    }
+}

@@ -1,0 +1,407 @@
+//! Feeds of a party: numbering and signing our own publications, checking and ordering those of others, keeping what
+//! others may lack.
+//!
+//! Inputs: own documents, bundles as they came, wants.
+//! Outputs: bundles to pass on, publications to deliver, in the order of each feed.
+//! Timers: own publications that wait to be signed together, gaps that are waited for.
+//! Invariants: a bundle is remembered as seen only after its signature has been verified, so that a forged copy cannot
+//! censor the true one; each publication is accepted once; each feed is delivered in ascending order; everything that
+//! is kept or held is bounded.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use weft_crypto::{publication, statement};
+use weft_wire::link::FeedHave;
+use weft_wire::{
+    Bundle, BundleEntry, DiscoveryKey, IdentityId, List, PeerId, PeerRecord, PublicationId, Time, decode,
+    encode, limits,
+};
+
+use crate::env::Env;
+use crate::kept::Kept;
+use crate::ranges::Ranges;
+
+/// A burst of publications is collected for this long; the first after a pause goes out at once.
+const FLUSH_WAIT: Duration = Duration::from_millis(2);
+/// Largest encoded bundle: one document of the largest size, or many small ones, and the bundle's own fields.
+const BUNDLE: usize = limits::DOCUMENT + limits::BUNDLE_BYTES + 4096;
+
+#[derive(Debug)]
+pub(crate) struct Feeds {
+    discovery: DiscoveryKey,
+    own: Own,
+    others: BTreeMap<PeerId, Feed>,
+    kept: VecDeque<Arc<Kept>>,
+    kept_bytes: usize,
+    kept_publications: u64,
+    held_bytes: usize,
+    /// Own bundles (by their first number) that were made when there was nobody to send them to.
+    alone: BTreeSet<u64>,
+    alone_bytes: usize,
+}
+
+#[derive(Debug)]
+struct Own {
+    next: u64,
+    previous: PublicationId,
+    pending: Vec<BundleEntry>,
+    pending_bytes: usize,
+    pending_first: u64,
+    pending_previous: PublicationId,
+    flush_at: Option<Time>,
+    flushed_at: Time,
+}
+
+#[derive(Debug)]
+struct Feed {
+    author: IdentityId,
+    record: Vec<u8>,
+    issued: u64,
+    seen: Ranges,
+    delivered: u64,
+    held: BTreeMap<u64, Accepted>,
+    held_since: Time,
+    heard: Time,
+}
+
+/// A bundle that was verified.
+#[derive(Clone, Debug)]
+pub(crate) struct Accepted {
+    pub(crate) kept: Arc<Kept>,
+    pub(crate) bundle: Bundle,
+    pub(crate) ids: Vec<PublicationId>,
+}
+
+/// What came of a bundle.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// New and verified: pass it on, and deliver what is ready.
+    New { kept: Arc<Kept>, ready: Vec<Accepted> },
+    /// Seen before.
+    Known,
+    /// Its author's record is missing; not the sender's fault for certain.
+    NoRecord,
+    /// It does not verify.
+    Forged,
+}
+
+impl Feeds {
+    pub(crate) fn new(discovery: DiscoveryKey, now: Time) -> Self {
+        let none = PublicationId([0; 32]);
+        Self {
+            discovery,
+            own: Own {
+                // A feed that is not stored begins at the time in microseconds: above all it had in earlier runs.
+                next: now.micros().max(1),
+                previous: none,
+                pending: Vec::new(),
+                pending_bytes: 0,
+                pending_first: 0,
+                pending_previous: none,
+                flush_at: None,
+                flushed_at: Time::ZERO,
+            },
+            others: BTreeMap::new(),
+            kept: VecDeque::new(),
+            kept_bytes: 0,
+            kept_publications: 0,
+            held_bytes: 0,
+            alone: BTreeSet::new(),
+            alone_bytes: 0,
+        }
+    }
+
+    // ---- our own ----
+
+    /// Gives a document its place in our feed.
+    pub(crate) fn publish(&mut self, now: Time, body: Vec<u8>, env: &Env) -> (PublicationId, u64) {
+        let own = &mut self.own;
+        let place = publication::Place { discovery: self.discovery, author: env.identity, feed: env.me };
+        let seq = own.next;
+        let id = publication::id(&place, seq, &own.previous, now.millis(), &body);
+        if own.pending.is_empty() {
+            own.pending_first = seq;
+            own.pending_previous = own.previous;
+            let paused = now.since(own.flushed_at) > FLUSH_WAIT * 2;
+            own.flush_at = Some(if paused { now } else { now + FLUSH_WAIT });
+        }
+        own.pending_bytes += body.len();
+        own.pending.push(BundleEntry { time: now.millis(), body });
+        own.next += 1;
+        own.previous = id;
+        (id, seq)
+    }
+
+    /// The pending publications are as many as one signature covers, or have waited long enough.
+    pub(crate) fn is_due(&self, now: Time) -> bool {
+        let full = self.own.pending.len() >= limits::BUNDLE_ENTRIES
+            || self.own.pending_bytes >= limits::BUNDLE_BYTES;
+        full || self.own.flush_at.is_some_and(|at| at <= now)
+    }
+
+    /// A body of this size does not fit the bundle that is pending.
+    pub(crate) fn must_flush_before(&self, len: usize) -> bool {
+        !self.own.pending.is_empty() && self.own.pending_bytes + len > limits::BUNDLE_BYTES
+    }
+
+    /// Signs what is pending. `alone`: there is nobody to send it to yet.
+    pub(crate) fn flush(&mut self, now: Time, alone: bool, env: &mut Env) -> Option<Arc<Kept>> {
+        let own = &mut self.own;
+        own.flush_at = None;
+        own.flushed_at = now;
+        own.pending_bytes = 0;
+        let pending = std::mem::take(&mut own.pending);
+        if pending.is_empty() {
+            return None;
+        }
+        let (bundle, _) = publication::sign_bundle(
+            &env.keys.peer,
+            self.discovery,
+            env.identity,
+            own.pending_first,
+            own.pending_previous,
+            List::first(pending),
+        );
+        let kept = Arc::new(Kept {
+            feed: env.me,
+            first: bundle.first,
+            last: bundle.last(),
+            since: now,
+            bytes: encode(&bundle),
+            record: env.record.clone(),
+        });
+        if alone {
+            self.alone.insert(kept.first);
+            self.alone_bytes += kept.bytes.len();
+        }
+        self.keep(Arc::clone(&kept), env);
+        Some(kept)
+    }
+
+    /// Bytes of own publications that nobody has been given yet.
+    pub(crate) fn alone_bytes(&self) -> usize {
+        self.alone_bytes + self.own.pending_bytes
+    }
+
+    // ---- others' ----
+
+    /// Takes a bundle as it came, in the order: size, decode, seen before, record, signature; then remembers it.
+    pub(crate) fn on_bundle(
+        &mut self,
+        now: Time,
+        bytes: &[u8],
+        record: Option<&[u8]>,
+        age: Duration,
+        env: &mut Env,
+    ) -> Verdict {
+        let Ok(bundle) = decode::<Bundle>(bytes, BUNDLE) else { return Verdict::Forged };
+        let feed = bundle.feed;
+        if feed == env.me || bundle.discovery != self.discovery {
+            return Verdict::Known;
+        }
+        if self.others.get(&feed).is_some_and(|known| known.seen.contains_all(bundle.first, bundle.last())) {
+            return Verdict::Known;
+        }
+        match record.map(statement::open_record) {
+            Some(Ok(opened)) if opened.peer == feed => {
+                self.learn(now, &opened, record.unwrap_or_default(), env);
+            }
+            Some(_) => return Verdict::Forged,
+            None => {}
+        }
+        let Some(known) = self.others.get_mut(&feed) else { return Verdict::NoRecord };
+        if known.author != bundle.author {
+            return Verdict::Forged;
+        }
+        let Ok(ids) = publication::check_bundle(&bundle) else { return Verdict::Forged };
+        known.seen.insert(bundle.first, bundle.last());
+        known.heard = now;
+        let kept = Arc::new(Kept {
+            feed,
+            first: bundle.first,
+            last: bundle.last(),
+            since: now - age,
+            bytes: bytes.to_vec(),
+            record: known.record.clone(),
+        });
+        self.keep(Arc::clone(&kept), env);
+        let ready = self.order(now, Accepted { kept: Arc::clone(&kept), bundle, ids }, env);
+        Verdict::New { kept, ready }
+    }
+
+    /// Takes a verified record of a feed's owner.
+    pub(crate) fn learn(&mut self, now: Time, record: &PeerRecord, bytes: &[u8], env: &Env) {
+        if record.until <= now.millis() {
+            return;
+        }
+        if self.others.len() >= env.config.feeds && !self.others.contains_key(&record.peer) {
+            let oldest = self.others.iter().min_by_key(|(_, feed)| feed.heard).map(|(peer, _)| *peer);
+            oldest.map(|peer| self.others.remove(&peer));
+        }
+        let feed = self.others.entry(record.peer).or_insert_with(|| Feed {
+            author: record.identity,
+            record: Vec::new(),
+            issued: 0,
+            seen: Ranges::default(),
+            delivered: 0,
+            held: BTreeMap::new(),
+            held_since: now,
+            heard: now,
+        });
+        if feed.issued < record.issued || feed.record.is_empty() {
+            feed.author = record.identity;
+            feed.issued = record.issued;
+            bytes.clone_into(&mut feed.record);
+        }
+    }
+
+    // ---- wants ----
+
+    /// What we have, for a want of ours.
+    pub(crate) fn have(&self) -> List<FeedHave, { limits::WANT_FEEDS }> {
+        List::first(
+            self.others
+                .iter()
+                .filter(|(_, feed)| feed.seen.pairs().next().is_some())
+                .map(|(peer, feed)| FeedHave { feed: *peer, ranges: List::first(feed.seen.pairs()) }),
+        )
+    }
+
+    /// What answers a want, in the order of each feed, with its age. What was published when nobody was there goes to
+    /// the first who asks, as if it were live.
+    pub(crate) fn answer(
+        &mut self,
+        now: Time,
+        asker: PeerId,
+        at_most: Option<Duration>,
+        have: &[FeedHave],
+        env: &Env,
+    ) -> Vec<(Arc<Kept>, Duration)> {
+        let alone = std::mem::take(&mut self.alone);
+        self.alone_bytes = 0;
+        let known: BTreeMap<PeerId, Ranges> =
+            have.iter().map(|have| (have.feed, Ranges::from_pairs(have.ranges.iter().copied()))).collect();
+        let mut wanted: Vec<(Arc<Kept>, Duration)> = Vec::new();
+        for kept in &self.kept {
+            let unsent = kept.feed == env.me && alone.contains(&kept.first);
+            let age = if unsent { Duration::ZERO } else { now.since(kept.since) };
+            let known =
+                known.get(&kept.feed).is_some_and(|ranges| ranges.contains_all(kept.first, kept.last));
+            if kept.feed != asker && !known && at_most.is_none_or(|most| age <= most) {
+                wanted.push((Arc::clone(kept), age));
+            }
+        }
+        wanted.sort_by_key(|(kept, _)| (kept.since, kept.first));
+        wanted
+    }
+
+    /// Everything of others that is kept, feed by feed, ascending, decoded: for a subscription that wants the backlog.
+    pub(crate) fn backlog(&self, env: &Env) -> Vec<Accepted> {
+        let mut kept: Vec<&Arc<Kept>> = self.kept.iter().filter(|kept| kept.feed != env.me).collect();
+        let mut begins: BTreeMap<PeerId, Time> = BTreeMap::new();
+        for one in &kept {
+            let begin = begins.entry(one.feed).or_insert(one.since);
+            *begin = (*begin).min(one.since);
+        }
+        kept.sort_by_key(|one| (begins.get(&one.feed).copied(), one.feed, one.first));
+        kept.into_iter()
+            .filter_map(|one| {
+                let bundle: Bundle = decode(&one.bytes, BUNDLE).ok()?;
+                let ids = publication::ids(&bundle);
+                Some(Accepted { kept: Arc::clone(one), bundle, ids })
+            })
+            .collect()
+    }
+
+    // ---- timers ----
+
+    /// Gaps that were waited for long enough are passed over.
+    pub(crate) fn on_time(&mut self, now: Time, env: &Env) -> Vec<Accepted> {
+        let mut ready = Vec::new();
+        for feed in self.others.values_mut() {
+            if !feed.held.is_empty() && now.since(feed.held_since) >= env.config.gap_wait {
+                feed.release(now, &mut ready, &mut self.held_bytes);
+            }
+        }
+        ready
+    }
+
+    pub(crate) fn deadline(&self, env: &Env) -> Option<Time> {
+        let gaps = self.others.values().filter(|feed| !feed.held.is_empty());
+        gaps.map(|feed| feed.held_since + env.config.gap_wait).chain(self.own.flush_at).min()
+    }
+
+    // ---- helpers ----
+
+    fn order(&mut self, now: Time, accepted: Accepted, env: &Env) -> Vec<Accepted> {
+        let mut ready = Vec::new();
+        let Some(feed) = self.others.get_mut(&accepted.bundle.feed) else { return ready };
+        let first = accepted.bundle.first;
+        if first <= feed.delivered {
+            return ready; // Older than what was delivered: for those who want the backlog only.
+        }
+        let begins = accepted.bundle.previous == PublicationId([0; 32]);
+        let next = feed.delivered == 0 || first == feed.delivered + 1 || begins;
+        let len = accepted.kept.bytes.len();
+        if next {
+            feed.deliver(accepted, &mut ready);
+            feed.follow(&mut ready, &mut self.held_bytes);
+        } else {
+            if feed.held.is_empty() {
+                feed.held_since = now;
+            }
+            self.held_bytes += len;
+            feed.held.insert(first, accepted);
+            if self.held_bytes > env.config.gap_bytes {
+                feed.release(now, &mut ready, &mut self.held_bytes);
+            }
+        }
+        ready
+    }
+
+    fn keep(&mut self, kept: Arc<Kept>, env: &Env) {
+        self.kept_bytes += kept.bytes.len();
+        self.kept_publications += kept.last - kept.first + 1;
+        self.kept.push_back(kept);
+        while self.kept_bytes > env.config.keep_bytes
+            || self.kept_publications > env.config.keep_publications as u64
+        {
+            let Some(oldest) = self.kept.pop_front() else { return };
+            self.kept_bytes -= oldest.bytes.len();
+            self.kept_publications -= oldest.last - oldest.first + 1;
+        }
+    }
+}
+
+impl Feed {
+    fn deliver(&mut self, accepted: Accepted, ready: &mut Vec<Accepted>) {
+        self.delivered = accepted.bundle.last();
+        ready.push(accepted);
+    }
+
+    /// Delivers what was held and now follows.
+    fn follow(&mut self, ready: &mut Vec<Accepted>, held_bytes: &mut usize) {
+        while let Some(entry) = self.held.first_entry() {
+            if *entry.key() > self.delivered + 1 {
+                return;
+            }
+            let accepted = entry.remove();
+            *held_bytes -= accepted.kept.bytes.len();
+            if accepted.bundle.first > self.delivered {
+                self.deliver(accepted, ready);
+            }
+        }
+    }
+
+    /// Passes over the first gap.
+    fn release(&mut self, now: Time, ready: &mut Vec<Accepted>, held_bytes: &mut usize) {
+        if let Some((_, accepted)) = self.held.pop_first() {
+            *held_bytes -= accepted.kept.bytes.len();
+            self.deliver(accepted, ready);
+        }
+        self.follow(ready, held_bytes);
+        self.held_since = now;
+    }
+}

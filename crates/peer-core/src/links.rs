@@ -1,0 +1,502 @@
+//! Authenticated links: hello, heartbeat, parties in common, fair sending within the channel's credit.
+//!
+//! Inputs: channels opened, messages, drained; frames to send; parties joined and left.
+//! Outputs: chunks for the channels; [`LinkEvent`]s for the other machines.
+//! Timers: hello outstanding, ping, dead.
+//! Invariants: nothing of a peer is believed before its hello has been verified against the transcript; what a channel
+//! has buffered stays within [`Config::channel_high`](crate::Config::channel_high); every queue is bounded, and a link
+//! whose queue is full is closed rather than anything on it being lost silently.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use weft_crypto::link::{Transcript, check_link, sign_link};
+use weft_crypto::{Party, statement};
+use weft_wire::chunk::{Outgoing, Reassembler};
+use weft_wire::link::{ByeReason, Link as Frame, PartyProof};
+use weft_wire::{DiscoveryKey, LINK_VERSION, List, PeerId, PeerRecord, Time, decode, encode, limits};
+
+use crate::api::{LinkId, Output};
+use crate::env::Env;
+use crate::kept::Kept;
+
+/// Frames that may wait on one link.
+const QUEUE_FRAMES: usize = 65_536;
+/// Feeds whose record is known to have crossed a link; beyond it records are sent again.
+const RECORDS: usize = 4096;
+
+/// What links say, as far as it concerns other machines.
+#[derive(Debug)]
+pub(crate) enum LinkEvent {
+    /// The other side has proved who it is.
+    Open { peer: PeerId, record: PeerRecord, record_bytes: Vec<u8>, parties: Vec<DiscoveryKey> },
+    /// The other side joined or left parties that we are in.
+    Parties { peer: PeerId, joined: Vec<DiscoveryKey>, left: Vec<DiscoveryKey> },
+    /// A frame for another machine; encoded, [`Frame`] decodes it.
+    Frame { peer: PeerId, bytes: Vec<u8> },
+    /// The link has to be closed.
+    Close { peer: PeerId, reason: String, misbehaved: bool },
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Links {
+    links: BTreeMap<PeerId, Link>,
+}
+
+#[derive(Debug)]
+struct Link {
+    id: LinkId,
+    transcript: Transcript,
+    opened: Time,
+    /// The hello has been verified.
+    open: bool,
+    parties: BTreeSet<DiscoveryKey>,
+    /// Proofs that came for parties we were not in (yet).
+    offered: BTreeMap<DiscoveryKey, PartyProof>,
+    heard: Time,
+    pinged: Option<Time>,
+    reassembler: Reassembler,
+    outbox: Outbox,
+    records_sent: BTreeSet<PeerId>,
+}
+
+/// What waits to be sent, in two lanes that take turns chunk by chunk: a ping need not wait for a backlog. Within a lane
+/// order is kept.
+#[derive(Debug, Default)]
+struct Outbox {
+    control: Lane,
+    bulk: Lane,
+    bulk_next: bool,
+    queued_bytes: usize,
+    next_number: u32,
+    /// Bytes given to the channel since it last was drained.
+    given: usize,
+}
+
+#[derive(Debug, Default)]
+struct Lane {
+    queue: VecDeque<Item>,
+    current: Option<Outgoing>,
+}
+
+#[derive(Debug)]
+enum Item {
+    /// An encoded frame.
+    Frame(Vec<u8>),
+    /// A bundle that is kept anyway: encoded when its turn comes, so that a backlog costs no copy.
+    Kept { kept: Arc<Kept>, hops: u8, age_ms: Option<u64> },
+}
+
+impl Links {
+    // ---- questions ----
+
+    pub(crate) fn is_open(&self, peer: &PeerId) -> bool {
+        self.links.get(peer).is_some_and(|link| link.open)
+    }
+
+    /// Open links, and since when.
+    pub(crate) fn open(&self) -> impl Iterator<Item = (PeerId, Time)> + '_ {
+        self.links.iter().filter(|(_, link)| link.open).map(|(peer, link)| (*peer, link.opened))
+    }
+
+    /// Neighbours in a party.
+    pub(crate) fn neighbours<'a>(&'a self, discovery: &'a DiscoveryKey) -> impl Iterator<Item = PeerId> + 'a {
+        self.links
+            .iter()
+            .filter(|(_, link)| link.open && link.parties.contains(discovery))
+            .map(|(peer, _)| *peer)
+    }
+
+    pub(crate) fn shares(&self, peer: &PeerId, discovery: &DiscoveryKey) -> bool {
+        self.links.get(peer).is_some_and(|link| link.open && link.parties.contains(discovery))
+    }
+
+    pub(crate) fn shares_any(&self, peer: &PeerId) -> bool {
+        self.links.get(peer).is_some_and(|link| !link.parties.is_empty())
+    }
+
+    /// When something last came over the link.
+    pub(crate) fn heard(&self, peer: &PeerId) -> Option<Time> {
+        self.links.get(peer).map(|link| link.heard)
+    }
+
+    /// Bytes that wait for a link.
+    pub(crate) fn queued(&self, peer: &PeerId) -> usize {
+        self.links.get(peer).map_or(0, |link| link.outbox.queued_bytes)
+    }
+
+    // ---- the life of a link ----
+
+    pub(crate) fn on_opened<'a>(
+        &mut self,
+        now: Time,
+        peer: PeerId,
+        id: LinkId,
+        transcript: Transcript,
+        parties: impl Iterator<Item = &'a Party>,
+        env: &mut Env,
+    ) {
+        let hello = Frame::Hello {
+            version: LINK_VERSION,
+            peer: env.me,
+            signature: sign_link(&env.keys.peer, &transcript),
+            record: &env.record,
+            parties: List::first(parties.map(|party| prove(party, &transcript, env.me))),
+        };
+        let mut link = Link {
+            id,
+            transcript,
+            opened: now,
+            open: false,
+            parties: BTreeSet::new(),
+            offered: BTreeMap::new(),
+            heard: now,
+            pinged: None,
+            reassembler: Reassembler::default(),
+            outbox: Outbox::default(),
+            records_sent: BTreeSet::new(),
+        };
+        link.outbox.push(encode(&hello));
+        self.links.insert(peer, link);
+        self.pump(peer, env);
+    }
+
+    /// Forgets a link. What waited on it is gone; the next link catches up.
+    pub(crate) fn remove(&mut self, peer: &PeerId) -> bool {
+        self.links.remove(peer).is_some_and(|link| link.open)
+    }
+
+    /// Says goodbye as the last thing on the link, ahead of whatever waits.
+    pub(crate) fn bye(&mut self, peer: PeerId, reason: ByeReason, env: &mut Env) {
+        if let Some(link) = self.links.get_mut(&peer) {
+            let mut outgoing = Outgoing::new(u32::MAX, encode(&Frame::Bye { reason })).ok();
+            if let Some(bytes) = outgoing.as_mut().and_then(Outgoing::next_chunk) {
+                env.out.push_back(Output::ChannelMessage { link: link.id, bytes });
+            }
+        }
+    }
+
+    // ---- parties ----
+
+    /// We joined a party: neighbours learn of it, and those that are in it already become neighbours in it.
+    pub(crate) fn join(&mut self, party: &Party, env: &mut Env) -> Vec<LinkEvent> {
+        let mut events = Vec::new();
+        let peers: Vec<PeerId> = self.links.keys().copied().collect();
+        for peer in peers {
+            let Some(link) = self.links.get_mut(&peer) else { continue };
+            let joined = List::first([prove(party, &link.transcript, env.me)]);
+            link.outbox.push(encode(&Frame::Parties { joined, left: List::default() }));
+            let offered = link.offered.remove(&party.discovery());
+            if offered.is_some_and(|proof| link.admits(&peer, party, &proof)) && link.open {
+                events.push(LinkEvent::Parties { peer, joined: vec![party.discovery()], left: Vec::new() });
+            }
+            self.pump(peer, env);
+        }
+        events
+    }
+
+    pub(crate) fn leave(&mut self, discovery: DiscoveryKey, env: &mut Env) {
+        let peers: Vec<PeerId> = self.links.keys().copied().collect();
+        for peer in peers {
+            let Some(link) = self.links.get_mut(&peer) else { continue };
+            link.parties.remove(&discovery);
+            link.outbox
+                .push(encode(&Frame::Parties { joined: List::default(), left: List::first([discovery]) }));
+            self.pump(peer, env);
+        }
+    }
+
+    // ---- sending ----
+
+    /// Queues a frame. False, and nothing queued, if there is no open link or its queue is full: then
+    /// [`Links::on_time`] closes it.
+    pub(crate) fn send(&mut self, peer: PeerId, frame: &Frame<'_>, env: &mut Env) -> bool {
+        let Some(link) = self.links.get_mut(&peer).filter(|link| link.open) else { return false };
+        if link.outbox.is_full(env) {
+            return false;
+        }
+        link.outbox.push(encode(frame));
+        self.pump(peer, env);
+        true
+    }
+
+    /// Queues a bundle. Without an age it travels live; with one it answers a want, and does not count against the
+    /// queue. The author's record goes with the first one of each feed.
+    pub(crate) fn send_kept(
+        &mut self,
+        peer: PeerId,
+        kept: &Arc<Kept>,
+        hops: u8,
+        age_ms: Option<u64>,
+        env: &mut Env,
+    ) -> bool {
+        let Some(link) = self.links.get_mut(&peer).filter(|link| link.open) else { return false };
+        if age_ms.is_none() && link.outbox.is_full(env) {
+            return false;
+        }
+        link.outbox.push_bulk(Item::Kept { kept: Arc::clone(kept), hops, age_ms });
+        self.pump(peer, env);
+        true
+    }
+
+    /// Queues a frame behind all bundles.
+    pub(crate) fn send_after_kept(&mut self, peer: PeerId, frame: &Frame<'_>, env: &mut Env) {
+        if let Some(link) = self.links.get_mut(&peer).filter(|link| link.open) {
+            link.outbox.push_bulk(Item::Frame(encode(frame)));
+            self.pump(peer, env);
+        }
+    }
+
+    /// Gives waiting chunks to the channel, as many as its credit allows.
+    pub(crate) fn pump(&mut self, peer: PeerId, env: &mut Env) {
+        let Some(link) = self.links.get_mut(&peer) else { return };
+        let (high, hello_only) = (env.config.channel_high, !link.open);
+        while link.outbox.given < high {
+            let Some(chunk) = link.outbox.next_chunk(&mut link.records_sent, hello_only) else { return };
+            link.outbox.given += chunk.len();
+            env.stats.link_bytes_out += chunk.len() as u64;
+            env.out.push_back(Output::ChannelMessage { link: link.id, bytes: chunk });
+        }
+    }
+
+    // ---- inputs ----
+
+    pub(crate) fn on_drained(&mut self, peer: PeerId, env: &mut Env) {
+        if let Some(link) = self.links.get_mut(&peer) {
+            link.outbox.given = 0;
+            self.pump(peer, env);
+        }
+    }
+
+    pub(crate) fn on_message<'a>(
+        &mut self,
+        now: Time,
+        peer: PeerId,
+        chunk: &[u8],
+        party: impl Fn(&DiscoveryKey) -> Option<&'a Party>,
+        env: &mut Env,
+    ) -> Option<LinkEvent> {
+        let link = self.links.get_mut(&peer)?;
+        link.heard = now;
+        link.pinged = None;
+        env.stats.link_bytes_in += chunk.len() as u64;
+        let bytes = match link.reassembler.push(chunk) {
+            Ok(whole) => whole?,
+            Err(error) => return Some(misbehaved(peer, error.to_string(), env)),
+        };
+        let frame = match decode::<Frame<'_>>(&bytes, limits::LINK_MESSAGE) {
+            Ok(frame) => frame,
+            Err(weft_wire::WireError::UnknownOptional(_)) => return None,
+            Err(error) => return Some(misbehaved(peer, error.to_string(), env)),
+        };
+        match frame {
+            Frame::Hello { .. } if link.open => Some(misbehaved(peer, "a second hello".into(), env)),
+            Frame::Hello { .. } => Some(self.on_hello(now, peer, frame, party, env)),
+            _ if !link.open => Some(misbehaved(peer, "a frame before the hello".into(), env)),
+            Frame::Ping { token } => {
+                link.outbox.push(encode(&Frame::Pong { token }));
+                self.pump(peer, env);
+                None
+            }
+            Frame::Pong { .. } => None,
+            Frame::Parties { joined, left } => {
+                let mut news = Vec::new();
+                for proof in joined {
+                    match party(&proof.discovery) {
+                        Some(ours) if link.admits(&peer, ours, &proof) => news.push(proof.discovery),
+                        Some(_) => {
+                            return Some(misbehaved(peer, "a false proof of a party's key".into(), env));
+                        }
+                        None => link.remember(proof),
+                    }
+                }
+                let left: Vec<DiscoveryKey> = left.into_iter().filter(|key| link.forget(key)).collect();
+                Some(LinkEvent::Parties { peer, joined: news, left })
+            }
+            Frame::Bye { reason } => {
+                let reason = format!("the other side closed the link ({reason:?})");
+                Some(LinkEvent::Close { peer, reason, misbehaved: false })
+            }
+            _ => Some(LinkEvent::Frame { peer, bytes }),
+        }
+    }
+
+    fn on_hello<'a>(
+        &mut self,
+        now: Time,
+        peer: PeerId,
+        hello: Frame<'_>,
+        party: impl Fn(&DiscoveryKey) -> Option<&'a Party>,
+        env: &mut Env,
+    ) -> LinkEvent {
+        let (Some(link), Frame::Hello { peer: claimed, signature, record, parties, .. }) =
+            (self.links.get_mut(&peer), hello)
+        else {
+            return misbehaved(peer, "no hello".into(), env);
+        };
+        if claimed != peer || check_link(peer, &link.transcript, &signature).is_err() {
+            return misbehaved(peer, "the hello is not signed for this connection".into(), env);
+        }
+        let opened = statement::open_record(record);
+        let Ok(owner) = opened.as_ref().map(|owner| owner.peer) else {
+            return misbehaved(peer, "the hello's record does not verify".into(), env);
+        };
+        let Some(opened) = opened.ok().filter(|record| owner == peer && record.until > now.millis()) else {
+            return misbehaved(peer, "the hello's record is another peer's, or has expired".into(), env);
+        };
+        let mut common = Vec::new();
+        for proof in parties {
+            match party(&proof.discovery) {
+                Some(ours) if link.admits(&peer, ours, &proof) => common.push(proof.discovery),
+                Some(_) => return misbehaved(peer, "a false proof of a party's key".into(), env),
+                None => link.remember(proof),
+            }
+        }
+        link.open = true;
+        link.opened = now;
+        let event = LinkEvent::Open { peer, record: opened, record_bytes: record.to_vec(), parties: common };
+        self.pump(peer, env);
+        event
+    }
+
+    /// Asks for a sign of life.
+    pub(crate) fn ping(&mut self, now: Time, peer: PeerId, env: &mut Env) {
+        if let Some(link) = self.links.get_mut(&peer).filter(|link| link.open && link.pinged.is_none()) {
+            link.pinged = Some(now);
+            let token = u32::try_from(now.millis() & 0xffff_ffff).unwrap_or_default();
+            link.outbox.push(encode(&Frame::Ping { token }));
+            self.pump(peer, env);
+        }
+    }
+
+    // ---- timers ----
+
+    pub(crate) fn on_time(&mut self, now: Time, env: &mut Env) -> Vec<LinkEvent> {
+        let mut events = Vec::new();
+        let mut silent = Vec::new();
+        for (peer, link) in &self.links {
+            let quiet = now.since(link.heard);
+            let close =
+                |reason: &str| LinkEvent::Close { peer: *peer, reason: reason.to_owned(), misbehaved: false };
+            if quiet >= env.config.link_dead {
+                events.push(close("the link went silent"));
+            } else if !link.open && now.since(link.opened) >= env.config.signal_give_up {
+                events.push(close("the other side did not say who it is"));
+            } else if link.open && link.outbox.is_full(env) {
+                events.push(close("the other side reads too slowly"));
+            } else if link.open && quiet >= env.config.link_heartbeat {
+                silent.push(*peer);
+            }
+        }
+        for peer in silent {
+            self.ping(now, peer, env);
+        }
+        events
+    }
+
+    pub(crate) fn deadline(&self, env: &Env) -> Option<Time> {
+        let due = |link: &Link| match (link.open, link.pinged) {
+            (false, _) => link.opened + env.config.signal_give_up,
+            (true, _) if link.outbox.is_full(env) => Time::ZERO,
+            (true, None) => link.heard + env.config.link_heartbeat,
+            (true, Some(_)) => link.heard + env.config.link_dead,
+        };
+        self.links.values().map(due).min()
+    }
+}
+
+impl Link {
+    /// Checks a proof; if it is good, the party is in common.
+    fn admits(&mut self, peer: &PeerId, party: &Party, proof: &PartyProof) -> bool {
+        let good = party.check(self.transcript.hash(), &peer.0, &proof.proof);
+        if good {
+            self.parties.insert(party.discovery());
+        }
+        good
+    }
+
+    fn remember(&mut self, proof: PartyProof) {
+        if self.offered.len() < limits::PARTIES {
+            self.offered.insert(proof.discovery, proof);
+        }
+    }
+
+    fn forget(&mut self, discovery: &DiscoveryKey) -> bool {
+        self.offered.remove(discovery);
+        self.parties.remove(discovery)
+    }
+}
+
+impl Outbox {
+    fn push(&mut self, frame: Vec<u8>) {
+        self.queued_bytes += frame.len();
+        self.control.queue.push_back(Item::Frame(frame));
+    }
+
+    fn push_bulk(&mut self, item: Item) {
+        self.queued_bytes += item.counted();
+        self.bulk.queue.push_back(item);
+    }
+
+    fn is_full(&self, env: &Env) -> bool {
+        self.queued_bytes >= env.config.link_queue
+            || self.control.queue.len() + self.bulk.queue.len() >= QUEUE_FRAMES
+    }
+
+    fn next_chunk(&mut self, records_sent: &mut BTreeSet<PeerId>, hello_only: bool) -> Option<Vec<u8>> {
+        if hello_only {
+            // Before the other side's hello only ours goes out; it is the first frame and fits a chunk.
+            return if self.next_number == 0 { self.lane_chunk(false, records_sent) } else { None };
+        }
+        self.bulk_next = !self.bulk_next;
+        let first = self.bulk_next;
+        self.lane_chunk(first, records_sent).or_else(|| self.lane_chunk(!first, records_sent))
+    }
+
+    fn lane_chunk(&mut self, bulk: bool, records_sent: &mut BTreeSet<PeerId>) -> Option<Vec<u8>> {
+        loop {
+            let lane = if bulk { &mut self.bulk } else { &mut self.control };
+            if let Some(chunk) = lane.current.as_mut().and_then(Outgoing::next_chunk) {
+                return Some(chunk);
+            }
+            let item = lane.queue.pop_front()?;
+            self.queued_bytes -= item.counted();
+            // Frames are bounded where they are made; one that were too long could not be sent at all.
+            lane.current = Outgoing::new(self.next_number, item.encode(records_sent)).ok();
+            self.next_number = self.next_number.wrapping_add(1) & 0x7fff_ffff;
+        }
+    }
+}
+
+impl Item {
+    /// Bytes that count against the queue: a backlog is kept anyway.
+    fn counted(&self) -> usize {
+        match self {
+            Self::Frame(frame) => frame.len(),
+            Self::Kept { kept, age_ms: None, .. } => kept.bytes.len(),
+            Self::Kept { .. } => 0,
+        }
+    }
+
+    fn encode(self, records_sent: &mut BTreeSet<PeerId>) -> Vec<u8> {
+        match self {
+            Self::Frame(frame) => frame,
+            Self::Kept { kept, hops, age_ms } => {
+                if records_sent.len() >= RECORDS {
+                    records_sent.clear();
+                }
+                let record = records_sent.insert(kept.feed).then_some(&*kept.record);
+                encode(&Frame::Publish { hops, age_ms: age_ms.unwrap_or(0), record, bundle: &kept.bytes })
+            }
+        }
+    }
+}
+
+fn prove(party: &Party, transcript: &Transcript, me: PeerId) -> PartyProof {
+    PartyProof { discovery: party.discovery(), proof: party.prove(transcript.hash(), &me.0) }
+}
+
+fn misbehaved(peer: PeerId, reason: String, env: &mut Env) -> LinkEvent {
+    env.stats.malformed += 1;
+    LinkEvent::Close { peer, reason, misbehaved: true }
+}

@@ -1,0 +1,85 @@
+//! Sets of sequence numbers as inclusive ranges.
+
+/// Ascending, disjoint, not adjacent. At most [`Ranges::MOST`]; beyond it the lowest gap is closed, so that memory is
+/// bounded and what would be lost is the oldest of what is missing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ranges(Vec<(u64, u64)>);
+
+impl Ranges {
+    const MOST: usize = weft_wire::limits::WANT_RANGES;
+
+    pub(crate) fn from_pairs(pairs: impl IntoIterator<Item = (u64, u64)>) -> Self {
+        let mut ranges = Self::default();
+        for (first, last) in pairs {
+            ranges.insert(first, last);
+        }
+        ranges
+    }
+
+    pub(crate) fn contains_all(&self, first: u64, last: u64) -> bool {
+        self.0.iter().any(|&(a, b)| a <= first && last <= b)
+    }
+
+    pub(crate) fn insert(&mut self, first: u64, last: u64) {
+        if first > last {
+            return;
+        }
+        let (mut first, mut last) = (first, last);
+        self.0.retain(|&(a, b)| {
+            let apart = b.saturating_add(1) < first || last.saturating_add(1) < a;
+            if !apart {
+                first = first.min(a);
+                last = last.max(b);
+            }
+            apart
+        });
+        let at = self.0.partition_point(|&(a, _)| a < first);
+        self.0.insert(at, (first, last));
+        if self.0.len() > Self::MOST {
+            let (first, _) = self.0.remove(0);
+            if let Some(next) = self.0.first_mut() {
+                next.0 = first;
+            }
+        }
+    }
+
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        self.0.iter().copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn neighbours_merge() {
+        assert_eq!(Ranges::from_pairs([(1, 2), (5, 6), (3, 4)]), Ranges(vec![(1, 6)]));
+        assert_eq!(
+            Ranges::from_pairs([(u64::MAX, u64::MAX), (0, 0)]),
+            Ranges(vec![(0, 0), (u64::MAX, u64::MAX)])
+        );
+    }
+
+    #[test]
+    fn the_number_of_ranges_is_bounded() {
+        let ranges = Ranges::from_pairs((0..100).map(|n| (n * 10, n * 10)));
+        assert_eq!(ranges.0.len(), Ranges::MOST);
+        assert!(ranges.contains_all(990, 990));
+    }
+
+    proptest! {
+        #[test]
+        fn holds_what_a_set_holds(pairs in proptest::collection::vec((0_u64..40, 0_u64..4), 0..8)) {
+            let pairs: Vec<_> = pairs.into_iter().map(|(first, len)| (first, first + len)).collect();
+            let set: BTreeSet<u64> = pairs.iter().flat_map(|&(a, b)| a..=b).collect();
+            let ranges = Ranges::from_pairs(pairs);
+            for n in 0..50 {
+                prop_assert_eq!(ranges.contains_all(n, n), set.contains(&n));
+            }
+            prop_assert!(ranges.0.windows(2).all(|w| w[0].1 + 1 < w[1].0));
+        }
+    }
+}

@@ -1,0 +1,340 @@
+//! Who is in a swarm, as far as we know: from signalers, from links, from presences.
+//!
+//! Inputs: entries and leaves from signalers, links opened and closed, presences, records.
+//! Outputs: [`Event::Peer`] for the application; presences to pass on.
+//! Timers: members of whom nothing was heard; looked at once a second by the composition.
+//! Invariants: a member is here while a signaler lists it, a link to it is open, or its presence is fresh; at most
+//! [`MEMBERS`] members; each member is told of once when it comes and once when it goes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use weft_crypto::statement;
+use weft_wire::{AgreementKey, DiscoveryKey, Entry, IdentityId, PeerId, PeerRecord, SignalerId, Time};
+
+use crate::api::{Event, HomeIndex, PeerChange, PeerInfo};
+use crate::env::Env;
+
+/// Members remembered per swarm; a signaler's list has at most 128, presences bring the rest.
+const MEMBERS: usize = 4096;
+
+#[derive(Debug)]
+pub(crate) struct Roster {
+    discovery: DiscoveryKey,
+    members: BTreeMap<PeerId, Member>,
+    /// Peers that said goodbye, and the number of that statement: an older presence does not bring them back.
+    gone: BTreeMap<PeerId, u64>,
+}
+
+#[derive(Debug, Default)]
+struct Member {
+    agreement: Option<AgreementKey>,
+    homes: BTreeMap<SignalerId, u64>,
+    since: Option<u64>,
+    record: Option<PeerRecord>,
+    record_bytes: Vec<u8>,
+    /// Our signalers that list it; with a time once we have lost that signaler.
+    listed: BTreeMap<HomeIndex, Option<Time>>,
+    linked: bool,
+    presence: Option<Presence>,
+    /// It is negotiating with us: kept until then even if nothing else says that it is here.
+    contact_until: Time,
+    told: bool,
+}
+
+#[derive(Debug)]
+struct Presence {
+    seq: u64,
+    heard: Time,
+    links: BTreeSet<PeerId>,
+    homes: BTreeSet<SignalerId>,
+    forwarded: u64,
+    bytes: Vec<u8>,
+}
+
+/// How to reach a peer.
+#[derive(Clone, Debug)]
+pub(crate) struct Contact {
+    pub(crate) agreement: AgreementKey,
+    pub(crate) homes: Vec<SignalerId>,
+}
+
+/// What came of a presence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// New: pass it on.
+    New,
+    /// Known already.
+    Known,
+    /// Not what it claims to be.
+    Forged,
+}
+
+impl Roster {
+    pub(crate) fn new(discovery: DiscoveryKey) -> Self {
+        Self { discovery, members: BTreeMap::new(), gone: BTreeMap::new() }
+    }
+
+    // ---- questions ----
+
+    pub(crate) fn contact(&self, peer: &PeerId) -> Option<Contact> {
+        let member = self.members.get(peer)?;
+        let homes: BTreeSet<SignalerId> = member
+            .homes
+            .keys()
+            .chain(member.presence.iter().flat_map(|presence| &presence.homes))
+            .copied()
+            .collect();
+        let agreement = member.agreement.or(member.record.as_ref().map(|record| record.agreement))?;
+        Some(Contact { agreement, homes: homes.into_iter().collect() })
+    }
+
+    /// Members that can be asked for a link, and whether nothing of them came over the mesh lately (they may be on
+    /// another island).
+    pub(crate) fn candidates(&self, now: Time, env: &Env) -> Vec<(PeerId, bool)> {
+        let known = self.members.iter().filter(|(peer, member)| {
+            !member.linked && (member.agreement.is_some() || member.record.is_some()) && **peer != env.me
+        });
+        known.map(|(peer, member)| (*peer, !member.fresh(now, env))).collect()
+    }
+
+    pub(crate) fn peers_of(&self, identity: &IdentityId) -> Vec<PeerId> {
+        let theirs =
+            |member: &Member| member.record.as_ref().is_some_and(|record| record.identity == *identity);
+        self.members.iter().filter(|(_, member)| theirs(member)).map(|(peer, _)| *peer).collect()
+    }
+
+    pub(crate) fn record(&self, peer: &PeerId) -> Option<(&PeerRecord, &[u8])> {
+        let member = self.members.get(peer)?;
+        member.record.as_ref().map(|record| (record, member.record_bytes.as_slice()))
+    }
+
+    pub(crate) fn infos(&self) -> Vec<PeerInfo> {
+        self.members
+            .iter()
+            .filter(|(_, member)| member.told)
+            .map(|(peer, member)| member.info(*peer))
+            .collect()
+    }
+
+    /// Presences to give to a new neighbour.
+    pub(crate) fn presences(&self, now: Time, env: &Env) -> Vec<Vec<u8>> {
+        let fresh = self.members.values().filter(|member| member.fresh(now, env));
+        fresh.filter_map(|member| member.presence.as_ref()).map(|presence| presence.bytes.clone()).collect()
+    }
+
+    // ---- inputs ----
+
+    /// Takes an entry that has been verified.
+    pub(crate) fn on_entry(&mut self, now: Time, home: HomeIndex, entry: &Entry, env: &mut Env) {
+        if entry.peer == env.me || entry.discovery != self.discovery || !self.has_room(&entry.peer) {
+            return;
+        }
+        let member = self.members.entry(entry.peer).or_default();
+        let known = member.homes.get(&entry.home).copied();
+        if known.is_some_and(|seq| seq > entry.seq) {
+            return;
+        }
+        member.homes.insert(entry.home, entry.seq);
+        member.agreement = Some(entry.agreement);
+        member.since = Some(member.since.map_or(entry.since, |since| since.min(entry.since)));
+        member.listed.insert(home, None);
+        self.gone.remove(&entry.peer);
+        self.settle(now, entry.peer, known.is_none(), env);
+    }
+
+    /// Takes where a peer says it is, from an entry in one of its signals: enough to answer, not to list it.
+    pub(crate) fn on_contact(&mut self, now: Time, entry: &Entry, env: &Env) {
+        if entry.peer == env.me || !self.has_room(&entry.peer) {
+            return;
+        }
+        let member = self.members.entry(entry.peer).or_default();
+        member.contact_until = now + env.config.signal_give_up * 2;
+        if member.homes.get(&entry.home).is_none_or(|seq| *seq <= entry.seq) {
+            member.homes.insert(entry.home, entry.seq);
+            member.agreement = Some(entry.agreement);
+            member.since = member.since.or(Some(entry.since));
+        }
+    }
+
+    /// A signaler says that a member's last entry is gone.
+    pub(crate) fn on_left(&mut self, now: Time, home: HomeIndex, peer: PeerId, env: &mut Env) {
+        if let Some(member) = self.members.get_mut(&peer) {
+            member.listed.remove(&home);
+            if member.listed.is_empty() {
+                member.homes.clear();
+            }
+            self.settle(now, peer, false, env);
+        }
+    }
+
+    /// A complete list of a signaler has come: whom it does not hold, that signaler does not list.
+    pub(crate) fn on_list(&mut self, now: Time, home: HomeIndex, listed: &BTreeSet<PeerId>, env: &mut Env) {
+        let missing: Vec<PeerId> = self
+            .members
+            .iter()
+            .filter(|(peer, member)| member.listed.contains_key(&home) && !listed.contains(peer))
+            .map(|(peer, _)| *peer)
+            .collect();
+        for peer in missing {
+            self.on_left(now, home, peer, env);
+        }
+    }
+
+    /// A signaler of ours is lost: what it listed counts for one more life of an entry.
+    pub(crate) fn on_home_lost(&mut self, now: Time, home: HomeIndex, env: &Env) {
+        for member in self.members.values_mut() {
+            if let Some(until) = member.listed.get_mut(&home) {
+                until.get_or_insert(now + env.config.entry_ttl);
+            }
+        }
+    }
+
+    pub(crate) fn on_linked(&mut self, now: Time, peer: PeerId, linked: bool, env: &mut Env) {
+        if !linked && !self.members.contains_key(&peer) {
+            return;
+        }
+        let member = self.members.entry(peer).or_default();
+        let changed = member.linked != linked;
+        member.linked = linked;
+        self.settle(now, peer, changed, env);
+    }
+
+    /// Takes a record that has been verified; gives false if it is expired, older than the known one, or no room.
+    pub(crate) fn on_record(&mut self, now: Time, record: PeerRecord, bytes: &[u8], env: &mut Env) -> bool {
+        let peer = record.peer;
+        if record.until <= now.millis() || peer == env.me || !self.has_room(&peer) {
+            return false;
+        }
+        let member = self.members.entry(peer).or_default();
+        if member.record.as_ref().is_some_and(|known| known.issued >= record.issued) {
+            return true;
+        }
+        member.record = Some(record);
+        bytes.clone_into(&mut member.record_bytes);
+        self.settle(now, peer, true, env);
+        true
+    }
+
+    /// Takes a presence as it came: checks it, in the order size, seen before, signature.
+    pub(crate) fn on_presence(&mut self, now: Time, bytes: &[u8], env: &mut Env) -> Heard {
+        let Ok(seen) = statement::peek_presence(bytes) else { return Heard::Forged };
+        let peer = seen.peer;
+        let newest =
+            self.members.get(&peer).and_then(|member| member.presence.as_ref()).map(|known| known.seq);
+        let newest = newest.max(self.gone.get(&peer).copied());
+        if peer == env.me || newest.is_some_and(|seq| seq >= seen.seq) || !self.has_room(&peer) {
+            return Heard::Known;
+        }
+        let Ok(presence) = statement::open_presence(bytes) else { return Heard::Forged };
+        let Ok(record) = statement::open_record(&presence.record) else { return Heard::Forged };
+        if presence.discovery != self.discovery || record.peer != peer {
+            return Heard::Forged;
+        }
+        if presence.left {
+            self.remember_gone(peer, presence.seq);
+            self.remove(now, peer, env);
+            return Heard::New;
+        }
+        if !self.on_record(now, record, &presence.record, env) {
+            return Heard::Known;
+        }
+        let member = self.members.entry(peer).or_default();
+        let links: BTreeSet<PeerId> = presence.links.iter().copied().collect();
+        let homes: BTreeSet<SignalerId> = presence.homes.iter().copied().collect();
+        let changed = member.presence.as_ref().is_none_or(|known| {
+            known.links != links || known.homes != homes || known.forwarded != presence.forwarded
+        });
+        member.presence = Some(Presence {
+            seq: presence.seq,
+            heard: now,
+            links,
+            homes,
+            forwarded: presence.forwarded,
+            bytes: bytes.to_vec(),
+        });
+        self.settle(now, peer, changed, env);
+        Heard::New
+    }
+
+    // ---- timers ----
+
+    pub(crate) fn on_time(&mut self, now: Time, env: &mut Env) {
+        for member in self.members.values_mut() {
+            member.listed.retain(|_, until| until.is_none_or(|until| until > now));
+        }
+        let stale: Vec<PeerId> =
+            self.members.iter().filter(|(_, member)| !member.here(now, env)).map(|(peer, _)| *peer).collect();
+        for peer in stale {
+            self.remove(now, peer, env);
+        }
+    }
+
+    // ---- helpers ----
+
+    fn has_room(&self, peer: &PeerId) -> bool {
+        self.members.len() < MEMBERS || self.members.contains_key(peer)
+    }
+
+    fn remember_gone(&mut self, peer: PeerId, seq: u64) {
+        if self.gone.len() >= MEMBERS {
+            self.gone.pop_first();
+        }
+        self.gone.insert(peer, seq);
+    }
+
+    /// Tells what follows from a change of a member.
+    fn settle(&mut self, now: Time, peer: PeerId, changed: bool, env: &mut Env) {
+        let Some(member) = self.members.get_mut(&peer) else { return };
+        if !member.here(now, env) {
+            self.remove(now, peer, env);
+        } else if !member.told {
+            member.told = true;
+            let info = member.info(peer);
+            env.event(Event::Peer { discovery: self.discovery, change: PeerChange::Joined, peer: info });
+        } else if changed {
+            let info = member.info(peer);
+            env.event(Event::Peer { discovery: self.discovery, change: PeerChange::Changed, peer: info });
+        }
+    }
+
+    fn remove(&mut self, now: Time, peer: PeerId, env: &mut Env) {
+        let Some(member) = self.members.get_mut(&peer) else { return };
+        let told = core::mem::take(&mut member.told);
+        if told {
+            let info = member.info(peer);
+            env.event(Event::Peer { discovery: self.discovery, change: PeerChange::Left, peer: info });
+        }
+        if self.members.get(&peer).is_some_and(|member| member.contact_until <= now) {
+            self.members.remove(&peer);
+        }
+    }
+}
+
+impl Member {
+    fn fresh(&self, now: Time, env: &Env) -> bool {
+        let fresh = |presence: &Presence| now.since(presence.heard) < env.config.presence_offline;
+        self.presence.as_ref().is_some_and(fresh)
+    }
+
+    fn here(&self, now: Time, env: &Env) -> bool {
+        self.linked || !self.listed.is_empty() || self.fresh(now, env)
+    }
+
+    fn info(&self, peer: PeerId) -> PeerInfo {
+        PeerInfo {
+            peer,
+            identity: self.record.as_ref().map(|record| record.identity),
+            name: self.record.as_ref().map(|record| record.name.to_string()).unwrap_or_default(),
+            since: self.since,
+            linked: self.linked,
+            links: self.presence.as_ref().map(|presence| presence.links.clone()).unwrap_or_default(),
+            homes: self
+                .homes
+                .keys()
+                .chain(self.presence.iter().flat_map(|presence| &presence.homes))
+                .copied()
+                .collect(),
+            forwarded: self.presence.as_ref().map(|presence| presence.forwarded).unwrap_or_default(),
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! One party: its members, its feeds, its neighbours, our presence in it.
+//!
+//! Inputs: neighbours that come and go, whatever the composition routes here.
+//! Outputs: presences of ours that are due.
+//! Timers: presence.
+//! Invariants: live publications go to a neighbour only after it has said what it has (its want), so that what it gets
+//! is in order and without gaps.
+
+use std::collections::BTreeSet;
+
+use weft_crypto::{Party, statement};
+use weft_wire::{List, PeerId, Presence, SignalerId, Time};
+
+use crate::broadcast::Broadcast;
+use crate::env::Env;
+use crate::feeds::Feeds;
+use crate::roster::Roster;
+
+#[derive(Debug)]
+pub(crate) struct Swarm {
+    pub(crate) party: Party,
+    pub(crate) joined_at: Time,
+    pub(crate) roster: Roster,
+    pub(crate) feeds: Feeds,
+    pub(crate) broadcast: Broadcast,
+    /// Neighbours that have said what they have.
+    pub(crate) synced: BTreeSet<PeerId>,
+    pub(crate) ready: bool,
+    /// Our presence has been given to the signalers' members.
+    pub(crate) introduced: bool,
+    presence_at: Time,
+    presence_sent: Time,
+}
+
+impl Swarm {
+    pub(crate) fn new(party: Party, now: Time) -> Self {
+        let discovery = party.discovery();
+        Self {
+            party,
+            joined_at: now,
+            roster: Roster::new(discovery),
+            feeds: Feeds::new(discovery, now),
+            broadcast: Broadcast::default(),
+            synced: BTreeSet::new(),
+            ready: false,
+            introduced: false,
+            presence_at: now,
+            presence_sent: Time::ZERO,
+        }
+    }
+
+    /// Something that our presence says has changed.
+    pub(crate) fn on_changed(&mut self, now: Time, env: &Env) {
+        let soonest = self.presence_sent + env.config.presence_soonest;
+        self.presence_at = self.presence_at.min(if soonest > now { soonest } else { now });
+    }
+
+    /// Our presence, if it is due.
+    pub(crate) fn presence(
+        &mut self,
+        now: Time,
+        links: impl Iterator<Item = PeerId>,
+        homes: impl Iterator<Item = SignalerId>,
+        env: &mut Env,
+    ) -> Option<Vec<u8>> {
+        if self.presence_at > now {
+            return None;
+        }
+        self.presence_sent = now;
+        self.presence_at = now + env.config.presence_every;
+        Some(self.sign_presence(now, links, homes, false, env))
+    }
+
+    pub(crate) fn sign_presence(
+        &self,
+        now: Time,
+        links: impl Iterator<Item = PeerId>,
+        homes: impl Iterator<Item = SignalerId>,
+        left: bool,
+        env: &mut Env,
+    ) -> Vec<u8> {
+        let presence = Presence {
+            discovery: self.party.discovery(),
+            peer: env.me,
+            seq: env.next_stamp(now),
+            record: env.record.clone(),
+            links: List::first(links),
+            homes: List::first(homes),
+            left,
+            forwarded: env.stats.forwarded,
+        };
+        statement::sign_presence(&env.keys.peer, &presence)
+    }
+
+    pub(crate) fn deadline(&self, env: &Env) -> Option<Time> {
+        self.feeds.deadline(env).into_iter().chain([self.presence_at]).min()
+    }
+}
