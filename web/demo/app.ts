@@ -62,7 +62,7 @@ function begin(weft: Weft, party: Party, first: Place): void {
     if (identity !== undefined) talk.open(identity);
   });
   const matches = new Matches(party, roster);
-  matches.onArrival = (event) => swarm.arrived(event);
+  matches.onArrival = (event) => swarm.arrived(event.feed);
   startQuery(place.query, (query, { backlog, text }) => {
     matches.subscribe(query, backlog);
     move({ query: text });
@@ -75,7 +75,7 @@ function startTabs(): void {
   const tabs = [...document.querySelectorAll<HTMLButtonElement>("[data-tab]")];
   for (const tab of tabs) {
     tab.addEventListener("click", () => {
-      $("app").dataset["view"] = tab.dataset["tab"] ?? "matches";
+      $("app").setAttribute("data-view", tab.getAttribute("data-tab") ?? "matches");
       for (const other of tabs) other.setAttribute("aria-current", String(other === tab));
       scrollTo({ top: 0 });
     });

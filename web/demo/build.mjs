@@ -20,7 +20,8 @@ const built = join(here, "..", "dist");
 
 await rm(out, { recursive: true, force: true });
 await mkdir(out, { recursive: true });
-if (!mock && !existsSync(join(built, "weft_bg.wasm"))) fail("web/dist has no package: run `npm run build -w web` first");
+if (!mock && !existsSync(join(built, "weft_bg.wasm")))
+  fail("web/dist has no package: run `npm run build -w web` first");
 
 await build({
   entryPoints: [join(here, "app.ts"), join(here, "style.css")],
@@ -43,7 +44,9 @@ if (!mock) await cp(join(built, "weft_bg.wasm"), join(out, "weft_bg.wasm"));
 /** Where npm put the film list; it may be in this folder's node_modules or in the workspace's. */
 function films() {
   const folders = createRequire(import.meta.url).resolve.paths("vega-datasets") ?? [];
-  const found = folders.map((folder) => join(folder, "vega-datasets", "data", "movies.json")).find((file) => existsSync(file));
+  const found = folders
+    .map((folder) => join(folder, "vega-datasets", "data", "movies.json"))
+    .find((file) => existsSync(file));
   return found ?? fail("vega-datasets is not installed: run `npm install`");
 }
 

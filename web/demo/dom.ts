@@ -63,7 +63,11 @@ export async function copy(text: string): Promise<boolean> {
 /** Whether to leave out whatever moves. */
 export const calm = (): boolean => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
-function fill<E extends Element>(element: E, attributes: Attributes, children: (Node | string | undefined)[]): E {
+function fill<E extends Element>(
+  element: E,
+  attributes: Attributes,
+  children: (Node | string | undefined)[],
+): E {
   for (const [name, value] of Object.entries(attributes)) {
     if (value === undefined || value === false) continue;
     element.setAttribute(name, value === true ? "" : String(value));

@@ -68,7 +68,11 @@ export class Graph {
   set(dots: readonly Dot[], lines: readonly Line[]): void {
     this.radius = dots.length <= 8 ? 19 : dots.length <= 16 ? 15 : dots.length <= 40 ? 11 : 6;
     const own = dots.find((dot) => dot.own)?.id ?? "";
-    this.layout.set(dots.map((dot) => dot.id), lines.map(({ from, to }) => [from, to] as const), own);
+    this.layout.set(
+      dots.map((dot) => dot.id),
+      lines.map(({ from, to }) => [from, to] as const),
+      own,
+    );
     this.setLines(lines);
     this.setDots(dots);
     this.warm = true;
@@ -170,7 +174,8 @@ export class Graph {
     for (const { line, element } of this.drawnLines.values()) {
       const [x1, y1] = at(this.layout.spots.get(line.from));
       const [x2, y2] = at(this.layout.spots.get(line.to));
-      for (const [name, value] of Object.entries({ x1, y1, x2, y2 })) element.setAttribute(name, value.toFixed(1));
+      for (const [name, value] of Object.entries({ x1, y1, x2, y2 }))
+        element.setAttribute(name, value.toFixed(1));
     }
   }
 

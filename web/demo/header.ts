@@ -8,7 +8,12 @@ import type { Roster } from "./roster.js";
 import { fitName, key } from "./words.js";
 
 /** Puts life into the bar. `place` gives where one is at the moment; `move` takes a change of it. */
-export function startHeader(weft: Weft, roster: Roster, place: () => Place, move: (change: Partial<Place>) => void): void {
+export function startHeader(
+  weft: Weft,
+  roster: Roster,
+  place: () => Place,
+  move: (change: Partial<Place>) => void,
+): void {
   const { party, signalers } = place();
   say($("party-name"), party ?? "");
   document.title = `${party} · Weft`;
@@ -18,7 +23,10 @@ export function startHeader(weft: Weft, roster: Roster, place: () => Place, move
 
   const link = partyLink(place()).href;
   for (const anchor of document.querySelectorAll<HTMLAnchorElement>("[data-second-tab]")) anchor.href = link;
-  $("copy-link").addEventListener("click", () => void copied(link, "Link copied. Whoever opens it meets you here."));
+  $("copy-link").addEventListener(
+    "click",
+    () => void copied(link, "Link copied. Whoever opens it meets you here."),
+  );
   $("copy-id").addEventListener("click", () => void copied(weft.identity, "Your identity is copied."));
   startRename(roster, move);
 
@@ -27,7 +35,8 @@ export function startHeader(weft: Weft, roster: Roster, place: () => Place, move
   draw();
   weft.on("warning", ({ code, message }) => warn(code, message));
   weft.on("closed", () => warn("closed", "This peer has closed. Reload the page to come back."));
-  if (!weft.stored) tell("This browser keeps nothing for this page: you will be somebody else after a reload.");
+  if (!weft.stored)
+    tell("This browser keeps nothing for this page: you will be somebody else after a reload.");
 }
 
 async function copied(text: string, done: string): Promise<void> {
@@ -38,12 +47,19 @@ async function copied(text: string, done: string): Promise<void> {
 
 function drawSignalers(configured: readonly string[], known: readonly SignalerInfo[]): void {
   const list = $("signalers");
-  const rows = configured.map((url): SignalerInfo => known.find((info) => info.url === url) ?? { url, state: "connecting" });
+  const rows = configured.map(
+    (url): SignalerInfo => known.find((info) => info.url === url) ?? { url, state: "connecting" },
+  );
   list.replaceChildren(
     ...rows.map(({ url, state, reason, code }) =>
       h(
         "li",
-        { class: `signaler ${state}`, "data-testid": "signaler", "data-state": state, title: [reason, code].filter(Boolean).join(" · ") || url },
+        {
+          class: `signaler ${state}`,
+          "data-testid": "signaler",
+          "data-state": state,
+          title: [reason, code].filter(Boolean).join(" · ") || url,
+        },
         h("span", { class: "host" }, hostOf(url)),
         h("span", { class: "state" }, WORDS[state]),
       ),

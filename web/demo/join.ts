@@ -25,7 +25,12 @@ export function askForParty(place: Place): Promise<Place> {
       show($("join-error"), problem !== undefined);
       if (problem !== undefined) return;
       show($("join"), false);
-      resolve({ ...place, party: party.value.trim(), name: fitName(name.value) || inventName(), signalers: urls });
+      resolve({
+        ...place,
+        party: party.value.trim(),
+        name: fitName(name.value) || inventName(),
+        signalers: urls,
+      });
     });
   });
 }
@@ -34,5 +39,7 @@ function mistake(party: string, urls: readonly string[]): string | undefined {
   if (party === "") return "Give the party a name. Everybody who enters the same name meets.";
   if (urls.length === 0) return "Give the address of at least one signaler.";
   const bad = urls.find((url) => !/^wss?:\/\/[^/\s]+/.test(url));
-  return bad === undefined ? undefined : `${bad} is no address of a signaler: it begins with ws:// or wss://.`;
+  return bad === undefined
+    ? undefined
+    : `${bad} is no address of a signaler: it begins with ws:// or wss://.`;
 }

@@ -13,15 +13,26 @@ const NEWS = 4000;
 /** Milliseconds over which the rate is taken. */
 const WINDOW = 2000;
 
+/** What is looked for in a document. Nobody checks what others publish but the query, so everything is unknown. */
+export interface Film {
+  readonly Title?: unknown;
+  readonly Director?: unknown;
+  readonly Distributor?: unknown;
+  readonly "Major Genre"?: unknown;
+  readonly "Release Date"?: unknown;
+  readonly "Running Time min"?: unknown;
+  readonly "IMDB Rating"?: unknown;
+}
+
 export class Matches {
   private readonly list = $<HTMLOListElement>("matches");
-  private subscription: Subscription | undefined;
-  private waiting: DataEvent[] = [];
+  private subscription: Subscription<Film> | undefined;
+  private waiting: DataEvent<Film>[] = [];
   private total = 0;
   private told = 0;
   private recent: { readonly at: number; readonly total: number }[] = [];
   /** Called for each document, for the pulses in the picture. */
-  onArrival: (event: DataEvent) => void = () => {};
+  onArrival: (event: DataEvent<Film>) => void = () => {};
   private readonly drawSoon = perFrame(() => this.draw());
 
   constructor(
@@ -39,18 +50,25 @@ export class Matches {
     this.subscription = undefined;
     this.clear();
     try {
-      const subscription = this.party.subscribe(query, { backlog });
+      const subscription = this.party.subscribe<Film>(query, { backlog });
       this.subscription = subscription;
       subscription.on("data", (event) => this.take(event));
-      subscription.on("live", () => say($("match-state"), "Everything known so far is here; what comes now is new."));
-      subscription.on("error", (error) => warn(error instanceof WeftError ? error.code : "error", error.message));
-      say($("match-state"), backlog ? "Collecting what was published before…" : "Waiting for what is published from now on.");
+      subscription.on("live", () =>
+        say($("match-state"), "Everything known so far is here; what comes now is new."),
+      );
+      subscription.on("error", (error) =>
+        warn(error instanceof WeftError ? error.code : "error", error.message),
+      );
+      say(
+        $("match-state"),
+        backlog ? "Collecting what was published before…" : "Waiting for what is published from now on.",
+      );
     } catch (error) {
       complain("The query was refused", error);
     }
   }
 
-  private take(event: DataEvent): void {
+  private take(event: DataEvent<Film>): void {
     this.total += 1;
     this.waiting.push(event);
     if (this.waiting.length > CARDS) this.waiting.shift();
@@ -73,7 +91,7 @@ export class Matches {
     this.list.prepend(...cards.reverse());
     while (this.list.children.length > CARDS) this.list.lastElementChild?.remove();
     const figure = $("match-count");
-    figure.dataset["count"] = String(this.total);
+    figure.setAttribute("data-count", String(this.total));
     say(figure, number(this.total));
     show($("match-empty"), this.total === 0);
     const older = this.total - this.list.children.length;
@@ -111,7 +129,7 @@ export class Matches {
   /** Somebody's name became known or changed. */
   private rename(): void {
     for (const author of this.list.querySelectorAll<HTMLElement>(".author")) {
-      const name = this.roster.nameOfPeer(author.dataset["peer"] ?? "");
+      const name = this.roster.nameOfPeer(author.getAttribute("data-peer") ?? "");
       if (author.title === name) continue;
       author.title = name;
       say(author, initials(name));
@@ -120,10 +138,10 @@ export class Matches {
   }
 }
 
-function card(event: DataEvent, roster: Roster): HTMLElement {
+function card(event: DataEvent<Film>, roster: Roster): HTMLElement {
   const { data, author, feed, id, seq, time, backlog } = event;
   const name = roster.nameOfPeer(feed);
-  const film = typeof data["Title"] === "string" || typeof data["Title"] === "number";
+  const film = typeof data.Title === "string" || typeof data.Title === "number";
   const details = h(
     "details",
     {},
@@ -139,37 +157,63 @@ function card(event: DataEvent, roster: Roster): HTMLElement {
   details.addEventListener("toggle", () => {
     if (details.children.length > 1) return;
     const origin = `Number ${seq} of ${roster.nameOfPeer(feed)}'s feed, ${clock(time)}${backlog ? ", published before you asked" : ""}`;
-    details.append(h("div", { class: "whole" }, h("pre", {}, pretty(data)), h("p", { class: "quiet" }, origin)));
+    details.append(
+      h("div", { class: "whole" }, h("pre", {}, pretty(data)), h("p", { class: "quiet" }, origin)),
+    );
   });
   return h(
     "li",
-    { class: "match", "data-testid": "match", "data-id": id, "data-author": author, "data-feed": feed, "data-seq": seq, "data-backlog": String(backlog) },
+    {
+      class: "match",
+      "data-testid": "match",
+      "data-id": id,
+      "data-author": author,
+      "data-feed": feed,
+      "data-seq": seq,
+      "data-backlog": String(backlog),
+    },
     details,
   );
 }
 
-type Data = { readonly [name: string]: unknown };
-
-function filmWords(data: Data): HTMLElement {
+function filmWords(data: Film): HTMLElement {
   const year = /\d{4}$/.exec(text(data["Release Date"]))?.[0];
   const minutes = typeof data["Running Time min"] === "number" ? `${data["Running Time min"]} min` : "";
-  const facts = [text(data["Director"]), text(data["Major Genre"]), minutes, text(data["Distributor"])].filter(Boolean);
+  const facts = [text(data.Director), text(data["Major Genre"]), minutes, text(data.Distributor)].filter(
+    Boolean,
+  );
   return h(
     "span",
     { class: "words" },
-    h("span", { class: "title" }, h("cite", {}, text(data["Title"])), year === undefined ? undefined : h("span", { class: "year" }, year)),
+    h(
+      "span",
+      { class: "title" },
+      h("cite", {}, text(data.Title)),
+      year === undefined ? undefined : h("span", { class: "year" }, year),
+    ),
     h("span", { class: "facts" }, facts.join(" · ") || "Nothing more is known"),
   );
 }
 
-function otherWords(data: Data): HTMLElement {
+function otherWords(data: object): HTMLElement {
   const entries = Object.entries(data);
   const [first, ...others] = entries;
   return h(
     "span",
     { class: "words" },
-    h("span", { class: "title" }, first === undefined ? "An empty document" : `${first[0]}: ${brief(first[1])}`),
-    h("span", { class: "facts" }, others.slice(0, 6).map(([name, value]) => `${name}: ${brief(value)}`).join(" · ")),
+    h(
+      "span",
+      { class: "title" },
+      first === undefined ? "An empty document" : `${first[0]}: ${brief(first[1])}`,
+    ),
+    h(
+      "span",
+      { class: "facts" },
+      others
+        .slice(0, 6)
+        .map(([name, value]) => `${name}: ${brief(value)}`)
+        .join(" · "),
+    ),
   );
 }
 
@@ -179,7 +223,8 @@ function rating(value: unknown): HTMLElement {
   return h("span", { class: `rating ${strength}`, title: "IMDB rating" }, value.toFixed(1));
 }
 
-const text = (value: unknown): string => (typeof value === "string" || typeof value === "number" ? String(value) : "");
+const text = (value: unknown): string =>
+  typeof value === "string" || typeof value === "number" ? String(value) : "";
 
 const brief = (value: unknown): string => {
   const words = typeof value === "string" ? value : pretty(value, 0);

@@ -6,14 +6,35 @@
 
 import { WeftError } from "../src/errors.ts";
 import type {
-  ConnectOptions, DataEvent, Explanation, Filter, Message, Party, PeerInfo, SignalerInfo, Stats, Subscription, Weft,
+  ConnectOptions,
+  DataEvent,
+  Explanation,
+  Filter,
+  Message,
+  Party,
+  PeerInfo,
+  SignalerInfo,
+  Stats,
+  Subscription,
+  Weft,
 } from "../src/types.ts";
 
 export { WeftError } from "../src/errors.ts";
 export type * from "../src/types.ts";
 
 const wish = new URLSearchParams(location.search);
-const NAMES = ["Ada Lovelace", "Grace Hopper", "Bo", "Katherine J.", "Mary Shelley", "Alan", "Radia Perlman", "Edsger", "Barbara Liskov", "Leslie"];
+const NAMES = [
+  "Ada Lovelace",
+  "Grace Hopper",
+  "Bo",
+  "Katherine J.",
+  "Mary Shelley",
+  "Alan",
+  "Radia Perlman",
+  "Edsger",
+  "Barbara Liskov",
+  "Leslie",
+];
 
 // biome-ignore lint/suspicious/noExplicitAny: a mock of several emitters at once.
 class Events<Map_ = any> {
@@ -57,20 +78,38 @@ export class Query {
       .map(([name, condition]) => {
         const operator = Object.keys(condition as object)[0] ?? "$eq";
         const found = JSON.stringify((document as Filter)[name]) ?? "nothing";
-        return { term: `$.${name}.${operator}`, field: name, reason: `found ${found}, which does not satisfy ${operator}` };
+        return {
+          term: `$.${name}.${operator}`,
+          field: name,
+          reason: `found ${found}, which does not satisfy ${operator}`,
+        };
       });
     return { matches: failures.length === 0, failures };
   }
-  [Symbol.dispose](): void {}
 }
 
-const OPERATORS = new Set(["$gte", "$gt", "$lt", "$lte", "$eq", "$in", "$regex", "$options", "$exists", "$or", "$and"]);
+const OPERATORS = new Set([
+  "$gte",
+  "$gt",
+  "$lt",
+  "$lte",
+  "$eq",
+  "$in",
+  "$regex",
+  "$options",
+  "$exists",
+  "$or",
+  "$and",
+]);
 
 function validate(query: unknown, path: string): void {
   if (typeof query !== "object" || query === null || query instanceof RegExp) return;
   for (const [name, inner] of Object.entries(query)) {
     if (name.startsWith("$") && !OPERATORS.has(name)) {
-      throw new WeftError("bad-query", `unknown operator ${name} at ${path}`, { path, hint: "did you mean $gte?" });
+      throw new WeftError("bad-query", `unknown operator ${name} at ${path}`, {
+        path,
+        hint: "did you mean $gte?",
+      });
     }
     validate(inner, Array.isArray(query) ? `${path}[${name}]` : `${path}.${name}`);
   }
@@ -97,16 +136,35 @@ function matches(query: Filter, document: Filter): boolean {
 export async function connect(options: ConnectOptions): Promise<Weft> {
   const events = new Events();
   const count = Number(wish.get("peers") ?? 0);
-  const stats = { published: 0, received: 0, forwarded: 0, duplicates: 0, forged: 0, delivered: 0, unopened: 0, malformed: 0, linkBytesOut: 0, linkBytesIn: 0, connections: 0 };
+  const stats = {
+    published: 0,
+    received: 0,
+    forwarded: 0,
+    duplicates: 0,
+    forged: 0,
+    delivered: 0,
+    unopened: 0,
+    malformed: 0,
+    linkBytesOut: 0,
+    linkBytesIn: 0,
+    connections: 0,
+  };
   const own = fakeKey(9999);
   let peers: PeerInfo[] = [];
   const joined = new Events();
   const subscriptions = new Set<{ query: Query; events: Events; open: boolean }>();
 
   const info = (index: number): PeerInfo => ({
-    peer: fakeKey(index), identity: fakeKey(index + 100), name: NAMES[index % NAMES.length] ?? "", since: Date.now(), homes: [],
+    peer: fakeKey(index),
+    identity: fakeKey(index + 100),
+    name: NAMES[index % NAMES.length] ?? "",
+    since: Date.now(),
+    homes: [],
     linked: index % 3 !== 2 && index < 7,
-    links: [own, ...[1, 3, count - 1, count - 3].map((step) => fakeKey((index + step) % Math.max(1, count)))].slice(index % 3 === 2 || index >= 7 ? 1 : 0),
+    links: [
+      own,
+      ...[1, 3, count - 1, count - 3].map((step) => fakeKey((index + step) % Math.max(1, count))),
+    ].slice(index % 3 === 2 || index >= 7 ? 1 : 0),
     forwarded: index % 4 === 0 ? 0 : 40 * index * index,
   });
   const arrive = (): void => {
@@ -129,23 +187,45 @@ export async function connect(options: ConnectOptions): Promise<Weft> {
       stats.received += 12;
       joined.emit("peer", { change: "changed", peer: peers[0] });
     }, 120);
-    events.emit("message", { data: { text: "Hello! Which films did you ask for?" }, from: fakeKey(100), peer: fakeKey(0), id: "ab", time: Date.now() } satisfies Message);
+    events.emit("message", {
+      data: { text: "Hello! Which films did you ask for?" },
+      from: fakeKey(100),
+      peer: fakeKey(0),
+      id: "ab",
+      time: Date.now(),
+    } satisfies Message);
   }
   function deliver(film: object, seq: number): void {
     for (const subscription of subscriptions) {
       if (!subscription.open || !subscription.query.matches(film)) continue;
-      const event: DataEvent = { data: film as never, author: fakeKey(100 + (seq % 3)), feed: fakeKey(seq % 3), id: `id${seq}`, seq, time: Date.now(), backlog: seq < 400 };
+      const event: DataEvent = {
+        data: film as never,
+        author: fakeKey(100 + (seq % 3)),
+        feed: fakeKey(seq % 3),
+        id: `id${seq}`,
+        seq,
+        time: Date.now(),
+        backlog: seq < 400,
+      };
       subscription.events.emit("data", event);
     }
   }
 
   const party = Object.assign(joined, {
-    name: "movies", key: fakeKey(5), ready: Promise.resolve(),
+    name: "movies",
+    key: fakeKey(5),
+    ready: Promise.resolve(),
     subscribe(query: Filter): Subscription {
       const mine = { query: new Query(query), events: new Events(), open: true };
       subscriptions.add(mine);
       setTimeout(() => mine.events.emit("live", undefined), 1500);
-      return Object.assign(mine.events, { open: true, dropped: 0, close: () => { mine.open = false; } }) as unknown as Subscription;
+      return Object.assign(mine.events, {
+        open: true,
+        dropped: 0,
+        close: () => {
+          mine.open = false;
+        },
+      }) as unknown as Subscription;
     },
     async publish(_: object, options?: { signal?: AbortSignal }) {
       options?.signal?.throwIfAborted();
@@ -158,16 +238,28 @@ export async function connect(options: ConnectOptions): Promise<Weft> {
   }) as unknown as Party;
 
   const state = wish.get("signaler-state");
-  const signalers = options.signalers.map((url, at): SignalerInfo =>
-    state === "lost" && at > 0 ? { url, state: "lost", reason: "connection refused" } : { url, state: "connected", signaler: fakeKey(77) });
+  const signalers = options.signalers.map(
+    (url, at): SignalerInfo =>
+      state === "lost" && at > 0
+        ? { url, state: "lost", reason: "connection refused" }
+        : { url, state: "connected", signaler: fakeKey(77) },
+  );
   return Object.assign(events, {
-    identity: fakeKey(4242), peer: own, stored: true,
+    identity: fakeKey(4242),
+    peer: own,
+    stored: true,
     join: async () => party,
     send: async (_: string, data: { text?: string }) => {
       await new Promise((done) => setTimeout(done, 600));
-      if (data.text?.includes("lost")) throw new WeftError("unreachable", "no peer of the recipient could be reached within 10 s");
+      if (data.text?.includes("lost"))
+        throw new WeftError("unreachable", "no peer of the recipient could be reached within 10 s");
       return { id: "cd" };
     },
-    signalers: () => signalers, block() {}, unblock() {}, rename() {}, stats: (): Stats => stats, close: async () => {},
+    signalers: () => signalers,
+    block() {},
+    unblock() {},
+    rename() {},
+    stats: (): Stats => stats,
+    close: async () => {},
   }) as unknown as Weft;
 }

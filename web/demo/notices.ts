@@ -42,7 +42,11 @@ function add(
   same?.remove();
   while (box.children.length >= MOST) box.firstElementChild?.remove();
 
-  const close = h("button", { type: "button", class: "notice-close", "aria-label": "Close this notice" }, "×");
+  const close = h(
+    "button",
+    { type: "button", class: "notice-close", "aria-label": "Close this notice" },
+    "×",
+  );
   const notice = h(
     "div",
     { class: `notice ${kind}`, "data-testid": "notice", "data-code": code, "data-text": text },

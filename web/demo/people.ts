@@ -30,12 +30,20 @@ export class People {
     const people = [...present].sort(byNearness);
     show($("people-heading"), people.length > 0);
     // Names, keys and figures decide; drawing the same again would take the focus from a button.
-    const looks = JSON.stringify([people, people.map((peer) => talk.unread(peer.identity ?? "")), this.gone(present)]);
+    const looks = JSON.stringify([
+      people,
+      people.map((peer) => talk.unread(peer.identity ?? "")),
+      this.gone(present),
+    ]);
     if (looks === this.drawn) return;
     this.drawn = looks;
-    const focused = (document.activeElement as HTMLElement | null)?.dataset?.["identity"];
-    this.list.replaceChildren(...people.map((peer) => this.person(peer)), ...this.gone(present).map((who) => this.absent(who)));
-    if (focused !== undefined) this.list.querySelector<HTMLElement>(`[data-identity="${CSS.escape(focused)}"]`)?.focus();
+    const focused = (document.activeElement as HTMLElement | null)?.getAttribute("data-identity");
+    this.list.replaceChildren(
+      ...people.map((peer) => this.person(peer)),
+      ...this.gone(present).map((who) => this.absent(who)),
+    );
+    if (typeof focused === "string")
+      this.list.querySelector<HTMLElement>(`[data-identity="${CSS.escape(focused)}"]`)?.focus();
     show($("people-heading"), this.list.children.length > 0);
   }
 
@@ -52,9 +60,19 @@ export class People {
     const facts = `${self}${near}${peer.forwarded > 0 ? ` · forwarded ${short(peer.forwarded)}` : ""}`;
     return h(
       "li",
-      { class: "person", "data-testid": "person", "data-peer": peer.peer, "data-linked": String(peer.linked) },
+      {
+        class: "person",
+        "data-testid": "person",
+        "data-peer": peer.peer,
+        "data-linked": String(peer.linked),
+      },
       h("span", { class: peer.linked ? "avatar near" : "avatar", "aria-hidden": true }, initials(name)),
-      h("span", { class: "words" }, h("span", { class: "title" }, name), h("span", { class: "facts" }, facts)),
+      h(
+        "span",
+        { class: "words" },
+        h("span", { class: "title" }, name),
+        h("span", { class: "facts" }, facts),
+      ),
       this.button(peer.identity, name),
     );
   }
@@ -65,7 +83,12 @@ export class People {
       "li",
       { class: "person absent", "data-testid": "person-absent" },
       h("span", { class: "avatar", "aria-hidden": true }, initials(name)),
-      h("span", { class: "words" }, h("span", { class: "title" }, name), h("span", { class: "facts" }, `has left · ${key(identity)}`)),
+      h(
+        "span",
+        { class: "words" },
+        h("span", { class: "title" }, name),
+        h("span", { class: "facts" }, `has left · ${key(identity)}`),
+      ),
       this.button(identity, name),
     );
   }
@@ -74,7 +97,12 @@ export class People {
     const unread = identity === undefined ? 0 : this.talk().unread(identity);
     const button = h(
       "button",
-      { type: "button", "data-testid": "person-message", "data-identity": identity, "aria-label": `Message ${name}${unread > 0 ? `, ${unread} unread` : ""}` },
+      {
+        type: "button",
+        "data-testid": "person-message",
+        "data-identity": identity,
+        "aria-label": `Message ${name}${unread > 0 ? `, ${unread} unread` : ""}`,
+      },
       "Message",
       unread > 0 ? h("span", { class: "badge" }, String(unread)) : undefined,
     );

@@ -21,7 +21,10 @@ export interface Place {
 /** Reads the address. A tab keeps its name over reloads; two tabs of one browser have two names. */
 export function readPlace(): Place {
   const parameters = new URLSearchParams(location.search);
-  const signalers = parameters.getAll("signaler").map((url) => url.trim()).filter(Boolean);
+  const signalers = parameters
+    .getAll("signaler")
+    .map((url) => url.trim())
+    .filter(Boolean);
   const remembered = sessionStorage.getItem(NAME);
   return {
     party: parameters.get("party")?.trim() || undefined,

@@ -40,7 +40,7 @@ function startFilms(party: Party, tally: Tally): void {
     const draw = perFrame(() => {
       $<HTMLProgressElement>("films-bar").max = films.length;
       $<HTMLProgressElement>("films-bar").value = done;
-      words.dataset["count"] = String(done);
+      words.setAttribute("data-count", String(done));
       say(words, `${number(done)} of ${number(films.length)}`);
       const seconds = (performance.now() - began) / 1000;
       say($("films-rate"), seconds > 0.5 ? `${number(Math.round(done / seconds))} a second` : "");
@@ -108,7 +108,8 @@ function startDocument(party: Party, tally: Tally): void {
       say(status, "");
       return parsed;
     } catch (error) {
-      if (error instanceof SyntaxProblem) problem(`${error.message} (line ${error.line}, column ${error.column}).`);
+      if (error instanceof SyntaxProblem)
+        problem(`${error.message} (line ${error.line}, column ${error.column}).`);
       return undefined;
     }
   };
@@ -120,7 +121,7 @@ function startDocument(party: Party, tally: Tally): void {
       const { id, seq } = await party.publish(parsed);
       tally.add();
       status.className = "status good";
-      status.dataset["id"] = id;
+      status.setAttribute("data-id", id);
       say(status, `Published as number ${seq} of your feed, ${key(id)}.`);
     } catch (error) {
       const { code, message } = understand(error);

@@ -6,7 +6,10 @@ import { parseObject, SyntaxProblem } from "./relaxed.js";
 import { EXAMPLES, FIRST_QUERY, SAMPLE } from "./samples.js";
 
 /** What is done with a query that somebody wants. */
-export type Subscribe = (query: Filter, options: { readonly backlog: boolean; readonly text: string }) => void;
+export type Subscribe = (
+  query: Filter,
+  options: { readonly backlog: boolean; readonly text: string },
+) => void;
 
 /** Puts life into the editor and subscribes to the first query. */
 export function startQuery(first: string | undefined, subscribe: Subscribe): void {
@@ -33,7 +36,11 @@ class Editor {
       this.submit();
     });
     for (const { label, query } of EXAMPLES) {
-      const chip = h("button", { type: "button", class: "chip", "data-testid": "query-chip", "data-query": query }, label);
+      const chip = h(
+        "button",
+        { type: "button", class: "chip", "data-testid": "query-chip", "data-query": query },
+        label,
+      );
       chip.addEventListener("click", () => {
         this.write(query);
         this.submit();
@@ -56,7 +63,10 @@ class Editor {
 
   private submit(): void {
     const query = this.check();
-    if (query === undefined) return this.input.focus();
+    if (query === undefined) {
+      this.input.focus();
+      return;
+    }
     this.current = this.fingerprint();
     this.subscribe(query, { backlog: this.backlog.checked, text: this.input.value });
     this.check();
@@ -68,7 +78,7 @@ class Editor {
 
   /** Looks at what is typed; gives the query if it is one. */
   private check(): Filter | undefined {
-    for (const chip of $("chips").children) {
+    for (const chip of document.querySelectorAll("#chips button")) {
       chip.setAttribute("aria-pressed", String(chip.getAttribute("data-query") === this.input.value.trim()));
     }
     const checked = parse(this.input.value);
@@ -76,7 +86,6 @@ class Editor {
     if ("problem" in checked) return undefined;
     const { filter, query } = checked;
     this.explain(query);
-    query[Symbol.dispose]();
     return filter;
   }
 
@@ -84,7 +93,7 @@ class Editor {
     const status = $("query-status");
     const bad = "problem" in checked;
     const active = this.current === this.fingerprint();
-    status.dataset["valid"] = String(!bad);
+    status.setAttribute("data-valid", String(!bad));
     this.input.setAttribute("aria-invalid", String(bad));
     // Not `disabled`: that would take the focus from whoever has just pressed it.
     this.button.setAttribute("aria-disabled", String(bad || active));
@@ -114,7 +123,13 @@ class Editor {
       sample = parseObject(this.sample.value);
       const { matches, failures } = query.explain(sample);
       const verdict = matches ? "The sample matches." : "The sample does not match:";
-      box.replaceChildren(h("p", { class: matches ? "status good" : "status bad", "data-matches": matches ? "yes" : "no" }, verdict));
+      box.replaceChildren(
+        h(
+          "p",
+          { class: matches ? "status good" : "status bad", "data-matches": matches ? "yes" : "no" },
+          verdict,
+        ),
+      );
       const list = h("ul", { class: "failures plain-list" });
       for (const { term, reason } of failures) list.append(h("li", {}, h("code", {}, term), reason));
       if (failures.length > 0) box.append(list);
@@ -132,7 +147,11 @@ function plain(message: string, path: string | undefined, hint: string | undefin
   return hint === undefined ? short : short.replace(`; ${hint}`, "");
 }
 
-type Problem = { readonly message: string; readonly path?: string | undefined; readonly hint?: string | undefined };
+type Problem = {
+  readonly message: string;
+  readonly path?: string | undefined;
+  readonly hint?: string | undefined;
+};
 type Checked = { readonly filter: Filter; readonly query: Query } | { readonly problem: Problem };
 
 function parse(text: string): Checked {

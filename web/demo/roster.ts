@@ -64,7 +64,8 @@ export class Roster {
   /** What an identity is called: the name of its peer that came last. */
   nameOfIdentity(identity: string): string {
     let name: string | undefined;
-    for (const peer of this.known.values()) if (peer.identity === identity && peer.name !== "") name = peer.name;
+    for (const peer of this.known.values())
+      if (peer.identity === identity && peer.name !== "") name = peer.name;
     return name ?? called("", identity);
   }
 }

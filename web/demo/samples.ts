@@ -9,11 +9,21 @@ export interface Example {
 export const EXAMPLES: readonly Example[] = [
   { label: "Great dramas", query: '{ "IMDB Rating": { $gte: 8 }, "Major Genre": "Drama" }' },
   { label: "Spielberg", query: '{ Director: "Steven Spielberg" }' },
-  { label: "Short comedies", query: '{ "Major Genre": { $in: ["Comedy", "Romantic Comedy"] },\n  "Running Time min": { $lt: 95 } }' },
-  { label: "Critics disagree", query: '{ $or: [\n  { "IMDB Rating": { $gte: 7.5 }, "Rotten Tomatoes Rating": { $lt: 50 } },\n  { "IMDB Rating": { $lt: 5 }, "Rotten Tomatoes Rating": { $gte: 70 } }\n] }' },
-  { label: "Star in the title", query: '{ Title: /\\bstar\\b/i }' },
-  { label: "From the nineties", query: '{ "Release Date": { $regex: "199\\\\d$" }, "IMDB Votes": { $gt: 100000 } }' },
-  { label: "Not films", query: '{ Title: { $exists: false } }' },
+  {
+    label: "Short comedies",
+    query: '{ "Major Genre": { $in: ["Comedy", "Romantic Comedy"] },\n  "Running Time min": { $lt: 95 } }',
+  },
+  {
+    label: "Critics disagree",
+    query:
+      '{ $or: [\n  { "IMDB Rating": { $gte: 7.5 }, "Rotten Tomatoes Rating": { $lt: 50 } },\n  { "IMDB Rating": { $lt: 5 }, "Rotten Tomatoes Rating": { $gte: 70 } }\n] }',
+  },
+  { label: "Star in the title", query: "{ Title: /\\bstar\\b/i }" },
+  {
+    label: "From the nineties",
+    query: '{ "Release Date": { $regex: "199\\\\d$" }, "IMDB Votes": { $gt: 100000 } }',
+  },
+  { label: "Not films", query: "{ Title: { $exists: false } }" },
   { label: "Everything", query: "{}" },
 ];
 

@@ -1,6 +1,6 @@
 /** The right part: the swarm as a picture, as a table, and in figures. */
 
-import type { DataEvent, PeerInfo, Weft } from "weft-mesh";
+import type { PeerInfo, Weft } from "weft-mesh";
 import { $, h, perFrame, say, show } from "./dom.js";
 import { type Dot, Graph, type Line } from "./graph.js";
 import type { Roster } from "./roster.js";
@@ -31,9 +31,9 @@ export class Swarm {
     this.look();
   }
 
-  /** A document came: its feed tells from which side, if we have a link there. */
-  arrived(event: DataEvent): void {
-    this.feeds.add(event.feed);
+  /** A document of this feed came: that tells from which side, if we have a link there. */
+  arrived(feed: string): void {
+    this.feeds.add(feed);
   }
 
   private draw(): void {
@@ -41,7 +41,13 @@ export class Swarm {
     this.neighbours = peers.filter((peer) => peer.linked).map((peer) => peer.peer);
     this.lines = linesOf(this.weft.peer, peers);
     const forwarded = this.weft.stats().forwarded;
-    const own: Dot = { id: this.weft.peer, name: this.roster.name, own: true, forwarded, title: `You, ${this.roster.name}` };
+    const own: Dot = {
+      id: this.weft.peer,
+      name: this.roster.name,
+      own: true,
+      forwarded,
+      title: `You, ${this.roster.name}`,
+    };
     this.graph.set([own, ...peers.map(dotOf)], this.lines);
     this.drawTable(peers, forwarded);
     show($("alone"), peers.length === 0);
@@ -62,7 +68,13 @@ export class Swarm {
     $("table").replaceChildren(
       row(`${this.roster.name} (you)`, "", this.neighbours.length, forwarded, this.weft.peer),
       ...peers.map((peer) =>
-        row(called(peer.name, peer.peer), peer.linked ? "linked" : "not linked", peer.links.length, peer.forwarded, peer.peer),
+        row(
+          called(peer.name, peer.peer),
+          peer.linked ? "linked" : "not linked",
+          peer.links.length,
+          peer.forwarded,
+          peer.peer,
+        ),
       ),
     );
   }
@@ -76,7 +88,8 @@ export class Swarm {
         `${bytes(stats.linkBytesOut)} out, ${bytes(stats.linkBytesIn)} in over ${count(stats.connections, "connection")}.`,
     );
     const out = stats.published + stats.forwarded;
-    if (out > this.sent) for (const peer of this.neighbours) this.graph.pulse(this.weft.peer, peer, out - this.sent);
+    if (out > this.sent)
+      for (const peer of this.neighbours) this.graph.pulse(this.weft.peer, peer, out - this.sent);
     if (stats.received > this.received) this.pulseIn(stats.received - this.received);
     [this.sent, this.received] = [out, stats.received];
     this.feeds.clear();
@@ -91,7 +104,8 @@ export class Swarm {
 
   private pulseIn(amount: number): void {
     const direct = this.neighbours.filter((peer) => this.feeds.has(peer));
-    for (const peer of direct.length > 0 ? direct : this.neighbours) this.graph.pulse(peer, this.weft.peer, amount);
+    for (const peer of direct.length > 0 ? direct : this.neighbours)
+      this.graph.pulse(peer, this.weft.peer, amount);
   }
 
   private pulseFrom(peer: string, amount: number): void {
@@ -119,7 +133,8 @@ function linesOf(own: string, peers: readonly PeerInfo[]): Line[] {
     for (const other of peer.links) {
       const told = here.get(other)?.links.includes(peer.peer) ?? false;
       // Told by both: drawn once, from the lower id.
-      if (here.has(other) && (!told || peer.peer < other)) lines.push({ from: peer.peer, to: other, sure: told });
+      if (here.has(other) && (!told || peer.peer < other))
+        lines.push({ from: peer.peer, to: other, sure: told });
     }
   }
   return lines;
@@ -128,6 +143,9 @@ function linesOf(own: string, peers: readonly PeerInfo[]): Line[] {
 function inWords(peers: readonly PeerInfo[], linked: number): string {
   if (peers.length === 0) return "You are the only peer in this party.";
   const most = peers.reduce((one, other) => (other.forwarded > one.forwarded ? other : one));
-  const busiest = most.forwarded > 0 ? ` ${called(most.name, most.peer)} has forwarded most, ${number(most.forwarded)}.` : "";
+  const busiest =
+    most.forwarded > 0
+      ? ` ${called(most.name, most.peer)} has forwarded most, ${number(most.forwarded)}.`
+      : "";
   return `A graph of ${count(peers.length + 1, "peer")}. You are linked to ${number(linked)} of them.${busiest} The table below has it all.`;
 }

@@ -76,13 +76,19 @@ export class Talk {
   }
 
   private take(message: Message): void {
-    const said = message.data["text"];
+    const { text: said } = message.data;
     const text = typeof said === "string" ? said : JSON.stringify(message.data);
     this.add(message.from, { own: false, text, time: message.time, state: undefined, problem: undefined });
-    if (this.with === message.from) return this.draw();
+    if (this.with === message.from) {
+      this.draw();
+      return;
+    }
     this.unreadBy.set(message.from, this.unread(message.from) + 1);
     const excerpt = text.length > 80 ? `${text.slice(0, 79)}…` : text;
-    tell(`${this.roster.nameOfPeer(message.peer)}: ${excerpt}`, { label: "Open", run: () => this.open(message.from) });
+    tell(`${this.roster.nameOfPeer(message.peer)}: ${excerpt}`, {
+      label: "Open",
+      run: () => this.open(message.from),
+    });
     this.changed();
   }
 
@@ -130,15 +136,28 @@ export class Talk {
     const said = this.conversations.get(identity) ?? [];
     const list = $("talk-list");
     list.replaceChildren(...said.map((message) => this.line(identity, message)));
-    if (said.length === 0) list.append(h("li", { class: "quiet talk-empty" }, "Nothing said yet. Nobody on the way can read what you write here."));
+    if (said.length === 0)
+      list.append(
+        h(
+          "li",
+          { class: "quiet talk-empty" },
+          "Nothing said yet. Nobody on the way can read what you write here.",
+        ),
+      );
     list.scrollTop = list.scrollHeight;
   }
 
   private line(identity: string, message: Line): HTMLElement {
-    const words = message.own ? `${STATES[message.state ?? "sending"]} ${clock(message.time)}` : clock(message.time);
+    const words = message.own
+      ? `${STATES[message.state ?? "sending"]} ${clock(message.time)}`
+      : clock(message.time);
     const line = h(
       "li",
-      { class: message.own ? "said own" : "said", "data-testid": "talk-message", "data-state": message.state ?? "received" },
+      {
+        class: message.own ? "said own" : "said",
+        "data-testid": "talk-message",
+        "data-state": message.state ?? "received",
+      },
       h("p", { class: "bubble" }, message.text),
       h("p", { class: "quiet when" }, words),
     );

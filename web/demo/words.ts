@@ -55,5 +55,5 @@ export function inventName(): string {
   return `${pick(COLOURS)} ${pick(BIRDS)}`;
 }
 
-const COLOURS = ["Amber", "Ashen", "Azure", "Cobalt", "Copper", "Coral", "Ebony", "Golden", "Indigo", "Ivory"];
-const BIRDS = ["Crane", "Finch", "Heron", "Ibis", "Kestrel", "Lark", "Martin", "Osprey", "Plover", "Swift", "Wren"];
+const COLOURS = "Amber Ashen Azure Cobalt Copper Coral Ebony Golden Indigo Ivory".split(" ");
+const BIRDS = "Crane Finch Heron Ibis Kestrel Lark Martin Osprey Plover Swift Wren".split(" ");
