@@ -35,13 +35,26 @@ if (!cargo) fail(howToGetCargo());
 // The first build of xtask takes some seconds and should be seen; afterwards cargo has nothing to tell.
 const targetDir = process.env.CARGO_TARGET_DIR ?? join(root, "target");
 const first = !existsSync(join(targetDir, "debug", process.platform === "win32" ? "xtask.exe" : "xtask"));
-if (first) console.error(`weft ${JSON.parse(readFileSync(join(root, "package.json"), "utf8")).version}: building the build tool`);
+if (first)
+  console.error(
+    `weft ${JSON.parse(readFileSync(join(root, "package.json"), "utf8")).version}: building the build tool`,
+  );
 
-const args = ["run", "--locked", ...(first ? [] : ["--quiet"]), "-p", "xtask", "--", ...process.argv.slice(2)];
+const args = [
+  "run",
+  "--locked",
+  ...(first ? [] : ["--quiet"]),
+  "-p",
+  "xtask",
+  "--",
+  ...process.argv.slice(2),
+];
 const child = spawn(cargo, args, { cwd: root, stdio: "inherit" });
 
 // Ctrl-C reaches the whole foreground group; the child decides when to go, and this process outlives it to report.
 process.on("SIGINT", () => {});
 process.on("SIGTERM", () => child.kill("SIGTERM"));
 child.on("error", (error) => fail(`cargo could not be started: ${error.message}`));
-child.on("exit", (code, signal) => process.exit(signal === "SIGINT" || signal === "SIGTERM" ? 0 : (code ?? 1)));
+child.on("exit", (code, signal) =>
+  process.exit(signal === "SIGINT" || signal === "SIGTERM" ? 0 : (code ?? 1)),
+);
