@@ -1,0 +1,324 @@
+//! JavaScript values to documents and queries, and documents back.
+//!
+//! | JavaScript | value | back |
+//! |---|---|---|
+//! | number, whole and at most 2^53 - 1 in size | Int | number |
+//! | any other number: fractions, -0, NaN, infinities | Float | number |
+//! | bigint within 64 bits | Int | number if at most 2^53 - 1 in size, otherwise bigint |
+//! | string (a lone surrogate becomes U+FFFD) | String | string |
+//! | Date (a valid one) | Date | Date |
+//! | Uint8Array, ArrayBuffer | Bytes | Uint8Array |
+//! | array | Array | array |
+//! | object, by its own enumerable members; undefined ones are left out | Object | object |
+//! | RegExp, in queries only | `{$regex, $options}` | |
+//!
+//! Everything else, and what is nested too deeply (so also what contains itself), is refused with its path.
+
+use std::fmt;
+
+use js_sys::{Array, ArrayBuffer, BigInt, Date, JsString, Object as JsObject, Reflect, RegExp, Uint8Array};
+use wasm_bindgen::prelude::*;
+use weft_query::{Document, Object, Value, limits};
+
+use crate::failure::Failure;
+
+#[wasm_bindgen]
+extern "C" {
+    // Members may be getters or behind a proxy, so reading them may throw.
+    #[wasm_bindgen(js_namespace = Object, js_name = entries, catch)]
+    fn entries(object: &JsValue) -> Result<Array, JsValue>;
+    #[wasm_bindgen(js_namespace = ["Object", "prototype", "toString"], js_name = call, catch)]
+    fn tag(value: &JsValue) -> Result<String, JsValue>;
+    #[wasm_bindgen(js_namespace = Array, js_name = isArray)]
+    fn is_array(value: &JsValue) -> bool;
+}
+
+/// A document from JavaScript.
+pub(crate) fn document(value: &JsValue) -> Result<Document, Failure> {
+    let mut reader = Reader { code: "bad-document", patterns: false, left: limits::DOCUMENT_VALUES };
+    Ok(Document::from_value(reader.read(value, &Place::Root, limits::DEPTH)?)?)
+}
+
+/// A query from JavaScript.
+pub(crate) fn query(value: &JsValue) -> Result<Value, Failure> {
+    let mut reader = Reader { code: "bad-query", patterns: true, left: limits::FILTER_BYTES };
+    reader.read(value, &Place::Root, limits::DEPTH)
+}
+
+/// A value as JavaScript's.
+pub(crate) fn to_js(value: &Value) -> JsValue {
+    match value {
+        Value::Null => JsValue::NULL,
+        Value::Bool(bool) => (*bool).into(),
+        Value::Int(int) if int.unsigned_abs() <= MAX_SAFE => number(*int),
+        Value::Int(int) => BigInt::from(*int).into(),
+        Value::Float(float) => (*float).into(),
+        Value::String(text) => text.as_str().into(),
+        Value::Bytes(bytes) => Uint8Array::from(bytes.as_slice()).into(),
+        Value::Date(millis) => Date::new(&number(*millis)).into(),
+        Value::Array(items) => items.iter().map(to_js).collect::<Array>().into(),
+        Value::Object(object) => {
+            let result = JsObject::new();
+            for (key, value) in object.iter() {
+                set(&result, key, &to_js(value));
+            }
+            result.into()
+        }
+    }
+}
+
+/// An object of these members, of which undefined ones are left out.
+pub(crate) fn record(members: &[(&str, JsValue)]) -> JsValue {
+    let object = JsObject::new();
+    for (name, value) in members.iter().filter(|(_, value)| !value.is_undefined()) {
+        set(&object, name, value);
+    }
+    object.into()
+}
+
+/// Up to 2^53 exact.
+pub(crate) fn number(int: i64) -> JsValue {
+    #[expect(clippy::cast_precision_loss, reason = "times, sizes and safe integers are below 2^53")]
+    let float = int as f64;
+    float.into()
+}
+
+/// 2^53 - 1: up to here JavaScript's numbers hold every integer.
+const MAX_SAFE: u64 = (1 << 53) - 1;
+
+fn set(object: &JsObject, key: &str, value: &JsValue) {
+    // A fresh object takes every member; `__proto__` alone would go to a setter.
+    if key == "__proto__" {
+        let property = JsObject::new();
+        for (name, setting) in [("value", value), ("enumerable", &JsValue::TRUE), ("configurable", &JsValue::TRUE)] {
+            let _ = Reflect::set(&property, &name.into(), setting);
+        }
+        let _ = Reflect::define_property(object, &key.into(), &property);
+    } else {
+        let _ = Reflect::set(object, &key.into(), value);
+    }
+}
+
+/// Reads one document or query.
+struct Reader {
+    /// Of the errors.
+    code: &'static str,
+    /// RegExp is allowed.
+    patterns: bool,
+    /// Values that may still come.
+    left: usize,
+}
+
+impl Reader {
+    /// `depth`: arrays and objects that may still be inside each other.
+    fn read(&mut self, value: &JsValue, place: &Place<'_>, depth: usize) -> Result<Value, Failure> {
+        self.left = self.left.checked_sub(1).ok_or_else(|| self.too_large("values"))?;
+        if value.is_null() {
+            return Ok(Value::Null);
+        }
+        if let Some(float) = value.as_f64() {
+            return Ok(from_number(float));
+        }
+        if let Some(text) = value.dyn_ref::<JsString>() {
+            return self.text(text).map(Value::String);
+        }
+        if let Some(bool) = value.as_bool() {
+            return Ok(Value::Bool(bool));
+        }
+        if value.is_bigint() {
+            let int = i64::try_from(value.clone().unchecked_into::<BigInt>());
+            return int.map(Value::Int).map_err(|_| self.refused(place, "a bigint has at most 64 bits here"));
+        }
+        if value.is_undefined() {
+            return Err(self.refused(place, "undefined cannot travel; use null"));
+        }
+        if value.is_object() {
+            return self.object(value, place, depth);
+        }
+        Err(self.refused(place, "a function or symbol cannot travel"))
+    }
+
+    fn object(&mut self, value: &JsValue, place: &Place<'_>, depth: usize) -> Result<Value, Failure> {
+        if let Some(date) = value.dyn_ref::<Date>() {
+            let millis = date.get_time();
+            #[expect(clippy::cast_possible_truncation, reason = "a valid date is whole and below 2^53")]
+            return if millis.is_nan() {
+                Err(self.refused(place, "an invalid date cannot travel"))
+            } else {
+                Ok(Value::Date(millis as i64))
+            };
+        }
+        if let Some(bytes) = value.dyn_ref::<Uint8Array>() {
+            return self.bytes(bytes);
+        }
+        if let Some(buffer) = value.dyn_ref::<ArrayBuffer>() {
+            return self.bytes(&Uint8Array::new(buffer));
+        }
+        let Some(depth) = depth.checked_sub(1) else {
+            let reason = format!("more than {} arrays and objects inside each other, or a cycle", limits::DEPTH);
+            return Err(self.refused(place, &reason));
+        };
+        if is_array(value) {
+            return self.array(value.unchecked_ref(), place, depth);
+        }
+        if let Some(pattern) = value.dyn_ref::<RegExp>() {
+            return if self.patterns { Ok(from_pattern(pattern)) } else { Err(self.no_pattern(place)) };
+        }
+        let kind = tag(value).unwrap_or_default();
+        if kind != "[object Object]" {
+            let kind = kind.trim_start_matches("[object ").trim_end_matches(']').to_owned();
+            return Err(self.refused(place, &format!("{kind} cannot travel; use plain objects, arrays or Uint8Array")));
+        }
+        self.members(value, place, depth)
+    }
+
+    fn members(&mut self, value: &JsValue, place: &Place<'_>, depth: usize) -> Result<Value, Failure> {
+        let entries = entries(value).map_err(|_| self.refused(place, "reading its members throws"))?;
+        let mut members = Vec::new();
+        for entry in entries.iter() {
+            let entry: Array = entry.unchecked_into();
+            let (key, value) = (entry.get(0), entry.get(1));
+            if value.is_undefined() {
+                continue;
+            }
+            let key = self.text(key.unchecked_ref())?;
+            if self.patterns
+                && key == "$regex"
+                && let Some(pattern) = value.dyn_ref::<RegExp>()
+            {
+                // `{$regex: /…/i}`: the flags count unless there are $options.
+                let Value::Object(pattern) = from_pattern(pattern) else { continue };
+                let explicit = members.iter().any(|(key, _)| key == "$options");
+                members.extend(pattern.into_iter().filter(|(key, _)| key != "$options" || !explicit));
+                continue;
+            }
+            if self.patterns && key == "$options" {
+                members.retain(|(key, _)| key != "$options");
+            }
+            let value = self.read(&value, &Place::Member(place, &key), depth)?;
+            members.push((key, value));
+        }
+        // Keys of an object are unique; two lone surrogates may become equal, though.
+        let object = Object::from_entries(members);
+        object.map(Value::Object).map_err(|error| self.refused(place, &error.to_string()))
+    }
+
+    fn array(&mut self, array: &Array, place: &Place<'_>, depth: usize) -> Result<Value, Failure> {
+        // The length is checked before anything is reserved: `new Array(2 ** 32 - 1)` costs its maker nothing.
+        if array.length() as usize > self.left {
+            return Err(self.too_large("values"));
+        }
+        let items = (0..array.length()).map(|at| {
+            let item = Reflect::get_u32(array, at);
+            let item = item.map_err(|_| self.refused(place, "reading its elements throws"))?;
+            self.read(&item, &Place::Element(place, at), depth)
+        });
+        items.collect::<Result<_, _>>().map(Value::Array)
+    }
+
+    /// Refuses what is too long before it is copied.
+    fn text(&self, text: &JsString) -> Result<String, Failure> {
+        if text.length() as usize > limits::DOCUMENT_BYTES {
+            return Err(self.too_large("bytes"));
+        }
+        Ok(String::from(text))
+    }
+
+    fn bytes(&self, bytes: &Uint8Array) -> Result<Value, Failure> {
+        if bytes.length() as usize > limits::DOCUMENT_BYTES {
+            return Err(self.too_large("bytes"));
+        }
+        Ok(Value::Bytes(bytes.to_vec()))
+    }
+
+    fn too_large(&self, what: &str) -> Failure {
+        let code = if self.patterns { self.code } else { "too-large" };
+        let (bytes, values) = if self.patterns {
+            (limits::FILTER_BYTES, limits::FILTER_BYTES)
+        } else {
+            (limits::DOCUMENT_BYTES, limits::DOCUMENT_VALUES)
+        };
+        let limit = if what == "bytes" { bytes } else { values };
+        Failure::new(code, format!("more than {limit} {what}")).at("$")
+    }
+
+    fn no_pattern(&self, place: &Place<'_>) -> Failure {
+        self.refused(place, "a RegExp cannot travel in a document; use its source")
+    }
+
+    fn refused(&self, place: &Place<'_>, reason: &str) -> Failure {
+        let path = place.to_string();
+        Failure::new(self.code, format!("{path}: {reason}")).at(path)
+    }
+}
+
+fn from_number(float: f64) -> Value {
+    #[expect(clippy::cast_precision_loss, reason = "exactly 2^53 - 1")]
+    const MOST: f64 = MAX_SAFE as f64;
+    let negative_zero = float == 0.0 && float.is_sign_negative();
+    if float.fract() == 0.0 && float.abs() <= MOST && !negative_zero {
+        #[expect(clippy::cast_possible_truncation, reason = "whole and at most 2^53 - 1 in size")]
+        return Value::Int(float as i64);
+    }
+    Value::Float(float)
+}
+
+/// `{$regex, $options}`: of the flags, those that change what matches and that the language has.
+fn from_pattern(pattern: &RegExp) -> Value {
+    let flags = String::from(pattern.flags());
+    let options: String = flags.chars().filter(|flag| matches!(flag, 'i' | 'm' | 's')).collect();
+    let mut object = Object::new();
+    object.insert("$regex", String::from(pattern.source()));
+    if !options.is_empty() {
+        object.insert("$options", options);
+    }
+    Value::Object(object)
+}
+
+/// A place in a value, as a chain on the stack: only an error turns it into text.
+enum Place<'a> {
+    Root,
+    Member(&'a Place<'a>, &'a str),
+    Element(&'a Place<'a>, u32),
+}
+
+impl fmt::Display for Place<'_> {
+    // Recursion as deep as the value, at most `limits::DEPTH`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Root => f.write_str("$"),
+            Self::Member(parent, name) => {
+                let end = name.char_indices().map(|(at, _)| at).find(|at| *at >= QUOTED).unwrap_or(name.len());
+                write!(f, "{parent}.{}", name.get(..end).unwrap_or_default())
+            }
+            Self::Element(parent, index) => write!(f, "{parent}[{index}]"),
+        }
+    }
+}
+
+/// Longest part of a name that is repeated in an error, in bytes.
+const QUOTED: usize = 80;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_numbers_are_integers_and_all_others_floats() {
+        assert_eq!(from_number(9_007_199_254_740_991.0), Value::Int(9_007_199_254_740_991));
+        assert_eq!(from_number(9_007_199_254_740_992.0), Value::Float(9_007_199_254_740_992.0));
+        assert_eq!(from_number(-3.0), Value::Int(-3));
+        assert_eq!(from_number(0.5), Value::Float(0.5));
+        assert!(matches!(from_number(-0.0), Value::Float(zero) if zero.is_sign_negative()));
+        assert!(matches!(from_number(f64::NAN), Value::Float(nan) if nan.is_nan()));
+        assert_eq!(from_number(f64::INFINITY), Value::Float(f64::INFINITY));
+    }
+
+    #[test]
+    fn a_place_reads_as_a_path_with_long_names_cut() {
+        let (root, long) = (Place::Root, "é".repeat(100));
+        let list = Place::Member(&root, "list");
+        assert_eq!(Place::Element(&list, 3).to_string(), "$.list[3]");
+        assert!(Place::Member(&root, &long).to_string().len() <= 2 + QUOTED + 1);
+    }
+}

@@ -1,0 +1,228 @@
+//! The peer as the TypeScript side sees it.
+
+use std::rc::Rc;
+
+use js_sys::Array;
+use wasm_bindgen::prelude::*;
+use weft_crypto::{IdentityKey, Party, PeerKey, Seed};
+use weft_peer_core::{Command, CommandId, Keys, Stats};
+use weft_wire::{DiscoveryKey, IdentityId, PartyKey, PeerId};
+
+use crate::convert;
+use crate::driver::{self, Driver};
+use crate::failure::Failure;
+use crate::matcher::Matcher;
+use crate::options;
+use crate::sink::{Sink, count, peer_info};
+
+/// A running peer. Parties are named by their discovery keys in hexadecimal, commands by numbers.
+#[wasm_bindgen(js_name = Peer)]
+pub struct Face {
+    driver: Rc<Driver>,
+}
+
+#[wasm_bindgen(js_class = Peer)]
+impl Face {
+    /// Starts a peer with two 32-byte seeds.
+    ///
+    /// # Errors
+    /// `bad-option`, `name-too-long`, or `internal` without a source of randomness.
+    #[wasm_bindgen(constructor)]
+    pub fn new(
+        signalers: Vec<String>,
+        name: String,
+        rtc: &JsValue,
+        limits: &JsValue,
+        identity_seed: &[u8],
+        peer_seed: &[u8],
+        sink: Sink,
+    ) -> Result<Face, JsValue> {
+        let config = options::config(signalers, name, limits)?;
+        let keys = Keys {
+            identity: IdentityKey::new(&seed(identity_seed)?),
+            peer: PeerKey::new(&seed(peer_seed)?),
+        };
+        let mut randomness = [0; 32];
+        getrandom::fill(&mut randomness)
+            .map_err(|_| Failure::new("internal", "the browser gave no random bytes"))?;
+        Ok(Self { driver: Driver::start(config, keys, randomness, driver::configuration(rtc), sink) })
+    }
+
+    /// The identity.
+    #[wasm_bindgen(getter)]
+    pub fn identity(&self) -> String {
+        self.driver.look(|peer| peer.identity().to_string())
+    }
+
+    /// The peer.
+    #[wasm_bindgen(getter)]
+    pub fn id(&self) -> String {
+        self.driver.look(|peer| peer.id().to_string())
+    }
+
+    /// Goes into a party by its key, or else into the open party of a name; gives its discovery key and its key.
+    ///
+    /// # Errors
+    /// `bad-id`, `closed` or `too-many-parties`.
+    pub fn join(&self, name_or_key: &str, is_key: bool) -> Result<Array, JsValue> {
+        let party = if is_key { Party::new(id::<PartyKey>(name_or_key)?) } else { Party::open(name_or_key) };
+        let (discovery, key) = (party.discovery().to_string(), party.key().to_string());
+        self.command(Command::Join { party })?;
+        Ok([discovery, key].into_iter().map(JsValue::from).collect())
+    }
+
+    /// Leaves a party.
+    ///
+    /// # Errors
+    /// `closed` or `not-in-party`.
+    pub fn leave(&self, party: &str) -> Result<(), JsValue> {
+        self.command(Command::Leave { discovery: discovery(party)? }).map(|_| ())
+    }
+
+    /// Subscribes; gives the subscription's number.
+    ///
+    /// # Errors
+    /// `closed`, `not-in-party` or `too-many-subscriptions`.
+    pub fn subscribe(&self, party: &str, matcher: &Matcher, backlog: bool) -> Result<f64, JsValue> {
+        let filter = matcher.filter.clone();
+        self.command(Command::Subscribe { discovery: discovery(party)?, filter, backlog })
+    }
+
+    /// Ends a subscription.
+    ///
+    /// # Errors
+    /// `closed` or `unknown-subscription`.
+    pub fn unsubscribe(&self, subscription: f64) -> Result<(), JsValue> {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a number that was given out")]
+        let subscription = CommandId(subscription as u64);
+        self.command(Command::Unsubscribe { subscription }).map(|_| ())
+    }
+
+    /// Publishes; gives the command's number, by which `published` answers.
+    ///
+    /// # Errors
+    /// `bad-document`, `too-large`, `queue-full`, `closed` or `not-in-party`.
+    pub fn publish(&self, party: &str, document: &JsValue) -> Result<f64, JsValue> {
+        let document = convert::document(document)?;
+        self.command(Command::Publish { discovery: discovery(party)?, document })
+    }
+
+    /// Sends a message; gives the command's number, by which `sent` answers.
+    ///
+    /// # Errors
+    /// `bad-id`, `bad-document`, `too-large` or `closed`.
+    pub fn send(&self, to: &str, document: &JsValue) -> Result<f64, JsValue> {
+        let (to, document) = (id::<IdentityId>(to)?, convert::document(document)?);
+        self.command(Command::Send { to, document })
+    }
+
+    /// Has no links with a peer, or may have some again.
+    ///
+    /// # Errors
+    /// `bad-id` or `closed`.
+    pub fn block(&self, peer: &str, blocked: bool) -> Result<(), JsValue> {
+        let peer = id::<PeerId>(peer)?;
+        let command = if blocked { Command::Block { peer } } else { Command::Unblock { peer } };
+        self.command(command).map(|_| ())
+    }
+
+    /// Changes the display name.
+    ///
+    /// # Errors
+    /// `name-too-long` or `closed`.
+    pub fn rename(&self, name: String) -> Result<(), JsValue> {
+        self.command(Command::Rename { name }).map(|_| ())
+    }
+
+    /// Says goodbye; `closed` is the last event.
+    ///
+    /// # Errors
+    /// `closed` if that was done before.
+    pub fn close(&self) -> Result<(), JsValue> {
+        self.command(Command::Close).map(|_| ())
+    }
+
+    /// The network is there again, or the page is looked at again.
+    pub fn woke(&self) {
+        self.driver.woke();
+    }
+
+    /// Who is in a party: `PeerInfo[]`.
+    ///
+    /// # Errors
+    /// `internal` if that is no party's discovery key.
+    pub fn peers(&self, party: &str) -> Result<Array, JsValue> {
+        let discovery = discovery(party)?;
+        let peers = self.driver.look(|peer| peer.peers(&discovery));
+        Ok(peers.iter().map(peer_info).collect())
+    }
+
+    /// `Stats` of types.ts.
+    pub fn stats(&self) -> JsValue {
+        let Stats {
+            published,
+            received,
+            forwarded,
+            duplicates,
+            forged,
+            delivered,
+            unopened,
+            malformed,
+            link_bytes_out,
+            link_bytes_in,
+        } = self.driver.look(weft_peer_core::Peer::stats);
+        let figures = [
+            ("published", published),
+            ("received", received),
+            ("forwarded", forwarded),
+            ("duplicates", duplicates),
+            ("forged", forged),
+            ("delivered", delivered),
+            ("unopened", unopened),
+            ("malformed", malformed),
+            ("linkBytesOut", link_bytes_out),
+            ("linkBytesIn", link_bytes_in),
+            ("connections", self.driver.connections() as u64),
+        ];
+        convert::record(&figures.map(|(name, figure)| (name, count(figure).into())))
+    }
+}
+
+impl Face {
+    fn command(&self, command: Command) -> Result<f64, JsValue> {
+        Ok(self.driver.command(command).map(|id| count(id.0)).map_err(Failure::from)?)
+    }
+}
+
+fn seed(bytes: &[u8]) -> Result<Seed, Failure> {
+    let bytes = bytes.try_into().map_err(|_| Failure::new("internal", "a seed has 32 bytes"))?;
+    Ok(Seed::new(bytes))
+}
+
+fn id<Id: std::str::FromStr<Err = weft_wire::IdError>>(text: &str) -> Result<Id, Failure> {
+    text.parse().map_err(|error: weft_wire::IdError| Failure::new("bad-id", error.to_string()))
+}
+
+/// The 64 hexadecimal digits that [`Face::join`] gave out.
+fn discovery(text: &str) -> Result<DiscoveryKey, Failure> {
+    let digit = |digit: &u8| char::from(*digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let digits: Option<Vec<u8>> = text.as_bytes().iter().map(digit).collect();
+    let bytes: Option<Vec<u8>> =
+        digits.map(|digits| digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect());
+    let key = bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+    key.map(DiscoveryKey).ok_or_else(|| Failure::new("internal", "not a party"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_discovery_key_is_read_as_it_was_written() {
+        let discovery_key = Party::open("movies").discovery();
+        assert_eq!(discovery(&discovery_key.to_string()), Ok(discovery_key));
+        for text in ["", "00", "zz", &"0".repeat(66), "\u{e9}"] {
+            assert_eq!(discovery(text).map_err(|failure| failure.code), Err("internal"), "{text}");
+        }
+    }
+}

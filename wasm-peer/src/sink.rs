@@ -1,0 +1,163 @@
+//! Where events go: an object of the TypeScript side, one method per event.
+//!
+//! Called only while the core is not borrowed, so a method may call back into the peer. What a method throws is
+//! reported to the page and goes no further.
+
+use js_sys::Array;
+use wasm_bindgen::prelude::*;
+use weft_peer_core::{Event, LinkState, PeerChange, PeerInfo, SignalerState};
+
+use crate::convert;
+
+#[wasm_bindgen]
+extern "C" {
+    /// The receiver of events.
+    pub type Sink;
+
+    #[wasm_bindgen(method, catch)]
+    fn data(
+        this: &Sink,
+        subscription: f64,
+        data: &JsValue,
+        author: &str,
+        id: &str,
+        feed: &str,
+        seq: f64,
+        time: f64,
+        backlog: bool,
+    ) -> Result<(), JsValue>;
+    #[wasm_bindgen(method, catch)]
+    fn live(this: &Sink, subscription: f64) -> Result<(), JsValue>;
+    #[wasm_bindgen(method, catch)]
+    fn published(this: &Sink, command: f64, id: &str, seq: f64) -> Result<(), JsValue>;
+    #[wasm_bindgen(method, catch)]
+    fn drained(this: &Sink) -> Result<(), JsValue>;
+    #[wasm_bindgen(method, catch)]
+    fn message(this: &Sink, data: &JsValue, from: &str, peer: &str, id: &str, time: f64) -> Result<(), JsValue>;
+    /// Without a code: delivered.
+    #[wasm_bindgen(method, catch)]
+    fn sent(this: &Sink, command: f64, id: &str, code: Option<&str>, reason: &str) -> Result<(), JsValue>;
+    #[wasm_bindgen(method, catch)]
+    fn signaler(this: &Sink, home: u32, info: &JsValue) -> Result<(), JsValue>;
+    #[wasm_bindgen(method, catch)]
+    fn ready(this: &Sink, party: &str) -> Result<(), JsValue>;
+    #[wasm_bindgen(method, catch)]
+    fn peer(this: &Sink, party: &str, change: &str, info: &JsValue) -> Result<(), JsValue>;
+    #[wasm_bindgen(method, catch)]
+    fn link(this: &Sink, info: &JsValue) -> Result<(), JsValue>;
+    #[wasm_bindgen(method, catch)]
+    fn warning(this: &Sink, code: &str, text: &str) -> Result<(), JsValue>;
+    #[wasm_bindgen(method, catch)]
+    fn closed(this: &Sink) -> Result<(), JsValue>;
+
+    #[wasm_bindgen(js_namespace = console, js_name = error)]
+    fn console_error(error: &JsValue);
+}
+
+impl Sink {
+    /// Tells one event.
+    pub(crate) fn tell(&self, event: Event) {
+        if let Err(thrown) = self.call(event) {
+            console_error(&thrown);
+        }
+    }
+
+    fn call(&self, event: Event) -> Result<(), JsValue> {
+        match event {
+            Event::Data { subscription, publication, backlog } => self.data(
+                count(subscription.0),
+                &convert::to_js(publication.document.as_value()),
+                &publication.author.to_string(),
+                &publication.id.to_string(),
+                &publication.feed.to_string(),
+                count(publication.seq),
+                count(publication.time),
+                backlog,
+            ),
+            Event::Live { subscription } => self.live(count(subscription.0)),
+            Event::Published { command, id, seq } => self.published(count(command.0), &id.to_string(), count(seq)),
+            Event::Drained => self.drained(),
+            Event::Message { from, peer, id, time, document } => self.message(
+                &convert::to_js(document.as_value()),
+                &from.to_string(),
+                &peer.to_string(),
+                &id.to_string(),
+                count(time),
+            ),
+            Event::Sent { command, id, outcome } => {
+                let reason = outcome.as_ref().err().map(ToString::to_string).unwrap_or_default();
+                let code = outcome.err().map(|error| error.code());
+                self.sent(count(command.0), &id.to_string(), code, &reason)
+            }
+            Event::Signaler { home, url, state } => self.signaler(home.0, &signaler_info(&url, state)),
+            Event::Ready { discovery } => self.ready(&discovery.to_string()),
+            Event::Peer { discovery, change, peer } => {
+                let change = match change {
+                    PeerChange::Joined => "joined",
+                    PeerChange::Changed => "changed",
+                    PeerChange::Left => "left",
+                };
+                self.peer(&discovery.to_string(), change, &peer_info(&peer))
+            }
+            Event::Link { peer, state } => self.link(&link_info(&peer.to_string(), state)),
+            Event::Warning { code, text } => self.warning(code, &text),
+            Event::Closed => self.closed(),
+            // Of a later core; nothing that this page could know how to show.
+            _ => Ok(()),
+        }
+    }
+}
+
+/// `PeerInfo` of types.ts.
+pub(crate) fn peer_info(info: &PeerInfo) -> JsValue {
+    let texts = |ids: &mut dyn Iterator<Item = String>| -> JsValue { ids.map(JsValue::from).collect::<Array>().into() };
+    convert::record(&[
+        ("peer", info.peer.to_string().into()),
+        ("identity", info.identity.map_or(JsValue::UNDEFINED, |id| id.to_string().into())),
+        ("name", info.name.as_str().into()),
+        ("since", info.since.map_or(JsValue::UNDEFINED, |since| count(since).into())),
+        ("linked", info.linked.into()),
+        ("links", texts(&mut info.links.iter().map(ToString::to_string))),
+        ("homes", texts(&mut info.homes.iter().map(ToString::to_string))),
+        ("forwarded", count(info.forwarded).into()),
+    ])
+}
+
+/// A number that JavaScript holds exactly: counters, sequence numbers and milliseconds stay below 2^53.
+pub(crate) fn count(count: u64) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "below 2^53 unless forged, and then only shown")]
+    let float = count as f64;
+    float
+}
+
+/// `SignalerInfo` of types.ts.
+fn signaler_info(url: &str, state: SignalerState) -> JsValue {
+    let undefined = JsValue::UNDEFINED;
+    let (state, signaler, reason, code) = match state {
+        SignalerState::Connecting => ("connecting", undefined.clone(), undefined.clone(), undefined),
+        SignalerState::Connected { signaler } => {
+            ("connected", signaler.to_string().into(), undefined.clone(), undefined)
+        }
+        SignalerState::Lost { reason, code } => {
+            ("lost", undefined.clone(), reason.into(), code.map_or(undefined, |code| code.name().into()))
+        }
+    };
+    convert::record(&[
+        ("url", url.into()),
+        ("state", state.into()),
+        ("signaler", signaler),
+        ("reason", reason),
+        ("code", code),
+    ])
+}
+
+/// `LinkEvent` of types.ts.
+fn link_info(peer: &str, state: LinkState) -> JsValue {
+    let (state, reason) = match state {
+        LinkState::Connecting => ("connecting", JsValue::UNDEFINED),
+        LinkState::Open => ("open", JsValue::UNDEFINED),
+        LinkState::Interrupted => ("interrupted", JsValue::UNDEFINED),
+        LinkState::Closed { reason } => ("closed", reason.into()),
+    };
+    convert::record(&[("peer", peer.into()), ("state", state.into()), ("reason", reason)])
+}
