@@ -20,6 +20,9 @@ export interface Spot {
 const FRICTION = 0.8;
 /** Pull towards the middle, so that parts without links do not drift off. */
 const GRAVITY = 0.02;
+/** Strength with which peers push each other away, and the squared distance beyond which they do not. */
+const PUSH = 0.06;
+const REACH = 16;
 /** The farthest that anybody moves in one step. */
 const LEAP = 0.25;
 /** Below this everything has come to rest. */
@@ -54,7 +57,7 @@ export class Layout {
     let farthest = 0;
     for (const spot of all) {
       // Oneself stays where one is: the swarm is seen from there.
-      if (spot.id === this.centre) continue;
+      if (spot.id === this.centre) spot.dx = spot.dy = 0;
       const length = Math.hypot(spot.dx, spot.dy);
       const shorten = length > LEAP ? LEAP / length : 1;
       spot.x += spot.dx * shorten;
@@ -71,8 +74,9 @@ export class Layout {
 function push(one: Spot, other: Spot): void {
   const [x, y] = [one.x - other.x, one.y - other.y];
   const squared = Math.max(x * x + y * y, 0.01);
-  if (squared > 16) return;
-  const force = 0.06 / squared;
+  if (squared > REACH) return;
+  // Nothing is left of it at the border: a jump there would keep pairs swinging across it for ever.
+  const force = PUSH / squared - PUSH / REACH;
   one.dx += x * force;
   one.dy += y * force;
   other.dx -= x * force;
@@ -91,10 +95,11 @@ function spring(one: Spot, other: Spot): void {
 }
 
 function firstSpot(id: string, middle: boolean): Spot {
+  if (middle) return { id, x: 0, y: 0, dx: 0, dy: 0 };
   // FNV-1a (the 32-bit one): spreads ids that differ in one character all over the circle.
   let hash = 0x811c9dc5;
   for (const character of id) hash = Math.imul(hash ^ (character.codePointAt(0) ?? 0), 0x01000193) >>> 0;
   const angle = ((hash & 0xffff) / 0x10000) * 2 * Math.PI;
-  const distance = middle ? 0 : 0.8 + (hash >>> 16) / 0x20000;
+  const distance = 0.8 + (hash >>> 16) / 0x20000;
   return { id, x: distance * Math.cos(angle), y: distance * Math.sin(angle), dx: 0, dy: 0 };
 }

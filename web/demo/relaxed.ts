@@ -92,23 +92,24 @@ class Reader {
   private string(): string {
     const quote = this.peek();
     const start = this.at;
-    let inside = "";
+    // What stands between the quotes, as JSON would write it.
+    let json = "";
     for (this.at += 1; this.text[this.at] !== quote; this.at += 1) {
       const character = this.text[this.at];
       if (character === undefined || character === "\n") {
         this.at = start;
         this.fail("The closing quote is missing");
       }
-      inside += character;
       if (character === "\\") {
         this.at += 1;
-        inside += this.text[this.at] ?? "";
-      }
+        const escaped = this.text[this.at] ?? "";
+        json += escaped === "'" ? "'" : `\\${escaped}`;
+      } else if (character === '"') json += '\\"';
+      else json += character === "\t" ? "\\t" : character;
     }
     this.at += 1;
-    const json = quote === "'" ? inside.replaceAll("\\'", "'").replaceAll(/(?<!\\)"/g, '\\"') : inside;
     try {
-      return JSON.parse(`"${json.replaceAll("\t", "\\t")}"`) as string;
+      return JSON.parse(`"${json}"`) as string;
     } catch {
       this.at = start;
       return this.fail("This text has a backslash too many or too few");
