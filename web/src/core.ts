@@ -1,0 +1,65 @@
+/** What the two entries of the package share. */
+
+import { WeftError } from "./errors.js";
+import { openKeys } from "./store.js";
+import type { ConnectOptions, Weft } from "./types.js";
+import { type LazySource, load } from "./wasm.js";
+import { RunningWeft } from "./weft.js";
+
+export { WeftError, type WeftErrorCode } from "./errors.js";
+export { Query } from "./query.js";
+
+/** Starts a peer; `source` is where the wasm is unless the options say so. */
+export async function connect(options: ConnectOptions, source: LazySource): Promise<Weft> {
+  assertBrowser();
+  const rtc = rtcOf(options);
+  const { signal, wasm = source, store = "indexeddb" } = options;
+  signal?.throwIfAborted();
+  await load(wasm);
+  signal?.throwIfAborted();
+  const keys = await openKeys(store);
+  try {
+    signal?.throwIfAborted();
+    return new RunningWeft(options, rtc, keys);
+  } catch (error) {
+    keys.release();
+    throw error;
+  }
+}
+
+/** Loads the wasm. */
+export async function ready(source: LazySource): Promise<void> {
+  await load(source);
+}
+
+function assertBrowser(): void {
+  if (typeof RTCPeerConnection === "function" && typeof WebSocket === "function") return;
+  const message =
+    "no WebRTC here: connect() needs a browser's page (not a worker, not Node); outside of browsers run the native peer, `weft`";
+  throw new WeftError("no-webrtc", message);
+}
+
+/** The configuration of connections, tried once so that a wrong one is an error here and not a link that never opens. */
+function rtcOf(options: ConnectOptions): RTCConfiguration {
+  const { signalers, name, iceServers, rtc, store, limits } = options ?? {};
+  const check = (holds: boolean, what: string) => {
+    if (!holds) throw new WeftError("bad-option", what);
+  };
+  const isText = (value: unknown) => typeof value === "string";
+  check(Array.isArray(signalers) && signalers.every(isText), "signalers: a list of ws:// or wss:// URLs");
+  check(name === undefined || isText(name), "name: text");
+  check(store === undefined || store === "indexeddb" || store === "memory", 'store: "indexeddb" or "memory"');
+  const buffer = limits?.eventBuffer;
+  check(
+    buffer === undefined || (Number.isInteger(buffer) && buffer >= 1),
+    "limits.eventBuffer: a whole number from 1 up",
+  );
+  const configuration = iceServers === undefined ? { ...rtc } : { ...rtc, iceServers };
+  try {
+    new RTCPeerConnection(configuration).close();
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new WeftError("bad-option", `iceServers or rtc: ${why}`, { cause });
+  }
+  return configuration;
+}

@@ -1,0 +1,69 @@
+import type { Explanation, LinkEvent, PeerInfo, SignalerInfo, Stats } from "./types.js";
+
+/** The generated glue (web/generated/weft.js), by hand: its own types would only be there after a build. */
+
+/** Loads and starts the module, once; the argument of later calls is ignored. */
+export default function init(options: {
+  module_or_path: URL | string | Request | Response | BufferSource | WebAssembly.Module | Promise<unknown>;
+}): Promise<unknown>;
+
+/** What {@link Peer} tells; wasm-peer/src/sink.rs. Ids are as in types.ts, parties are discovery keys. */
+export interface Sink {
+  data(
+    subscription: number,
+    data: object,
+    author: string,
+    id: string,
+    feed: string,
+    seq: number,
+    time: number,
+    backlog: boolean,
+  ): void;
+  live(subscription: number): void;
+  published(command: number, id: string, seq: number): void;
+  drained(): void;
+  message(data: object, from: string, peer: string, id: string, time: number): void;
+  sent(command: number, id: string, code: string | undefined, reason: string): void;
+  signaler(home: number, info: SignalerInfo): void;
+  ready(party: string): void;
+  peer(party: string, change: "joined" | "changed" | "left", info: PeerInfo): void;
+  link(info: LinkEvent): void;
+  warning(code: string, text: string): void;
+  closed(): void;
+}
+
+/** wasm-peer/src/face.rs. Throws `[code, message, path?, hint?]`. */
+export class Peer {
+  constructor(
+    signalers: string[],
+    name: string,
+    rtc: object | undefined,
+    limits: object | undefined,
+    identitySeed: Uint8Array,
+    peerSeed: Uint8Array,
+    sink: Sink,
+  );
+  readonly identity: string;
+  readonly id: string;
+  join(nameOrKey: string, isKey: boolean): [discovery: string, key: string];
+  leave(party: string): void;
+  subscribe(party: string, matcher: Matcher, backlog: boolean): number;
+  unsubscribe(subscription: number): void;
+  publish(party: string, document: object): number;
+  send(to: string, document: object): number;
+  block(peer: string, blocked: boolean): void;
+  rename(name: string): void;
+  close(): void;
+  woke(): void;
+  peers(party: string): PeerInfo[];
+  stats(): Stats;
+  free(): void;
+}
+
+/** wasm-peer/src/matcher.rs. Throws `[code, message, path?, hint?]`. */
+export class Matcher {
+  constructor(query: object);
+  matches(document: object): boolean;
+  explain(document: object): Explanation;
+  free(): void;
+}

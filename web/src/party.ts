@@ -1,0 +1,180 @@
+import { Handlers } from "./emitter.js";
+import { WeftError } from "./errors.js";
+import type { Peer } from "./glue.js";
+import { Query } from "./query.js";
+import { LiveSubscription } from "./subscription.js";
+import { asyncDispose } from "./symbols.js";
+import type {
+  DataEvent,
+  Document,
+  Filter,
+  LinkEvent,
+  Party,
+  PartyEvents,
+  PeerInfo,
+  Presence,
+  Published,
+  SubscribeOptions,
+  Subscription,
+} from "./types.js";
+import { call } from "./wasm.js";
+
+/** What a party needs of the peer it belongs to. */
+export interface PartyOwner {
+  /** The wasm peer; throws `closed` once it is closed. */
+  running(): Peer;
+  readonly identity: string;
+  readonly eventBuffer: number;
+  publish(party: string, document: object, signal: AbortSignal | undefined): Promise<Published>;
+  /** The party is left. */
+  left(discovery: string): void;
+}
+
+/** A party that was joined. */
+export class JoinedParty implements Party {
+  readonly name: string | undefined;
+  readonly key: string;
+  readonly ready: Promise<void>;
+  readonly #owner: PartyOwner;
+  readonly #discovery: string;
+  readonly #handlers = new Handlers<PartyEvents>();
+  readonly #subscriptions = new Map<number, LiveSubscription>();
+  /** Peers of this party with whom a link is open or under way. */
+  readonly #linked = new Set<string>();
+  #open = true;
+  #settle: { resolve(): void; reject(error: WeftError): void };
+
+  constructor(owner: PartyOwner, discovery: string, key: string, name: string | undefined) {
+    this.#owner = owner;
+    this.#discovery = discovery;
+    this.key = key;
+    this.name = name;
+    let settle: { resolve(): void; reject(error: WeftError): void } | undefined;
+    this.ready = new Promise<void>((resolve, reject) => {
+      settle = { resolve, reject };
+    });
+    this.#settle = settle as NonNullable<typeof settle>;
+    // Nobody has to wait for it.
+    this.ready.catch(() => {});
+  }
+
+  on: Party["on"] = (event, handler, options) => this.#handlers.on(event, handler, options);
+  once: Party["once"] = (event, handler, options) => this.#handlers.once(event, handler, options);
+  off: Party["off"] = (event, handler) => this.#handlers.off(event, handler);
+
+  subscribe<Data extends object = Document>(
+    query: Filter | Query,
+    options: SubscribeOptions = {},
+  ): Subscription<Data> {
+    const { backlog = false, buffer = this.#owner.eventBuffer, signal } = options;
+    if (!Number.isInteger(buffer) || buffer < 1) {
+      throw new WeftError("bad-option", "buffer: a whole number from 1 up");
+    }
+    signal?.throwIfAborted();
+    const peer = this.#running();
+    const matcher = Query.matcherOf(query instanceof Query ? query : new Query(query));
+    const id = call(() => peer.subscribe(this.#discovery, matcher, backlog));
+    const end = () => {
+      signal?.removeEventListener("abort", close);
+      // Forgotten already if the party was left or the peer closed.
+      if (this.#subscriptions.delete(id)) call(() => this.#owner.running().unsubscribe(id));
+    };
+    const subscription = new LiveSubscription<Data>({ end }, buffer);
+    const close = () => subscription.close();
+    signal?.addEventListener("abort", close);
+    this.#subscriptions.set(id, subscription as unknown as LiveSubscription);
+    return subscription;
+  }
+
+  async publish(document: object, options: { readonly signal?: AbortSignal } = {}): Promise<Published> {
+    this.#running();
+    return this.#owner.publish(this.#discovery, document, options.signal);
+  }
+
+  peers(): PeerInfo[] {
+    return this.#open ? call(() => this.#owner.running().peers(this.#discovery)) : [];
+  }
+
+  presence(): Presence[] {
+    const byIdentity = new Map<string, PeerInfo[]>();
+    for (const info of this.peers()) {
+      if (info.identity === undefined) continue;
+      const peers = byIdentity.get(info.identity);
+      if (peers) peers.push(info);
+      else byIdentity.set(info.identity, [info]);
+    }
+    return [...byIdentity].map(([identity, peers]) => {
+      const since = peers.flatMap((info) => info.since ?? []);
+      const latest = peers.reduce((a, b) => ((b.since ?? 0) > (a.since ?? 0) ? b : a));
+      return {
+        identity,
+        name: latest.name,
+        ...(since.length === 0 ? {} : { since: Math.min(...since) }),
+        peers: peers.map((info) => info.peer),
+        self: identity === this.#owner.identity,
+      };
+    });
+  }
+
+  async leave(): Promise<void> {
+    if (!this.#open) return;
+    const peer = this.#owner.running();
+    this.ended();
+    this.#owner.left(this.#discovery);
+    call(() => peer.leave(this.#discovery));
+  }
+
+  async [asyncDispose](): Promise<void> {
+    await this.leave();
+  }
+
+  /** @internal */
+  data(subscription: number, event: DataEvent): void {
+    this.#subscriptions.get(subscription)?.data(event);
+  }
+
+  /** @internal */
+  live(subscription: number): void {
+    this.#subscriptions.get(subscription)?.live();
+  }
+
+  /** @internal */
+  has(subscription: number): boolean {
+    return this.#subscriptions.has(subscription);
+  }
+
+  /** @internal */
+  becameReady(): void {
+    this.#settle.resolve();
+    this.#handlers.emit("ready", undefined);
+  }
+
+  /** @internal */
+  peerChanged(change: "joined" | "changed" | "left", peer: PeerInfo): void {
+    this.#handlers.emit("peer", { change, peer });
+  }
+
+  /** @internal Links are shared by parties; this party tells of those to its own peers. */
+  linkChanged(event: LinkEvent): void {
+    if (!this.#linked.has(event.peer) && !this.peers().some((info) => info.peer === event.peer)) return;
+    if (event.state === "closed") this.#linked.delete(event.peer);
+    else this.#linked.add(event.peer);
+    this.#handlers.emit("link", event);
+  }
+
+  /** @internal The party was left, or the peer closed. */
+  ended(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#settle.reject(new WeftError("closed", "the party was left before anybody was there"));
+    const subscriptions = [...this.#subscriptions.values()];
+    this.#subscriptions.clear();
+    for (const subscription of subscriptions) subscription.close();
+  }
+
+  #running(): Peer {
+    const peer = this.#owner.running();
+    if (!this.#open) throw new WeftError("not-in-party", "this party was left; join it again");
+    return peer;
+  }
+}

@@ -1,0 +1,300 @@
+import { Handlers } from "./emitter.js";
+import { WeftError, type WeftErrorCode } from "./errors.js";
+import { Peer, type Sink } from "./glue.js";
+import { JoinedParty, type PartyOwner } from "./party.js";
+import { type Publisher, PublishQueue } from "./publishing.js";
+import type { Keys } from "./store.js";
+import { asyncDispose } from "./symbols.js";
+import type {
+  ConnectOptions,
+  LinkEvent,
+  Message,
+  Party,
+  PeerInfo,
+  SendOptions,
+  SignalerInfo,
+  Stats,
+  Warning,
+  Weft,
+  WeftEvents,
+} from "./types.js";
+import { call } from "./wasm.js";
+
+/** What waits for the first handler at most, per event. */
+const HELD = 1024;
+/** Default of `limits.eventBuffer`. */
+const EVENT_BUFFER = 16_384;
+/** Milliseconds after which `close` resolves even if the goodbyes are not out. */
+const CLOSE_TIMEOUT = 3000;
+
+/** A message on its way. */
+interface Sending {
+  resolve(sent: { readonly id: string }): void;
+  reject(error: unknown): void;
+}
+
+/** A running peer: routes between the application, its parties and the wasm. */
+export class RunningWeft implements Weft {
+  readonly identity: string;
+  readonly peer: string;
+  readonly stored: boolean;
+  readonly #peer: Peer;
+  readonly #keys: Keys;
+  readonly #handlers: Handlers<WeftEvents>;
+  readonly #parties = new Map<string, JoinedParty>();
+  readonly #signalers: SignalerInfo[];
+  readonly #sending = new Map<number, Sending>();
+  readonly #publishing: PublishQueue;
+  readonly #owner: PartyOwner;
+  /** What came before anybody listened. */
+  readonly #held: { message: Message[]; warning: Warning[] };
+  readonly #page: Page;
+  #state: "running" | "closing" | "closed" = "running";
+  #lastStats: Stats | undefined;
+  #closed: Promise<void> | undefined;
+  #closedNow: () => void = () => {};
+
+  constructor(options: ConnectOptions, rtc: RTCConfiguration, keys: Keys) {
+    this.#keys = keys;
+    this.stored = keys.stored;
+    this.#held = { message: [], warning: [...keys.warnings] };
+    this.#handlers = new Handlers((event) => {
+      if (event === "message" || event === "warning") queueMicrotask(() => this.#release(event));
+    });
+    this.#signalers = options.signalers.map((url) => ({ url, state: "idle" }));
+    const publisher: Publisher = (party, document) => call(() => this.#running().publish(party, document));
+    this.#publishing = new PublishQueue(publisher);
+    this.#peer = call(
+      () =>
+        new Peer(
+          [...options.signalers],
+          options.name ?? "",
+          rtc,
+          options.limits,
+          keys.identity,
+          keys.peer,
+          this.#sink(),
+        ),
+    );
+    this.identity = this.#peer.identity;
+    this.peer = this.#peer.id;
+    this.#owner = {
+      running: () => this.#running(),
+      identity: this.identity,
+      eventBuffer: options.limits?.eventBuffer ?? EVENT_BUFFER,
+      publish: (party, document, signal) => this.#publishing.publish(party, document, signal),
+      left: (discovery) => this.#parties.delete(discovery),
+    };
+    this.#page = new Page(
+      () => this.#state === "running" && this.#peer.woke(),
+      () => void this.close(),
+    );
+  }
+
+  on: Weft["on"] = (event, handler, options) => this.#handlers.on(event, handler, options);
+  once: Weft["once"] = (event, handler, options) => this.#handlers.once(event, handler, options);
+  off: Weft["off"] = (event, handler) => this.#handlers.off(event, handler);
+
+  async join(party: string): Promise<Party> {
+    const peer = this.#running();
+    if (typeof party !== "string" || party === "") {
+      throw new WeftError(
+        "bad-option",
+        "a party is joined by a name or a key (z6Mk…), which is text and not empty",
+      );
+    }
+    if (/^(weft:|https?:\/\/)/i.test(party)) {
+      throw new WeftError(
+        "unsupported-invitation",
+        "invitations are not supported yet: join by name or by key (z6Mk…)",
+      );
+    }
+    const isKey = party.startsWith("z6Mk");
+    const [discovery, key] = call(() => peer.join(party, isKey));
+    const joined = this.#parties.get(discovery);
+    if (joined) return joined;
+    const made = new JoinedParty(this.#owner, discovery, key, isKey ? undefined : party);
+    this.#parties.set(discovery, made);
+    return made;
+  }
+
+  async send(identity: string, data: object, options: SendOptions = {}): Promise<{ readonly id: string }> {
+    const { signal, timeout } = options;
+    signal?.throwIfAborted();
+    const peer = this.#running();
+    const command = call(() => peer.send(identity, data));
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    let aborted: (() => void) | undefined;
+    try {
+      return await new Promise((resolve, reject) => {
+        this.#sending.set(command, { resolve, reject });
+        if (timeout !== undefined) {
+          const late = new WeftError(
+            "timeout",
+            `not confirmed within ${timeout} ms; it may have been received`,
+          );
+          timer = setTimeout(() => reject(late), timeout);
+        }
+        aborted = () => reject(signal?.reason);
+        signal?.addEventListener("abort", aborted);
+      });
+    } finally {
+      this.#sending.delete(command);
+      clearTimeout(timer);
+      if (aborted) signal?.removeEventListener("abort", aborted);
+    }
+  }
+
+  signalers(): SignalerInfo[] {
+    return [...this.#signalers];
+  }
+
+  block(peer: string): void {
+    call(() => this.#running().block(peer, true));
+  }
+
+  unblock(peer: string): void {
+    call(() => this.#running().block(peer, false));
+  }
+
+  rename(name: string): void {
+    call(() => this.#running().rename(name));
+  }
+
+  stats(): Stats {
+    return this.#lastStats ?? call(() => this.#peer.stats());
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async [asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #close(): Promise<void> {
+    const closed = new Promise<void>((resolve) => {
+      this.#closedNow = resolve;
+    });
+    call(() => this.#peer.close());
+    this.#state = "closing";
+    for (const party of this.#parties.values()) party.ended();
+    const timer = setTimeout(() => this.#onClosed(), CLOSE_TIMEOUT);
+    return closed.finally(() => clearTimeout(timer));
+  }
+
+  #onClosed(): void {
+    if (this.#state === "closed") return;
+    this.#lastStats = call(() => this.#peer.stats());
+    this.#state = "closed";
+    const error = closedError();
+    this.#publishing.end(error);
+    for (const sending of this.#sending.values()) sending.reject(error);
+    for (const party of this.#parties.values()) party.ended();
+    this.#parties.clear();
+    this.#page.detach();
+    this.#keys.release();
+    this.#handlers.emit("closed", undefined);
+    this.#handlers.clear();
+    this.#closedNow();
+    // Not from within its own call.
+    setTimeout(() => this.#peer.free());
+  }
+
+  #running(): Peer {
+    if (this.#state !== "running") throw closedError();
+    return this.#peer;
+  }
+
+  /** Gives what was held back to handlers. */
+  #release(event: "message" | "warning"): void {
+    while (this.#handlers.has(event)) {
+      const held = this.#held[event].shift();
+      if (held === undefined) return;
+      this.#handlers.emit(event, held as never);
+    }
+  }
+
+  #hold(event: "message" | "warning", what: Message | Warning): void {
+    const held = this.#held[event] as unknown[];
+    if (held.length === 0 && this.#handlers.has(event)) {
+      this.#handlers.emit(event, what as never);
+      return;
+    }
+    if (held.length >= HELD) {
+      held.shift();
+      if (event === "message") {
+        this.#warn("messages-dropped", `more than ${HELD} messages came and nobody listens to "message"`);
+      }
+    }
+    held.push(what);
+    this.#release(event);
+  }
+
+  #warn(code: string, message: string): void {
+    if (this.#held.warning.some((warning) => warning.code === code)) return;
+    this.#hold("warning", { code, message });
+  }
+
+  #sink(): Sink {
+    const partyOf = (subscription: number): JoinedParty | undefined => {
+      for (const party of this.#parties.values()) if (party.has(subscription)) return party;
+      return undefined;
+    };
+    return {
+      data: (subscription, data, author, id, feed, seq, time, backlog) =>
+        partyOf(subscription)?.data(subscription, { data, author, id, feed, seq, time, backlog }),
+      live: (subscription) => partyOf(subscription)?.live(subscription),
+      published: (command, id, seq) => this.#publishing.published(command, { id, seq }),
+      drained: () => this.#publishing.drained(),
+      message: (data, from, peer, id, time) => this.#hold("message", { data, from, peer, id, time }),
+      sent: (command, id, code, reason) => {
+        const sending = this.#sending.get(command);
+        if (code === undefined) sending?.resolve({ id });
+        else sending?.reject(new WeftError(code as WeftErrorCode, reason));
+      },
+      signaler: (home, info) => {
+        this.#signalers[home] = info;
+        this.#handlers.emit("signaler", info);
+      },
+      ready: (party) => this.#parties.get(party)?.becameReady(),
+      peer: (party, change, info: PeerInfo) => this.#parties.get(party)?.peerChanged(change, info),
+      link: (info: LinkEvent) => {
+        this.#handlers.emit("link", info);
+        for (const party of this.#parties.values()) party.linkChanged(info);
+      },
+      warning: (code, message) => this.#hold("warning", { code, message }),
+      closed: () => this.#onClosed(),
+    };
+  }
+}
+
+/** What the page lives through: sleep, loss of the network, and its end. */
+class Page {
+  readonly #ends: (() => void)[] = [];
+
+  constructor(woke: () => void, gone: () => void) {
+    const page: EventTarget | undefined = globalThis.document;
+    this.#on(globalThis, "online", woke);
+    this.#on(page, "visibilitychange", () => globalThis.document.visibilityState === "visible" && woke());
+    this.#on(page, "resume", woke);
+    this.#on(globalThis, "pageshow", (event) => (event as PageTransitionEvent).persisted && woke());
+    // A page that the browser keeps for "back" may come again: its connections end, it does not say goodbye.
+    this.#on(globalThis, "pagehide", (event) => (event as PageTransitionEvent).persisted || gone());
+  }
+
+  detach(): void {
+    for (const end of this.#ends) end();
+  }
+
+  #on(target: EventTarget | undefined, type: string, handler: (event: Event) => void): void {
+    target?.addEventListener(type, handler);
+    this.#ends.push(() => target?.removeEventListener(type, handler));
+  }
+}
+
+function closedError(): WeftError {
+  return new WeftError("closed", "this peer is closed; connect again");
+}
