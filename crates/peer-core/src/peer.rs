@@ -226,6 +226,14 @@ impl Peer {
         self.swarms.get(discovery).map(|swarm| swarm.roster.infos()).unwrap_or_default()
     }
 
+    /// Bytes that closing now could lose: own publications that nobody has been given yet, and what waits for channels.
+    /// When it is 0 and every channel has drained, all is on its way.
+    pub fn unsent(&self) -> usize {
+        let alone: usize = self.swarms.values().map(|swarm| swarm.feeds.alone_bytes()).sum();
+        let queued: usize = self.links.open().map(|(peer, _)| self.links.queued(&peer)).sum();
+        alone + queued
+    }
+
     /// Figures since the start.
     pub fn stats(&self) -> Stats {
         self.env.stats
