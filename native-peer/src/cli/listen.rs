@@ -1,0 +1,58 @@
+//! `weft listen`.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::exit::{Exit, Failure};
+use super::output::Line;
+use super::session::{End, Session};
+use super::{NetworkArgs, parse_seconds};
+
+#[derive(Debug, Args)]
+pub(crate) struct ListenArgs {
+    #[command(flatten)]
+    network: NetworkArgs,
+    /// End after so many messages.
+    #[arg(long, value_name = "N")]
+    count: Option<u64>,
+    /// End after so many seconds; exit code 4 if --count was not reached.
+    #[arg(long, value_name = "S", value_parser = parse_seconds)]
+    timeout: Option<Duration>,
+}
+
+pub(crate) async fn run(args: ListenArgs) -> Result<Exit, Failure> {
+    let mut session = Session::start(&args.network, args.timeout).await?;
+    let result = work(&args, &mut session).await;
+    session.close().await;
+    match result {
+        Ok(()) => Ok(Exit::Done),
+        Err(end) if args.count.is_none() => end.endless(),
+        Err(end) => end.unfinished("waiting for messages"),
+    }
+}
+
+async fn work(args: &ListenArgs, session: &mut Session) -> Result<(), End> {
+    let mut printed = 0;
+    let mut messages = session.weft.messages().await?;
+    eprintln!("weft: listening as {}", session.weft.identity());
+    while args.count.is_none_or(|count| printed < count) {
+        match session.until(messages.next()).await? {
+            Some(Ok(message)) => {
+                Line::new()
+                    .text("from", &message.from)
+                    .text("peer", &message.peer)
+                    .text("id", &message.id)
+                    .number("time", message.time)
+                    .document("data", &message.document)
+                    .print()?;
+                printed += 1;
+            }
+            Some(Err(missed)) => {
+                eprintln!("weft: {missed} messages were lost: the output is read too slowly")
+            }
+            None => return Err(Failure::error(&weft_native_peer::Error::Closed).into()),
+        }
+    }
+    Ok(())
+}

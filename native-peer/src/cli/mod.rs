@@ -1,0 +1,298 @@
+//! The command line: what can be asked, and how each answer ends.
+
+mod exit;
+mod id;
+mod input;
+mod interrupt;
+mod listen;
+mod output;
+mod peers;
+mod publish;
+mod send;
+mod session;
+mod subscribe;
+
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use weft_native_peer::keystore::KeyStore;
+use weft_native_peer::{KeySource, Network, Options, Party};
+use weft_wire::PartyKey;
+
+use exit::{Exit, Failure};
+
+/// A peer of the Weft mesh on the command line.
+///
+/// Documents and messages are JSON, one per line, on standard input and output; everything for people goes to standard
+/// error. RUST_LOG=weft=debug (or trace) tells more.
+#[derive(Debug, Parser)]
+#[command(name = "weft", version, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes:
+  0    done (also a command that runs until interrupted, when interrupted)
+  1    something failed: a file, a document that was refused, keys that cannot be read
+  2    the command line or the query is wrong; nothing was started
+  3    the recipient of a message could not be reached
+  4    the time given by --timeout ran out first
+  130  interrupted before it was done";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show the identity, its peers and where the keys are, or choose a display name.
+    #[command(after_help = "Examples:
+  weft id
+  weft id --name Ada
+  weft id --json | jq -r .identity")]
+    Id(id::IdArgs),
+    /// Publish documents from a file or a pipe: JSON lines, or one JSON array.
+    #[command(after_help = "Examples:
+  weft publish --party movies films.json
+  tail -f events.jsonl | weft publish --party events
+  weft publish --party movies --stay films.json     # goes on serving them until Ctrl-C")]
+    Publish(publish::PublishArgs),
+    /// Print documents that match a query, one JSON line each.
+    #[command(after_help = "Examples:
+  weft subscribe --party movies '{\"rating\": {\"$gte\": 8}}'
+  weft subscribe --party movies --backlog --count 10 | jq .data.title
+  weft subscribe --party log '{\"level\": {\"$in\": [\"warn\", \"error\"]}}' | ./alert.sh")]
+    Subscribe(subscribe::SubscribeArgs),
+    /// Send a message to an identity, end to end encrypted.
+    #[command(after_help = "Examples:
+  weft send --party movies z6Mk… 'seen Ran yet?'
+  weft send --party movies z6Mk… '{\"title\": \"Ran\"}'
+  date | weft send --party movies z6Mk… -
+
+Plain text travels as {\"text\": …}.")]
+    Send(send::SendArgs),
+    /// Print messages that arrive, one JSON line each.
+    #[command(after_help = "Example:
+  weft listen --party movies | jq -r '.data.text'")]
+    Listen(listen::ListenArgs),
+    /// Show who is in a party, one JSON line each.
+    #[command(after_help = "Examples:
+  weft peers --party movies
+  weft peers --party movies --watch")]
+    Peers(peers::PeersArgs),
+}
+
+/// Where the keys are.
+#[derive(Debug, Args)]
+struct KeyArgs {
+    /// Directory of the keys [default: $XDG_DATA_HOME/weft or ~/.local/share/weft].
+    #[arg(long, value_name = "DIR", env = "WEFT_DATA")]
+    data: Option<PathBuf>,
+}
+
+/// How to reach the mesh.
+#[derive(Debug, Args)]
+struct NetworkArgs {
+    #[command(flatten)]
+    keys: KeyArgs,
+    /// A signaler; give several in order of preference (in the variable, separated by commas).
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "WEFT_SIGNALER",
+        value_delimiter = ',',
+        default_value = "ws://localhost:8190"
+    )]
+    signaler: Vec<String>,
+    /// The party: a name that anybody may guess, or a party key (z6Mk…).
+    #[arg(long, value_name = "NAME|KEY", env = "WEFT_PARTY")]
+    party: PartyArg,
+    /// Use only this address of this machine; may be repeated.
+    #[arg(long, value_name = "IP")]
+    listen_address: Vec<IpAddr>,
+    /// This machine is also reached at this address: a NAT maps its UDP ports one to one; may be repeated.
+    #[arg(long, value_name = "IP")]
+    candidate_ip: Vec<IpAddr>,
+    /// Use UDP ports of this range only, for firewalls.
+    #[arg(long, value_name = "FIRST-LAST", value_parser = parse_ports)]
+    udp_ports: Option<RangeInclusive<u16>>,
+}
+
+impl NetworkArgs {
+    fn options(&self) -> Options {
+        let mut options = Options::new(self.signaler.iter().map(String::as_str)).keys(self.keys.source());
+        options.config.homes = options.config.homes.min(self.signaler.len()).max(1);
+        options.network = Network {
+            listen: self.listen_address.clone(),
+            public: self.candidate_ip.clone(),
+            ports: self.udp_ports.clone(),
+        };
+        options
+    }
+}
+
+impl KeyArgs {
+    fn source(&self) -> KeySource {
+        self.data.clone().map_or(KeySource::DefaultDirectory, KeySource::Directory)
+    }
+
+    fn store(&self) -> Result<KeyStore, Failure> {
+        let directory = match &self.data {
+            Some(directory) => directory.clone(),
+            None => KeyStore::default_directory().map_err(|error| Failure::usage(&error))?,
+        };
+        KeyStore::open(directory).map_err(|error| Failure::error(&error))
+    }
+}
+
+/// A party as it is written.
+#[derive(Clone, Debug)]
+struct PartyArg(Party);
+
+impl FromStr for PartyArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.is_empty() {
+            return Err("a party has a name, or a key that begins with z6Mk".into());
+        }
+        match text.parse::<PartyKey>() {
+            Ok(key) => Ok(Self(Party::new(key))),
+            // Nobody means a name by that; a mistyped key must not end up in an open party.
+            Err(error) if text.starts_with("z6Mk") => Err(error.to_string()),
+            Err(_) => Ok(Self(Party::open(text))),
+        }
+    }
+}
+
+fn parse_ports(text: &str) -> Result<RangeInclusive<u16>, String> {
+    let wrong = || "a range of UDP ports is written as in 50000-50100".to_string();
+    let (first, last) = text.split_once('-').ok_or_else(wrong)?;
+    let (first, last) = (first.parse().map_err(|_| wrong())?, last.parse().map_err(|_| wrong())?);
+    if first == 0 || first > last { Err(wrong()) } else { Ok(first..=last) }
+}
+
+/// Seconds, with a fraction.
+fn parse_seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse::<f64>().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds.ok_or_else(|| "a time is a number of seconds, as in 30 or 0.5".into())
+}
+
+/// Runs the command of this process's arguments.
+pub(crate) fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Nobody to tell is no reason to fail otherwise.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
+        }
+    };
+    start_logs();
+    let result = match cli.command {
+        Command::Id(args) => id::run(&args),
+        Command::Publish(args) => run(publish::run(args)),
+        Command::Subscribe(args) => run(subscribe::run(args)),
+        Command::Send(args) => run(send::run(args)),
+        Command::Listen(args) => run(listen::run(args)),
+        Command::Peers(args) => run(peers::run(args)),
+    };
+    match result {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            if let Some(text) = failure.text() {
+                eprintln!("weft: {text}");
+            }
+            failure.exit().into()
+        }
+    }
+}
+
+/// Runs a command on a runtime whose workers drive the peer, so that this thread may wait for a slow pipe.
+fn run(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::error(&error))?;
+    let result = runtime.block_on(command);
+    // A thread that still waits for standard input must not hold up the end.
+    runtime.shutdown_background();
+    result
+}
+
+/// Logs go to standard error, if RUST_LOG asks for any. `weft` there stands for all crates of Weft.
+fn start_logs() {
+    let asked = std::env::var("RUST_LOG").unwrap_or_default();
+    if asked.is_empty() {
+        return;
+    }
+    let directives: Vec<_> = asked
+        .split(',')
+        .flat_map(|directive| match directive.strip_prefix("weft=") {
+            Some(level) => vec![format!("weft_native_peer={level}"), format!("weft_peer_core={level}")],
+            None => vec![directive.to_owned()],
+        })
+        .collect();
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::new(directives.join(",")))
+        .with_writer(std::io::stderr)
+        .init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    fn parse(line: &[&str]) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(["weft"].iter().chain(line))
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_party_is_a_name_or_a_key_and_a_mistyped_key_is_refused() {
+        let key = Party::open("movies").key();
+        let by_key: PartyArg = key.to_string().parse().unwrap();
+        let by_name: PartyArg = "movies".parse().unwrap();
+        assert_eq!(by_key.0.discovery(), by_name.0.discovery());
+        let mut mistyped = key.to_string();
+        mistyped.pop();
+        assert!(mistyped.parse::<PartyArg>().is_err());
+        assert!("".parse::<PartyArg>().is_err());
+    }
+
+    #[test]
+    fn signalers_may_be_repeated_and_have_a_default() {
+        let Command::Peers(args) = parse(&["peers", "--party", "p"]).unwrap().command else { unreachable!() };
+        assert_eq!(args.network.signaler, ["ws://localhost:8190"]);
+        let line = ["peers", "--party", "p", "--signaler", "ws://a", "--signaler", "ws://b,ws://c"];
+        let Command::Peers(args) = parse(&line).unwrap().command else { unreachable!() };
+        assert_eq!(args.network.signaler, ["ws://a", "ws://b", "ws://c"]);
+    }
+
+    #[test]
+    fn ranges_and_times_are_checked() {
+        assert_eq!(parse_ports("5-7"), Ok(5..=7));
+        for text in ["", "5", "7-5", "0-5", "5-70000", "a-b"] {
+            assert!(parse_ports(text).is_err(), "{text}");
+        }
+        assert_eq!(parse_seconds("0.5"), Ok(Duration::from_millis(500)));
+        for text in ["", "-1", "NaN", "1e300", "5s"] {
+            assert!(parse_seconds(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_command_without_its_party_is_refused() {
+        for line in [&["peers"][..], &["publish"], &["send", "z6Mk"], &["nonsense"]] {
+            assert!(parse(line).is_err(), "{line:?}");
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! `weft peers`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use clap::Args;
+use weft_native_peer::{PeerId, PeerInfo};
+
+use super::exit::{Exit, Failure};
+use super::output::Line;
+use super::session::{End, Session, Stop};
+use super::{NetworkArgs, parse_seconds};
+
+/// How long to look around without `--watch`, if nothing else is said: a link takes well under a second, a presence to
+/// come around a few.
+const LOOK: Duration = Duration::from_secs(3);
+
+#[derive(Debug, Args)]
+pub(crate) struct PeersArgs {
+    #[command(flatten)]
+    pub(super) network: NetworkArgs,
+    /// Go on, and print a line whenever somebody comes, changes or goes.
+    #[arg(long)]
+    watch: bool,
+    /// How long to look, in seconds [default: 3, with --watch no end].
+    #[arg(long, value_name = "S", value_parser = parse_seconds)]
+    timeout: Option<Duration>,
+}
+
+pub(crate) async fn run(args: PeersArgs) -> Result<Exit, Failure> {
+    let timeout = args.timeout.or((!args.watch).then_some(LOOK));
+    let mut session = Session::start(&args.network, timeout).await?;
+    let result = if args.watch { watch(&mut session).await } else { look(&mut session).await };
+    session.close().await;
+    match result {
+        Ok(exit) => Ok(exit),
+        Err(end) if args.watch => end.endless(),
+        Err(end) => end.unfinished("looking around"),
+    }
+}
+
+/// Looks for the given time, then prints who is there.
+async fn look(session: &mut Session) -> Result<Exit, End> {
+    if session.until(std::future::pending::<()>()).await == Err(Stop::Interrupted) {
+        return Ok(Exit::Interrupted);
+    }
+    for peer in session.weft.peers(session.party).await? {
+        describe(None, &peer).print()?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Prints every difference.
+async fn watch(session: &mut Session) -> Result<Exit, End> {
+    let (weft, party, mut changes) = (session.weft.clone(), session.party, session.changes());
+    let mut known: BTreeMap<PeerId, PeerInfo> = BTreeMap::new();
+    loop {
+        let now: BTreeMap<_, _> =
+            weft.peers(party).await?.into_iter().map(|peer| (peer.peer, peer)).collect();
+        for peer in now.values() {
+            match known.get(&peer.peer) {
+                None => describe(Some("joined"), peer).print()?,
+                Some(before) if !is_same(before, peer) => describe(Some("changed"), peer).print()?,
+                Some(_) => {}
+            }
+        }
+        for peer in known.values().filter(|peer| !now.contains_key(&peer.peer)) {
+            describe(Some("left"), peer).print()?;
+        }
+        known = now;
+        if session.until(changes.changed()).await?.is_err() {
+            return Ok(Exit::Done);
+        }
+    }
+}
+
+/// Figures that only count up are no change worth a line.
+fn is_same(a: &PeerInfo, b: &PeerInfo) -> bool {
+    PeerInfo { forwarded: 0, ..a.clone() } == PeerInfo { forwarded: 0, ..b.clone() }
+}
+
+fn describe(change: Option<&str>, peer: &PeerInfo) -> Line {
+    let mut line = Line::new();
+    if let Some(change) = change {
+        line = line.text("change", &change);
+    }
+    line = line.text("peer", &peer.peer);
+    if let Some(identity) = &peer.identity {
+        line = line.text("identity", identity);
+    }
+    line = line.text("name", &peer.name);
+    if let Some(since) = peer.since {
+        line = line.number("since", since);
+    }
+    line.flag("linked", peer.linked)
+        .list("links", &peer.links)
+        .list("homes", &peer.homes)
+        .number("forwarded", peer.forwarded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn a_peer_is_described_in_one_json_line() {
+        let peer = PeerInfo {
+            peer: PeerId([1; 32]),
+            identity: None,
+            name: "A \"B\"".into(),
+            since: Some(5),
+            linked: true,
+            links: BTreeSet::from([PeerId([2; 32])]),
+            homes: BTreeSet::new(),
+            forwarded: 9,
+        };
+        let read: serde_json::Value =
+            serde_json::from_str(&describe(Some("joined"), &peer).finish()).unwrap();
+        assert_eq!(read["change"], "joined");
+        assert_eq!(read["name"], "A \"B\"");
+        assert_eq!(read["links"][0], PeerId([2; 32]).to_string());
+        assert_eq!(read["since"], 5);
+        assert!(read.get("identity").is_none());
+        assert!(is_same(&peer, &PeerInfo { forwarded: 10, ..peer.clone() }));
+        assert!(!is_same(&peer, &PeerInfo { linked: false, ..peer.clone() }));
+    }
+}

@@ -1,0 +1,163 @@
+//! `weft publish`.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use weft_native_peer::Publishing;
+
+use super::exit::{Exit, Failure};
+use super::input::{self, Entries};
+use super::output::Line;
+use super::session::{End, Progress, Session};
+use super::{NetworkArgs, parse_seconds};
+
+/// Publications that are on their way to their place in the feed.
+const IN_FLIGHT: usize = 64;
+
+#[derive(Debug, Args)]
+pub(crate) struct PublishArgs {
+    #[command(flatten)]
+    network: NetworkArgs,
+    /// File of JSON lines or of one JSON array; - is standard input.
+    #[arg(default_value = "-")]
+    file: PathBuf,
+    /// Wait for so many peers in the party before publishing [default: 1, with --stay 0].
+    #[arg(long, value_name = "N")]
+    wait_peers: Option<usize>,
+    /// Go on serving the documents to those who come later, until Ctrl-C.
+    #[arg(long)]
+    stay: bool,
+    /// Stop at the first line that is no document.
+    #[arg(long)]
+    strict: bool,
+    /// Print a JSON line {id, seq} for each publication.
+    #[arg(long, short)]
+    verbose: bool,
+    /// Give up after so many seconds if the documents are not handed over by then.
+    #[arg(long, value_name = "S", value_parser = parse_seconds)]
+    timeout: Option<Duration>,
+}
+
+/// What was done so far.
+#[derive(Debug, Default)]
+struct Tally {
+    published: u64,
+    refused: u64,
+}
+
+pub(crate) async fn run(args: PublishArgs) -> Result<Exit, Failure> {
+    let mut entries = input::open(&args.file)?;
+    let mut session = Session::start(&args.network, args.timeout).await?;
+    let mut tally = Tally::default();
+    let result = work(&args, &mut session, &mut entries, &mut tally).await;
+    session.close().await;
+    let refused = if tally.refused > 0 { format!(", {} refused", tally.refused) } else { String::new() };
+    eprintln!("weft: {} published{refused}", tally.published);
+    match result {
+        Ok(()) if tally.refused > 0 => Ok(Exit::Failed),
+        Ok(()) => Ok(Exit::Done),
+        Err(end) => end.unfinished("handing over the documents"),
+    }
+}
+
+async fn work(
+    args: &PublishArgs,
+    session: &mut Session,
+    entries: &mut Entries,
+    tally: &mut Tally,
+) -> Result<(), End> {
+    session.wait_for_peers(args.wait_peers.unwrap_or(usize::from(!args.stay))).await?;
+    publish_all(args, session, entries, tally).await?;
+    if args.stay {
+        eprintln!("weft: serving {} documents; Ctrl-C ends it", tally.published);
+        // Only an interrupt or the end of the given time ends this, and then the work is done.
+        let _ = session.until(std::future::pending::<()>()).await;
+        return Ok(());
+    }
+    if tally.published > 0 {
+        let mut progress = Progress::new();
+        progress.show("handing over…");
+        let weft = session.weft.clone();
+        session.until(async move { weft.flush().await }).await??;
+    }
+    Ok(())
+}
+
+/// Publishes what is read, in order, as it is read.
+async fn publish_all(
+    args: &PublishArgs,
+    session: &mut Session,
+    entries: &mut Entries,
+    tally: &mut Tally,
+) -> Result<(), End> {
+    let (weft, party) = (session.weft.clone(), session.party);
+    let mut in_flight: VecDeque<(String, Publishing)> = VecDeque::new();
+    let mut open = true;
+    while open || !in_flight.is_empty() {
+        let room = open && in_flight.len() < IN_FLIGHT;
+        let next = async {
+            let first = async {
+                match in_flight.front_mut() {
+                    Some((_, publishing)) => publishing.await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                // What is done is told before more is begun.
+                biased;
+                done = first => Next::Done(done),
+                entry = entries.recv(), if room => Next::Entry(entry),
+            }
+        };
+        match session.until(next).await? {
+            Next::Done(done) => {
+                let place = in_flight.pop_front().map(|(place, _)| place).unwrap_or_default();
+                match done {
+                    Ok(published) => {
+                        tally.published += 1;
+                        if args.verbose {
+                            Line::new().text("id", &published.id).number("seq", published.seq).print()?;
+                        }
+                    }
+                    Err(weft_native_peer::Error::Command(error)) => refuse(args, tally, &place, &error)?,
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            Next::Entry(Some(Ok(entry))) => match entry.document {
+                Ok(document) => {
+                    let publishing = session.until(weft.start_publish(party, document)).await??;
+                    in_flight.push_back((entry.place, publishing));
+                }
+                Err(error) => refuse(args, tally, &entry.place, &error)?,
+            },
+            Next::Entry(Some(Err(error))) => {
+                return Err(Failure::error(&format!("{}: {error}", args.file.display())).into());
+            }
+            Next::Entry(None) => open = false,
+        }
+    }
+    Ok(())
+}
+
+#[derive(Debug)]
+enum Next {
+    Done(Result<weft_native_peer::Published, weft_native_peer::Error>),
+    Entry(Option<std::io::Result<input::Entry>>),
+}
+
+fn refuse(
+    args: &PublishArgs,
+    tally: &mut Tally,
+    place: &str,
+    error: &dyn std::fmt::Display,
+) -> Result<(), Failure> {
+    tally.refused += 1;
+    let text = format!("{}: {place}: {error}", args.file.display());
+    if args.strict {
+        return Err(Failure::error(&text));
+    }
+    eprintln!("weft: {text}");
+    Ok(())
+}

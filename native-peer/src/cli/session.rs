@@ -1,0 +1,199 @@
+//! A peer in a party for the length of one command, and what people are told about it meanwhile.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::io::{IsTerminal as _, Write as _};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+use weft_native_peer::{Config, DiscoveryKey, Event, Events, HomeIndex, SignalerState, Weft};
+
+use super::NetworkArgs;
+use super::exit::{Exit, Failure};
+use super::interrupt::Interrupt;
+
+/// A peer that has joined its party.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) weft: Weft,
+    pub(crate) party: DiscoveryKey,
+    interrupt: Interrupt,
+    deadline: Option<Instant>,
+    /// Changes whenever something may be different about peers.
+    changes: watch::Receiver<u64>,
+}
+
+/// Why a command stops before its work is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    Interrupted,
+    TimedOut,
+}
+
+impl Session {
+    /// Starts the peer and joins the party.
+    pub(crate) async fn start(network: &NetworkArgs, timeout: Option<Duration>) -> Result<Self, Failure> {
+        Self::start_with(network, timeout, |_| {}).await
+    }
+
+    /// The same, with some constants of the core changed.
+    pub(crate) async fn start_with(
+        network: &NetworkArgs,
+        timeout: Option<Duration>,
+        change: impl FnOnce(&mut Config),
+    ) -> Result<Self, Failure> {
+        let interrupt = Interrupt::start();
+        let deadline = timeout.map(|timeout| Instant::now() + timeout);
+        let mut options = network.options();
+        change(&mut options.config);
+        let (weft, events) = Weft::connect_with_events(options).await?;
+        let party = weft.join(&network.party.0).await?;
+        let (changed, changes) = watch::channel(0);
+        tokio::spawn(report(events, changed));
+        Ok(Self { weft, party, interrupt, deadline, changes })
+    }
+
+    /// Does something until it is done, interrupted or out of time.
+    pub(crate) async fn until<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Stop> {
+        let deadline = self.deadline;
+        let time_up = async move {
+            match deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            done = work => Ok(done),
+            () = self.interrupt.asked() => Err(Stop::Interrupted),
+            () = time_up => Err(Stop::TimedOut),
+        }
+    }
+
+    /// Waits for something about peers to change.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.clone()
+    }
+
+    /// Waits until so many peers are in the party and at least one of them is linked.
+    pub(crate) async fn wait_for_peers(&mut self, count: usize) -> Result<(), End> {
+        let (weft, party, mut changes) = (self.weft.clone(), self.party, self.changes());
+        let wait = async move {
+            let mut progress = Progress::new();
+            loop {
+                let peers = weft.peers(party).await?;
+                let linked = peers.iter().filter(|peer| peer.linked).count();
+                if peers.len() >= count && linked >= count.min(1) {
+                    return Ok(());
+                }
+                progress.show(&format!("waiting for peers: {} of {count}, {linked} linked", peers.len()));
+                if changes.changed().await.is_err() {
+                    return Err(weft_native_peer::Error::Closed);
+                }
+            }
+        };
+        Ok(self.until(wait).await??)
+    }
+
+    /// Says goodbye.
+    pub(crate) async fn close(self) {
+        self.weft.close().await;
+    }
+}
+
+/// Why a command ends before its work is done: it was stopped, or it failed.
+#[derive(Debug)]
+pub(crate) enum End {
+    Stopped(Stop),
+    Failed(Failure),
+}
+
+impl From<Stop> for End {
+    fn from(stop: Stop) -> Self {
+        Self::Stopped(stop)
+    }
+}
+
+impl From<Failure> for End {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<weft_native_peer::Error> for End {
+    fn from(error: weft_native_peer::Error) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl End {
+    /// The result of a command that is only done when its work is; `doing` is what it still did.
+    pub(crate) fn unfinished(self, doing: &str) -> Result<Exit, Failure> {
+        match self {
+            Self::Stopped(Stop::Interrupted) => Ok(Exit::Interrupted),
+            Self::Stopped(Stop::TimedOut) => Err(Failure::timed_out(&format!("timed out while {doing}"))),
+            Self::Failed(failure) => Err(failure),
+        }
+    }
+
+    /// The result of a command that goes on until it is interrupted.
+    pub(crate) fn endless(self) -> Result<Exit, Failure> {
+        match self {
+            Self::Stopped(_) => Ok(Exit::Done),
+            Self::Failed(failure) => Err(failure),
+        }
+    }
+}
+
+/// A line that is written over and over, on a terminal only.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    terminal: bool,
+    shown: bool,
+}
+
+impl Progress {
+    pub(crate) fn new() -> Self {
+        Self { terminal: std::io::stderr().is_terminal(), shown: false }
+    }
+
+    pub(crate) fn show(&mut self, text: &str) {
+        if self.terminal {
+            self.shown = true;
+            // Back to the start of the line, and clear it to its end (ECMA-48 EL). Nobody to see it is no failure.
+            let _ = write!(std::io::stderr(), "\r{text}\x1b[K");
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if self.shown {
+            let _ = write!(std::io::stderr(), "\r\x1b[K");
+        }
+    }
+}
+
+/// Tells people, in one line each, when a signaler is lost and when it is back, and of warnings.
+async fn report(mut events: Events, changed: watch::Sender<u64>) {
+    let mut lost: BTreeMap<HomeIndex, bool> = BTreeMap::new();
+    while let Some(event) = events.next().await {
+        match event {
+            Event::Signaler { home, url, state: SignalerState::Lost { reason, .. } } => {
+                if lost.insert(home, true) != Some(true) {
+                    eprintln!("weft: signaler {url} is out of reach ({reason}); trying again");
+                }
+            }
+            Event::Signaler { home, url, state: SignalerState::Connected { .. } } => {
+                if lost.insert(home, false) == Some(true) {
+                    eprintln!("weft: connected to signaler {url}");
+                }
+            }
+            Event::Warning { code, text } => eprintln!("weft: warning: {text} ({code})"),
+            Event::Peer { .. } | Event::Ready { .. } | Event::Link { .. } => {
+                changed.send_modify(|version| *version += 1);
+            }
+            _ => {}
+        }
+    }
+}

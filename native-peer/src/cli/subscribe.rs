@@ -1,0 +1,93 @@
+//! `weft subscribe`.
+
+use std::time::Duration;
+
+use clap::Args;
+use weft_native_peer::{Delivery, Filter, Subscription};
+
+use super::exit::{Exit, Failure};
+use super::output::Line;
+use super::session::{End, Session, Stop};
+use super::{NetworkArgs, parse_seconds};
+
+#[derive(Debug, Args)]
+pub(crate) struct SubscribeArgs {
+    #[command(flatten)]
+    network: NetworkArgs,
+    /// What to get, in MongoDB's query language as JSON; {} is everything.
+    #[arg(default_value = "{}")]
+    query: String,
+    /// Also what was published before, as far as somebody in the party keeps it.
+    #[arg(long)]
+    backlog: bool,
+    /// End after so many documents.
+    #[arg(long, value_name = "N")]
+    count: Option<u64>,
+    /// End after so many seconds; exit code 4 if --count was not reached, or nobody was.
+    #[arg(long, value_name = "S", value_parser = parse_seconds)]
+    timeout: Option<Duration>,
+    /// At the end, tell figures on standard error.
+    #[arg(long)]
+    stats: bool,
+}
+
+pub(crate) async fn run(args: SubscribeArgs) -> Result<Exit, Failure> {
+    let filter = Filter::parse_json(&args.query).map_err(|error| Failure::usage(&error))?;
+    let mut session = Session::start(&args.network, args.timeout).await?;
+    let mut printed = 0;
+    let result = work(&args, filter, &mut session, &mut printed).await;
+    let reached = !session.weft.peers(session.party).await.unwrap_or_default().is_empty() || printed > 0;
+    if args.stats {
+        let stats = session.weft.stats().await.unwrap_or_default();
+        eprintln!(
+            "weft: {printed} printed, {} received, {} duplicates, {} forwarded, {} bytes in, {} bytes out",
+            stats.received, stats.duplicates, stats.forwarded, stats.link_bytes_in, stats.link_bytes_out
+        );
+    }
+    session.close().await;
+    match result {
+        Ok(()) => Ok(Exit::Done),
+        Err(End::Stopped(Stop::Interrupted)) if args.count.is_none() => Ok(Exit::Done),
+        Err(End::Stopped(Stop::TimedOut)) if args.count.is_none() && reached => Ok(Exit::Done),
+        Err(end) => end.unfinished("waiting for documents"),
+    }
+}
+
+async fn work(
+    args: &SubscribeArgs,
+    filter: Filter,
+    session: &mut Session,
+    printed: &mut u64,
+) -> Result<(), End> {
+    if args.count == Some(0) {
+        return Ok(());
+    }
+    let mut subscription = session.weft.subscribe(session.party, filter, args.backlog).await?;
+    while let Some(delivery) = session.until(next(&mut subscription)).await? {
+        match delivery {
+            Delivery::Data { publication, backlog } => {
+                Line::new()
+                    .document("data", &publication.document)
+                    .text("author", &publication.author)
+                    .text("id", &publication.id)
+                    .number("seq", publication.seq)
+                    .number("time", publication.time)
+                    .flag("backlog", backlog)
+                    .print()?;
+                *printed += 1;
+                if args.count == Some(*printed) {
+                    return Ok(());
+                }
+            }
+            Delivery::Live => {}
+            Delivery::Missed(count) => {
+                eprintln!("weft: {count} documents were lost: the output is read too slowly")
+            }
+        }
+    }
+    Err(Failure::error(&weft_native_peer::Error::Closed).into())
+}
+
+async fn next(subscription: &mut Subscription) -> Option<Delivery> {
+    subscription.next().await
+}

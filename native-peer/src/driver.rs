@@ -1,0 +1,430 @@
+//! The loop: the one task that owns the core, the links and what waits for answers.
+//!
+//! 1. Carry out the core's outputs until it has no more.
+//! 2. Give it the next thing that happened, one at a time, and go to 1.
+//! 3. When nothing is left, pump the links; if that made something happen, go to 2.
+//! 4. Wait for a datagram, a report of a signaler, a request of the application, or the earliest timer.
+//!
+//! Nothing here ever waits for another task: queues to the outside that are full have their policy where they are
+//! defined ([`crate::queue`], [`crate::signaler`]), and what comes in waits in its sender.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::future::poll_fn;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{broadcast, mpsc, oneshot};
+use weft_peer_core::{Command, CommandError, CommandId, Event, HomeIndex, Input, Keys, LinkId, Output, Peer};
+use weft_query::Document;
+use weft_wire::{DiscoveryKey, MessageId, Text, Time};
+
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::link::{Link, LinkError, LinkEvent};
+use crate::links::Links;
+use crate::options::Options;
+use crate::queue;
+use crate::request::Request;
+use crate::signaler::{Happened, Report, Signalers};
+use crate::weft::{Live, Message, Published, queue_full};
+
+/// Reports of signalers that may wait; their tasks wait for a place.
+const REPORTS: usize = 64;
+/// Publications that may wait for room in the core, after which their callers get an error. Each is at most 1 MiB.
+const WAITING: usize = 256;
+/// How long the core may take to say goodbye, and links and signalers to send it, in all.
+const FAREWELL: Duration = Duration::from_millis(1800);
+/// Longest wait without looking at the clock, in case it was suspended.
+const NAP: Duration = Duration::from_secs(60);
+
+/// The owner of everything.
+#[derive(Debug)]
+pub(crate) struct Driver {
+    peer: Peer,
+    clock: Clock,
+    links: Links,
+    signalers: Signalers,
+    reports: mpsc::Receiver<Report>,
+    requests: mpsc::Receiver<Request>,
+    events: broadcast::Sender<Event>,
+    /// What happened and was not yet told the core.
+    happened: VecDeque<Told>,
+    subscriptions: BTreeMap<CommandId, queue::Sender<Live>>,
+    listeners: Vec<queue::Sender<Message>>,
+    publishing: BTreeMap<CommandId, oneshot::Sender<Result<Published, Error>>>,
+    sending: BTreeMap<CommandId, oneshot::Sender<Result<MessageId, Error>>>,
+    waiting: VecDeque<Waiting>,
+    flushing: Vec<oneshot::Sender<()>>,
+    /// The core has no room for another publication until it says so.
+    full: bool,
+    state: State,
+}
+
+/// An input of the core that owns its bytes.
+#[derive(Debug)]
+enum Told {
+    SignalerFrame(HomeIndex, Vec<u8>),
+    ChannelMessage(LinkId, Vec<u8>),
+    Other(Input<'static>),
+}
+
+/// A publication that waits for room in the core.
+#[derive(Debug)]
+struct Waiting {
+    discovery: DiscoveryKey,
+    document: Document,
+    reply: oneshot::Sender<Result<Published, Error>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Running,
+    /// The core has been asked to close; it gets no longer than this.
+    Closing(Instant),
+    /// The core is closed; links and signalers get no longer than this.
+    Closed(Instant),
+}
+
+impl Driver {
+    /// A driver of a new peer.
+    pub(crate) fn new(
+        options: Options,
+        keys: Keys,
+        seed: [u8; 32],
+        requests: mpsc::Receiver<Request>,
+        events: broadcast::Sender<Event>,
+    ) -> Self {
+        let clock = Clock::start();
+        let (into, reports) = mpsc::channel(REPORTS);
+        let links = Links::new(options.network, options.config.channel_low);
+        Self {
+            peer: Peer::new(options.config, keys, seed, clock.time(Instant::now())),
+            clock,
+            links,
+            signalers: Signalers::new(into),
+            reports,
+            requests,
+            events,
+            happened: VecDeque::new(),
+            subscriptions: BTreeMap::new(),
+            listeners: Vec::new(),
+            publishing: BTreeMap::new(),
+            sending: BTreeMap::new(),
+            waiting: VecDeque::new(),
+            flushing: Vec::new(),
+            full: false,
+            state: State::Running,
+        }
+    }
+
+    /// Runs until the peer is closed or the last handle is gone.
+    pub(crate) async fn run(mut self) {
+        let until = loop {
+            self.settle();
+            let wake_at = match self.state {
+                State::Running => self.wake_at(),
+                State::Closing(until) if Instant::now() < until => self.wake_at().min(until),
+                State::Closing(until) | State::Closed(until) => break until,
+            };
+            tokio::select! {
+                () = poll_fn(|cx| self.links.poll_receive(cx)) => {}
+                Some(report) = self.reports.recv() => self.on_report(report),
+                request = self.requests.recv(), if self.state == State::Running => self.on_request(request),
+                () = tokio::time::sleep_until(wake_at.into()) => {}
+            }
+        };
+        self.farewell(until).await;
+    }
+
+    /// Works until nothing is left to do now.
+    fn settle(&mut self) {
+        loop {
+            while let Some(output) = self.peer.poll() {
+                self.carry_out(output);
+            }
+            let now = Instant::now();
+            if !self.full && self.publish_waiting() {
+                continue;
+            }
+            if let Some(told) = self.happened.pop_front() {
+                self.tell(told);
+            } else if self.peer.deadline().is_some_and(|due| due <= self.clock.time(now)) {
+                self.peer.handle(self.clock.time(now), Input::Timeout);
+            } else {
+                self.pump(now);
+                if self.happened.is_empty() {
+                    break;
+                }
+            }
+        }
+        if !self.flushing.is_empty() && self.is_flushed() {
+            // Whoever has stopped waiting is not missed.
+            self.flushing.drain(..).for_each(|reply| _ = reply.send(()));
+        }
+    }
+
+    fn is_flushed(&self) -> bool {
+        self.waiting.is_empty() && self.peer.unsent() == 0 && self.links.are_drained()
+    }
+
+    fn wake_at(&self) -> Instant {
+        let core = self.peer.deadline().map(|due| self.clock.instant(due));
+        let nap = Instant::now() + NAP;
+        [core, self.links.wake_at()].into_iter().flatten().fold(nap, Instant::min)
+    }
+
+    fn pump(&mut self, now: Instant) {
+        let happened = &mut self.happened;
+        self.links.pump(now, |link, event| {
+            happened.push_back(match event {
+                LinkEvent::Ice(state) => Told::Other(Input::IceChanged { link, state }),
+                LinkEvent::Opened => Told::Other(Input::ChannelOpened { link }),
+                LinkEvent::Message(bytes) => Told::ChannelMessage(link, bytes),
+                LinkEvent::Drained => Told::Other(Input::ChannelDrained { link }),
+                LinkEvent::Closed => Told::Other(Input::ChannelClosed { link }),
+            });
+        });
+    }
+
+    fn tell(&mut self, told: Told) {
+        let now = self.now();
+        match told {
+            Told::SignalerFrame(home, bytes) => {
+                self.peer.handle(now, Input::SignalerFrame { home, bytes: &bytes });
+            }
+            Told::ChannelMessage(link, bytes) => {
+                // The core may have closed the link since.
+                if self.links.of(link).is_some() {
+                    self.peer.handle(now, Input::ChannelMessage { link, bytes: &bytes });
+                }
+            }
+            Told::Other(input) => self.peer.handle(now, input),
+        }
+    }
+
+    fn now(&self) -> Time {
+        self.clock.time(Instant::now())
+    }
+
+    fn carry_out(&mut self, output: Output) {
+        match output {
+            Output::DialSignaler { home, url } => self.signalers.dial(home, url),
+            Output::SignalerFrame { home, bytes } => {
+                if !self.signalers.send(home, bytes) {
+                    let reason = "the signaler does not read fast enough".into();
+                    self.happened.push_back(Told::Other(Input::SignalerClosed { home, reason }));
+                }
+            }
+            Output::HangUpSignaler { home } => {
+                if self.signalers.hang_up(home) {
+                    let reason = "hung up".into();
+                    self.happened.push_back(Told::Other(Input::SignalerClosed { home, reason }));
+                }
+            }
+            Output::OpenLink { link, offer } => {
+                let opened = self.links.open(link, Instant::now());
+                let description = match (opened, offer) {
+                    (Ok(new), true) => new.offer().map(Some),
+                    (Ok(_), false) => Ok(None),
+                    (Err(error), _) => Err(error),
+                };
+                self.described(link, description);
+            }
+            Output::RestartIce { link } => self.describe(link, |open| open.restart().map(Some)),
+            Output::AcceptOffer { link, sdp } => {
+                self.describe(link, |open| open.accept_offer(&sdp).map(Some))
+            }
+            Output::AcceptAnswer { link, sdp } => {
+                self.describe(link, |open| open.accept_answer(&sdp).map(|()| None))
+            }
+            Output::AddCandidate { link, candidate } => {
+                if self.links.of(link).is_some_and(|open| !open.add_candidate(&candidate.candidate)) {
+                    self.happened.push_back(Told::Other(Input::CandidateRefused { link }));
+                }
+            }
+            Output::ChannelMessage { link, bytes } => {
+                if let Some(open) = self.links.of(link) {
+                    open.write(bytes);
+                }
+            }
+            Output::CloseLink { link } => self.links.close(link, Instant::now()),
+            Output::Event(event) => self.on_event(event),
+        }
+    }
+
+    fn describe(&mut self, link: LinkId, make: impl FnOnce(&mut Link) -> Result<Option<String>, LinkError>) {
+        if let Some(open) = self.links.of(link) {
+            let description = make(open);
+            self.described(link, description);
+        }
+    }
+
+    /// Reports a description, which has all candidates in it, or that there will be none.
+    fn described(&mut self, link: LinkId, description: Result<Option<String>, LinkError>) {
+        let mut tell = |input| self.happened.push_back(Told::Other(input));
+        match description {
+            Ok(Some(sdp)) => {
+                tell(Input::LocalDescription { link, sdp });
+                let candidate =
+                    weft_wire::sealed::Candidate { candidate: Text::default(), mid: None, index: None };
+                tell(Input::LocalCandidate { link, candidate });
+            }
+            Ok(None) => {}
+            Err(error) => {
+                tracing::debug!(link = link.0, %error, "a link failed");
+                tell(Input::LinkFailed { link, reason: error.to_string() });
+            }
+        }
+    }
+
+    fn on_report(&mut self, report: Report) {
+        let Some((home, happened)) = self.signalers.accept(report) else { return };
+        self.happened.push_back(match happened {
+            Happened::Opened => Told::Other(Input::SignalerOpened { home }),
+            Happened::Frame(bytes) => Told::SignalerFrame(home, bytes),
+            Happened::Closed(reason) => Told::Other(Input::SignalerClosed { home, reason }),
+        });
+    }
+
+    /// Answers that nobody waits for any more are dropped, here and below.
+    fn on_request(&mut self, request: Option<Request>) {
+        match request {
+            Some(Request::Command { command, reply }) => {
+                let _ = reply.send(self.command(command).map(|_| ()));
+            }
+            Some(Request::Subscribe { discovery, filter, backlog, reply }) => {
+                let answer = self.command(Command::Subscribe { discovery, filter, backlog }).map(|id| {
+                    let (into, from) = queue::queue();
+                    self.subscriptions.insert(id, into);
+                    (id, from)
+                });
+                let _ = reply.send(answer);
+            }
+            Some(Request::Publish { discovery, document, reply }) => {
+                if self.waiting.len() == WAITING {
+                    let _ = reply.send(Err(queue_full(WAITING)));
+                } else {
+                    self.waiting.push_back(Waiting { discovery, document, reply });
+                }
+            }
+            Some(Request::Send { to, document, reply }) => match self.command(Command::Send { to, document })
+            {
+                Ok(id) => {
+                    self.sending.insert(id, reply);
+                }
+                Err(error) => {
+                    let _ = reply.send(Err(error.into()));
+                }
+            },
+            Some(Request::Listen { reply }) => {
+                let (into, from) = queue::queue();
+                self.listeners.push(into);
+                let _ = reply.send(from);
+            }
+            Some(Request::Peers { discovery, reply }) => {
+                let _ = reply.send(self.peer.peers(&discovery));
+            }
+            Some(Request::Stats { reply }) => {
+                let _ = reply.send(self.peer.stats());
+            }
+            Some(Request::Flush { reply }) => self.flushing.push(reply),
+            Some(Request::Close) | None => {
+                let until = Instant::now() + FAREWELL;
+                let closing = self.command(Command::Close).is_ok();
+                self.state = if closing { State::Closing(until) } else { State::Closed(until) };
+            }
+        }
+    }
+
+    fn command(&mut self, command: Command) -> Result<CommandId, CommandError> {
+        let now = self.now();
+        self.peer.command(now, command)
+    }
+
+    /// Gives the core the next publication that waits. Says whether there was one that it took.
+    fn publish_waiting(&mut self) -> bool {
+        let Some(Waiting { discovery, document, reply }) = self.waiting.pop_front() else { return false };
+        match self.command(Command::Publish { discovery, document: document.clone() }) {
+            Ok(id) => {
+                self.publishing.insert(id, reply);
+            }
+            Err(CommandError::QueueFull(_)) => {
+                self.waiting.push_front(Waiting { discovery, document, reply });
+                self.full = true;
+                return false;
+            }
+            Err(error) => {
+                let _ = reply.send(Err(error.into()));
+            }
+        }
+        true
+    }
+
+    fn on_event(&mut self, event: Event) {
+        match event {
+            Event::Data { subscription, publication, backlog } => {
+                let size = publication.document.encode().len();
+                self.deliver(subscription, Live::Data { publication, backlog }, size);
+            }
+            Event::Live { subscription } => self.deliver(subscription, Live::Live, 0),
+            Event::Published { command, id, seq } => {
+                if let Some(reply) = self.publishing.remove(&command) {
+                    let _ = reply.send(Ok(Published { id, seq }));
+                }
+            }
+            Event::Drained => self.full = false,
+            Event::Message { from, peer, id, time, document } => {
+                let size = document.encode().len();
+                let message = Message { from, peer, id, time, document };
+                self.listeners.retain_mut(|listener| listener.push(message.clone(), size).is_ok());
+            }
+            Event::Sent { command, id, outcome } => {
+                if let Some(reply) = self.sending.remove(&command) {
+                    let _ = reply.send(outcome.map(|()| id).map_err(Error::from));
+                }
+            }
+            Event::Closed => {
+                self.state = match self.state {
+                    State::Closing(until) | State::Closed(until) => State::Closed(until),
+                    State::Running => State::Closed(Instant::now() + FAREWELL),
+                };
+            }
+            other => {
+                tracing::debug!(event = ?other, "event");
+                // No reader is no error.
+                let _ = self.events.send(other);
+            }
+        }
+    }
+
+    fn deliver(&mut self, subscription: CommandId, item: Live, size: usize) {
+        let Some(queue) = self.subscriptions.get_mut(&subscription) else { return };
+        if queue.push(item, size).is_err() {
+            self.subscriptions.remove(&subscription);
+            // It may have ended with its party.
+            let _ = self.command(Command::Unsubscribe { subscription });
+        }
+    }
+
+    /// Sends what links and signalers still have, within a limit.
+    async fn farewell(&mut self, until: Instant) {
+        self.happened.clear();
+        let now = Instant::now();
+        self.links.close_all(now);
+        let links = async {
+            loop {
+                self.links.pump(Instant::now(), |_, _| {});
+                if self.links.is_empty() {
+                    return;
+                }
+                let wake_at = self.links.wake_at().unwrap_or(now);
+                tokio::select! {
+                    () = poll_fn(|cx| self.links.poll_receive(cx)) => {}
+                    () = tokio::time::sleep_until(wake_at.into()) => {}
+                }
+            }
+        };
+        let all = async { tokio::join!(links, self.signalers.finish()) };
+        // What is not done by then is cut off.
+        let _ = tokio::time::timeout_at(until.into(), all).await;
+    }
+}

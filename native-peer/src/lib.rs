@@ -1,0 +1,52 @@
+//! The native Weft peer: a tokio and str0m driver for the sans-IO core, with a small async interface.
+//!
+//! ```no_run
+//! use weft_native_peer::{Delivery, Document, Filter, Options, Party, Weft};
+//!
+//! # async fn example(document: Document) -> Result<(), Box<dyn std::error::Error>> {
+//! let weft = Weft::connect(Options::new(["ws://localhost:8190"])).await?;
+//! let party = weft.join(&Party::open("movies")).await?;
+//! let filter = Filter::parse_json(r#"{"rating":{"$gte":8}}"#)?;
+//! let mut subscription = weft.subscribe(party, filter, true).await?;
+//! weft.publish(party, document).await?;
+//! while let Some(delivery) = subscription.next().await {
+//!     if let Delivery::Data { publication, .. } = delivery {
+//!         println!("{}: {:?}", publication.author, publication.document);
+//!     }
+//! }
+//! weft.close().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Who owns what: one task ([`driver`]) owns the core, the WebRTC connections and their sockets; one task per signaler
+//! owns its WebSocket. Everything between them and the application is a bounded queue that says what happens when it
+//! is full. No rule of the protocol is here: see `weft-peer-core` for those.
+
+#![forbid(unsafe_code)]
+
+mod address;
+mod clock;
+mod driver;
+mod error;
+pub mod keystore;
+mod link;
+mod links;
+mod options;
+mod queue;
+mod request;
+mod signaler;
+mod socket;
+mod weft;
+
+pub use error::Error;
+pub use options::{KeySource, Network, Options};
+pub use weft::{Delivery, Events, Message, Messages, Published, Publishing, Subscription, Weft};
+
+pub use weft_crypto::Party;
+pub use weft_peer_core::{
+    CommandError, Config, Event, HomeIndex, LinkState, PeerChange, PeerInfo, Publication, SendError,
+    SignalerState, Stats,
+};
+pub use weft_query::{Document, Filter};
+pub use weft_wire::{DiscoveryKey, IdentityId, MessageId, PeerId, PublicationId};

@@ -1,0 +1,101 @@
+//! All links of a peer: the open ones by their id, and those that are on their way out.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use str0m::crypto::CryptoProvider;
+use weft_peer_core::LinkId;
+
+use crate::link::{Link, LinkError, LinkEvent};
+use crate::options::Network;
+
+/// Links that may flush at once; beyond it the oldest is dropped as it is.
+const CLOSING: usize = 32;
+
+/// The links.
+#[derive(Debug)]
+pub(crate) struct Links {
+    crypto: Arc<CryptoProvider>,
+    network: Network,
+    low: usize,
+    open: BTreeMap<LinkId, Link>,
+    closing: Vec<Link>,
+}
+
+impl Links {
+    /// None yet. A link reports when at most `low` bytes are buffered in its channel.
+    pub(crate) fn new(network: Network, low: usize) -> Self {
+        let crypto = Arc::new(str0m::crypto::from_feature_flags());
+        Self { crypto, network, low, open: BTreeMap::new(), closing: Vec::new() }
+    }
+
+    /// Makes a link.
+    pub(crate) fn open(&mut self, id: LinkId, now: Instant) -> Result<&mut Link, LinkError> {
+        let link = Link::open(&self.crypto, &self.network, self.low, now)?;
+        Ok(self.open.entry(id).insert_entry(link).into_mut())
+    }
+
+    /// An open link.
+    pub(crate) fn of(&mut self, id: LinkId) -> Option<&mut Link> {
+        self.open.get_mut(&id)
+    }
+
+    /// Lets a link send what it has and go.
+    pub(crate) fn close(&mut self, id: LinkId, now: Instant) {
+        if let Some(mut link) = self.open.remove(&id) {
+            link.close(now);
+            if self.closing.len() == CLOSING {
+                self.closing.remove(0);
+            }
+            self.closing.push(link);
+        }
+    }
+
+    /// Lets all links send what they have and go.
+    pub(crate) fn close_all(&mut self, now: Instant) {
+        while let Some((id, _)) = self.open.first_key_value() {
+            self.close(*id, now);
+        }
+    }
+
+    /// Whether there is none at all any more.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.open.is_empty() && self.closing.is_empty()
+    }
+
+    /// Whether every open channel has taken what it was given, up to what may be buffered.
+    pub(crate) fn are_drained(&self) -> bool {
+        self.open.values().all(Link::is_drained)
+    }
+
+    /// Pumps every link and gives what they report, in the order of their ids.
+    pub(crate) fn pump(&mut self, now: Instant, mut report: impl FnMut(LinkId, LinkEvent)) {
+        let mut events = Vec::new();
+        for (id, link) in &mut self.open {
+            link.pump(now, &mut events);
+            events.drain(..).for_each(|event| report(*id, event));
+        }
+        for link in &mut self.closing {
+            link.pump(now, &mut events);
+        }
+        self.closing.retain(|link| !link.is_gone(now));
+    }
+
+    /// Takes datagrams off all sockets; pending while there are none.
+    pub(crate) fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut any = Poll::Pending;
+        for link in self.open.values_mut().chain(&mut self.closing) {
+            if link.poll_receive(cx).is_ready() {
+                any = Poll::Ready(());
+            }
+        }
+        any
+    }
+
+    /// When [`pump`](Self::pump) is due without any input.
+    pub(crate) fn wake_at(&self) -> Option<Instant> {
+        self.open.values().chain(&self.closing).map(Link::wake_at).min()
+    }
+}

@@ -1,0 +1,38 @@
+//! What handles ask of the driver.
+
+use tokio::sync::oneshot;
+use weft_peer_core::{Command, CommandError, CommandId, PeerInfo, Stats};
+use weft_query::{Document, Filter};
+use weft_wire::{DiscoveryKey, IdentityId, MessageId};
+
+use crate::error::Error;
+use crate::queue;
+use crate::weft::{Live, Message, Published};
+
+/// One request. The driver answers each, unless it ends first; an answer that nobody waits for is dropped.
+#[derive(Debug)]
+pub(crate) enum Request {
+    /// A command whose acceptance is all there is to know.
+    Command { command: Command, reply: oneshot::Sender<Result<(), CommandError>> },
+    /// A subscription.
+    Subscribe {
+        discovery: DiscoveryKey,
+        filter: Filter,
+        backlog: bool,
+        reply: oneshot::Sender<Result<(CommandId, queue::Receiver<Live>), CommandError>>,
+    },
+    /// A publication; waits while the core's queue is full.
+    Publish { discovery: DiscoveryKey, document: Document, reply: oneshot::Sender<Result<Published, Error>> },
+    /// A message; answered when its fate is known.
+    Send { to: IdentityId, document: Document, reply: oneshot::Sender<Result<MessageId, Error>> },
+    /// Messages from now on.
+    Listen { reply: oneshot::Sender<queue::Receiver<Message>> },
+    /// Who is in a party.
+    Peers { discovery: DiscoveryKey, reply: oneshot::Sender<Vec<PeerInfo>> },
+    /// Figures.
+    Stats { reply: oneshot::Sender<Stats> },
+    /// Answered when everything that was published has been given to the neighbours' channels.
+    Flush { reply: oneshot::Sender<()> },
+    /// Say goodbye and end.
+    Close,
+}

@@ -1,0 +1,384 @@
+//! The handle of a running peer.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::sync::{broadcast, mpsc, oneshot};
+use weft_crypto::Party;
+use weft_peer_core::{Command, CommandError, CommandId, Event, Keys, PeerInfo, Publication, Stats};
+use weft_query::{Document, Filter};
+use weft_wire::{DiscoveryKey, IdentityId, MessageId, PeerId, PublicationId};
+
+use crate::driver::Driver;
+use crate::error::Error;
+use crate::keystore::{self, KeyStore, Slot};
+use crate::options::{KeySource, Options};
+use crate::queue::{self, Item};
+use crate::request::Request;
+
+/// Requests that may wait for the driver; a caller waits for a place.
+const REQUESTS: usize = 256;
+/// Events that a slow reader may be behind before it misses some.
+const EVENTS: usize = 4096;
+
+/// A running peer. Clones are handles of the same one; it says goodbye when the last of them is dropped.
+#[derive(Clone, Debug)]
+pub struct Weft {
+    id: PeerId,
+    identity: IdentityId,
+    requests: mpsc::Sender<Request>,
+    events: broadcast::WeakSender<Event>,
+}
+
+impl Weft {
+    /// Takes the keys and starts a peer on the current tokio runtime. Signalers are dialled in the background, again and
+    /// again: see [`events`](Self::events) for how that goes.
+    ///
+    /// # Errors
+    /// [`Error::KeyStore`], [`Error::Options`] or [`Error::Randomness`].
+    pub async fn connect(options: Options) -> Result<Self, Error> {
+        Self::connect_with_events(options).await.map(|(weft, _)| weft)
+    }
+
+    /// The same, with its events from the very first.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub async fn connect_with_events(mut options: Options) -> Result<(Self, Events), Error> {
+        options.check()?;
+        let (keys, name, slot) = tokio::task::spawn_blocking({
+            let source = options.keys.clone();
+            move || load(source)
+        })
+        .await
+        .map_err(|error| Error::Options(error.to_string()))??;
+        if options.config.name.is_empty() {
+            options.config.name = name;
+        }
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(|error| Error::Randomness(error.to_string()))?;
+        let (id, identity) = (keys.peer.id(), keys.identity.id());
+        let (requests, incoming) = mpsc::channel(REQUESTS);
+        let (events, first) = broadcast::channel(EVENTS);
+        let weft = Self { id, identity, requests, events: events.downgrade() };
+        let driver = Driver::new(options, keys, seed, incoming, events);
+        tokio::spawn(async move {
+            driver.run().await;
+            // The next process may be this peer once it is gone.
+            drop(slot);
+        });
+        Ok((weft, Events { from: first }))
+    }
+
+    /// This peer.
+    pub fn id(&self) -> PeerId {
+        self.id
+    }
+
+    /// Whose peer it is.
+    pub fn identity(&self) -> IdentityId {
+        self.identity
+    }
+
+    /// Joins a party; its discovery key names it from now on.
+    ///
+    /// # Errors
+    /// [`Error::Command`] or [`Error::Closed`].
+    pub async fn join(&self, party: &Party) -> Result<DiscoveryKey, Error> {
+        self.command(Command::Join { party: party.clone() }).await?;
+        Ok(party.discovery())
+    }
+
+    /// Leaves a party.
+    ///
+    /// # Errors
+    /// [`Error::Command`] or [`Error::Closed`].
+    pub async fn leave(&self, discovery: DiscoveryKey) -> Result<(), Error> {
+        self.command(Command::Leave { discovery }).await
+    }
+
+    /// Gets publications that match, with `backlog` also earlier ones. Dropping the subscription ends it.
+    ///
+    /// # Errors
+    /// [`Error::Command`] or [`Error::Closed`].
+    pub async fn subscribe(
+        &self,
+        discovery: DiscoveryKey,
+        filter: Filter,
+        backlog: bool,
+    ) -> Result<Subscription, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.request(Request::Subscribe { discovery, filter, backlog, reply }).await?;
+        let (id, from) = answer.await.map_err(|_| Error::Closed)??;
+        Ok(Subscription { id, from, requests: self.requests.downgrade() })
+    }
+
+    /// Publishes a document, and waits until it has its place in this peer's feed. Waits longer if more is waiting to be
+    /// sent than may.
+    ///
+    /// # Errors
+    /// [`Error::Command`] or [`Error::Closed`].
+    pub async fn publish(&self, discovery: DiscoveryKey, document: Document) -> Result<Published, Error> {
+        self.start_publish(discovery, document).await?.await
+    }
+
+    /// Hands a document over, in the order of calls; what comes back can be awaited for its place in the feed.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub async fn start_publish(
+        &self,
+        discovery: DiscoveryKey,
+        document: Document,
+    ) -> Result<Publishing, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.request(Request::Publish { discovery, document, reply }).await?;
+        Ok(Publishing { answer })
+    }
+
+    /// Sends a message to every known peer of an identity, and waits until at least one has it or none was reached.
+    ///
+    /// # Errors
+    /// [`Error::Send`], [`Error::Command`] or [`Error::Closed`].
+    pub async fn send(&self, to: IdentityId, document: Document) -> Result<MessageId, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.request(Request::Send { to, document, reply }).await?;
+        answer.await.map_err(|_| Error::Closed)?
+    }
+
+    /// Messages from now on. Several readers each get all.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub async fn messages(&self) -> Result<Messages, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.request(Request::Listen { reply }).await?;
+        Ok(Messages { from: answer.await.map_err(|_| Error::Closed)? })
+    }
+
+    /// Who is in a party, this peer not counted; ordered by id.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub async fn peers(&self, discovery: DiscoveryKey) -> Result<Vec<PeerInfo>, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.request(Request::Peers { discovery, reply }).await?;
+        answer.await.map_err(|_| Error::Closed)
+    }
+
+    /// Figures since the start.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub async fn stats(&self) -> Result<Stats, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.request(Request::Stats { reply }).await?;
+        answer.await.map_err(|_| Error::Closed)
+    }
+
+    /// Changes the display name of the running peer (not the one that is kept with the keys).
+    ///
+    /// # Errors
+    /// [`Error::Command`] or [`Error::Closed`].
+    pub async fn rename(&self, name: &str) -> Result<(), Error> {
+        self.command(Command::Rename { name: name.to_owned() }).await
+    }
+
+    /// Has no links with a peer from now on.
+    ///
+    /// # Errors
+    /// [`Error::Command`] or [`Error::Closed`].
+    pub async fn block(&self, peer: PeerId) -> Result<(), Error> {
+        self.command(Command::Block { peer }).await
+    }
+
+    /// Allows links with a peer again.
+    ///
+    /// # Errors
+    /// [`Error::Command`] or [`Error::Closed`].
+    pub async fn unblock(&self, peer: PeerId) -> Result<(), Error> {
+        self.command(Command::Unblock { peer }).await
+    }
+
+    /// Everything else that happens, from now on: signalers, links, peers, warnings.
+    pub fn events(&self) -> Events {
+        // A driver that has ended has no events: its readers end at once.
+        let events = self.events.upgrade().unwrap_or_else(|| broadcast::channel(1).0);
+        Events { from: events.subscribe() }
+    }
+
+    /// Waits until everything published so far has been handed to at least one neighbour in its party and to all that
+    /// there are now, so that [`close`](Self::close) loses nothing.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub async fn flush(&self) -> Result<(), Error> {
+        let (reply, answer) = oneshot::channel();
+        self.request(Request::Flush { reply }).await?;
+        answer.await.map_err(|_| Error::Closed)
+    }
+
+    /// Says goodbye everywhere, sends what was given before, and ends; within two seconds.
+    pub async fn close(&self) {
+        // An error means that it has ended already.
+        let _ = self.requests.send(Request::Close).await;
+        self.requests.closed().await;
+    }
+
+    async fn command(&self, command: Command) -> Result<(), Error> {
+        let (reply, answer) = oneshot::channel();
+        self.request(Request::Command { command, reply }).await?;
+        Ok(answer.await.map_err(|_| Error::Closed)??)
+    }
+
+    async fn request(&self, request: Request) -> Result<(), Error> {
+        self.requests.send(request).await.map_err(|_| Error::Closed)
+    }
+}
+
+/// A subscription. Ends when it is dropped.
+#[derive(Debug)]
+pub struct Subscription {
+    id: CommandId,
+    from: queue::Receiver<Live>,
+    requests: mpsc::WeakSender<Request>,
+}
+
+/// What comes out of a subscription.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Delivery {
+    /// A publication that matches.
+    Data {
+        /// The publication.
+        publication: Publication,
+        /// It was published before the subscription was made.
+        backlog: bool,
+    },
+    /// From now on publications are live.
+    Live,
+    /// The reader was too slow, and so many deliveries were dropped here.
+    Missed(u64),
+}
+
+impl Subscription {
+    /// The next delivery; nothing once the peer is closed. Cancel safe.
+    pub async fn next(&mut self) -> Option<Delivery> {
+        Some(match self.from.next().await? {
+            Item::Value(Live::Data { publication, backlog }) => Delivery::Data { publication, backlog },
+            Item::Value(Live::Live) => Delivery::Live,
+            Item::Missed(count) => Delivery::Missed(count),
+        })
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        let (reply, _) = oneshot::channel();
+        let command = Command::Unsubscribe { subscription: self.id };
+        // Where there is no place for a request, the driver finds out with the next delivery.
+        if let Some(requests) = self.requests.upgrade() {
+            let _ = requests.try_send(Request::Command { command, reply });
+        }
+    }
+}
+
+/// What the driver puts into a subscription's queue.
+#[derive(Debug)]
+pub(crate) enum Live {
+    Data { publication: Publication, backlog: bool },
+    Live,
+}
+
+/// A message that came.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Message {
+    /// The sender's identity.
+    pub from: IdentityId,
+    /// The sender's peer.
+    pub peer: PeerId,
+    /// Its id, the same as the sender sees.
+    pub id: MessageId,
+    /// When it was written, milliseconds since the Unix epoch on the sender's clock.
+    pub time: u64,
+    /// What it says.
+    pub document: Document,
+}
+
+/// Messages as they come.
+#[derive(Debug)]
+pub struct Messages {
+    from: queue::Receiver<Message>,
+}
+
+impl Messages {
+    /// The next message, or how many were dropped because the reader was too slow; nothing once the peer is closed.
+    /// Cancel safe.
+    pub async fn next(&mut self) -> Option<Result<Message, u64>> {
+        Some(match self.from.next().await? {
+            Item::Value(message) => Ok(message),
+            Item::Missed(count) => Err(count),
+        })
+    }
+}
+
+/// Events as they come.
+#[derive(Debug)]
+pub struct Events {
+    from: broadcast::Receiver<Event>,
+}
+
+impl Events {
+    /// The next event; nothing once the peer is closed. A reader that is far behind misses the oldest. Cancel safe.
+    pub async fn next(&mut self) -> Option<Event> {
+        loop {
+            match self.from.recv().await {
+                Ok(event) => return Some(event),
+                Err(broadcast::error::RecvError::Lagged(count)) => {
+                    tracing::warn!(count, "a reader of events was too slow and missed some");
+                }
+                Err(broadcast::error::RecvError::Closed) => return None,
+            }
+        }
+    }
+}
+
+/// Where a document has its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// The publication's id.
+    pub id: PublicationId,
+    /// Its sequence number in this peer's feed.
+    pub seq: u64,
+}
+
+/// A document that was handed over. Resolves to its place in the feed; dropping this takes nothing back.
+#[derive(Debug)]
+pub struct Publishing {
+    answer: oneshot::Receiver<Result<Published, Error>>,
+}
+
+impl Future for Publishing {
+    type Output = Result<Published, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.answer).poll(cx).map(|answer| answer.unwrap_or(Err(Error::Closed)))
+    }
+}
+
+/// The keys, the display name kept with them, and what holds the slot.
+fn load(source: KeySource) -> Result<(Keys, String, Option<Slot>), Error> {
+    let directory = match source {
+        KeySource::Ephemeral => return Ok((keystore::ephemeral()?, String::new(), None)),
+        KeySource::Directory(directory) => directory,
+        KeySource::DefaultDirectory => KeyStore::default_directory()?,
+    };
+    let store = KeyStore::open(directory)?;
+    let slot = store.take_slot()?;
+    Ok((slot.keys.clone(), store.name()?, Some(slot)))
+}
+
+/// The command error of a queue that has no more room, for callers that do not wait.
+pub(crate) fn queue_full(waiting: usize) -> Error {
+    Error::Command(CommandError::QueueFull(waiting))
+}
