@@ -97,14 +97,12 @@ export class People {
     const unread = identity === undefined ? 0 : this.talk().unread(identity);
     const button = h(
       "button",
-      {
-        type: "button",
-        "data-testid": "person-message",
-        "data-identity": identity,
-        "aria-label": `Message ${name}${unread > 0 ? `, ${unread} unread` : ""}`,
-      },
+      { type: "button", "data-testid": "person-message", "data-identity": identity },
       "Message",
-      unread > 0 ? h("span", { class: "badge" }, String(unread)) : undefined,
+      h("span", { class: "visually-hidden" }, ` ${name}`),
+      unread > 0
+        ? h("span", { class: "badge" }, String(unread), h("span", { class: "visually-hidden" }, " unread"))
+        : undefined,
     );
     button.disabled = identity === undefined;
     if (identity === undefined) button.title = "Their identity is not known yet";

@@ -134,16 +134,16 @@ export class Talk {
     const identity = this.with;
     if (identity === undefined) return;
     const said = this.conversations.get(identity) ?? [];
+    const lines = said.map((message) => this.line(identity, message));
+    if (lines.length === 0) lines.push(h("p", { class: "quiet talk-empty" }, NOTHING));
     const list = $("talk-list");
-    list.replaceChildren(...said.map((message) => this.line(identity, message)));
-    if (said.length === 0)
-      list.append(
-        h(
-          "li",
-          { class: "quiet talk-empty" },
-          "Nothing said yet. Nobody on the way can read what you write here.",
-        ),
-      );
+    // Only what is new or changed, because a screen reader reads out what is put in.
+    for (const [index, line] of lines.entries()) {
+      const there = list.children[index];
+      if (there === undefined) list.append(line);
+      else if (!there.isEqualNode(line)) there.replaceWith(line);
+    }
+    while (list.children.length > lines.length) list.lastElementChild?.remove();
     list.scrollTop = list.scrollHeight;
   }
 
@@ -152,7 +152,7 @@ export class Talk {
       ? `${STATES[message.state ?? "sending"]} ${clock(message.time)}`
       : clock(message.time);
     const line = h(
-      "li",
+      "div",
       {
         class: message.own ? "said own" : "said",
         "data-testid": "talk-message",
@@ -169,4 +169,5 @@ export class Talk {
   }
 }
 
+const NOTHING = "Nothing said yet. Nobody on the way can read what you write here.";
 const STATES = { sending: "Sending…", delivered: "Delivered", failed: "Not delivered" } as const;
