@@ -156,7 +156,7 @@ function card(event: DataEvent<Film>, roster: Roster): HTMLElement {
   // Most cards are never opened: the text is made when one is.
   details.addEventListener("toggle", () => {
     if (details.children.length > 1) return;
-    const origin = `Number ${seq} of ${roster.nameOfPeer(feed)}'s feed, ${clock(time)}${backlog ? ", published before you asked" : ""}`;
+    const origin = `Published by ${roster.nameOfPeer(feed)} at ${clock(time)}${backlog ? ", published before you asked" : ""}`;
     details.append(
       h("div", { class: "whole" }, h("pre", {}, pretty(data)), h("p", { class: "quiet" }, origin)),
     );

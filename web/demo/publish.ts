@@ -118,11 +118,11 @@ function startDocument(party: Party, tally: Tally): void {
     if (parsed === undefined) return input.focus();
     button.disabled = true;
     try {
-      const { id, seq } = await party.publish(parsed);
+      const { id } = await party.publish(parsed);
       tally.add();
       status.className = "status good";
       status.setAttribute("data-id", id);
-      say(status, `Published as number ${seq} of your feed, ${key(id)}.`);
+      say(status, `Published and signed: ${key(id)}.`);
     } catch (error) {
       const { code, message } = understand(error);
       problem(code === undefined ? message : `${message} [${code}]`);

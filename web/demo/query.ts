@@ -112,7 +112,8 @@ class Editor {
         plain(message, path, hint),
       ),
     );
-    if (hint !== undefined) status.append(h("p", { class: "hint", "data-testid": "query-hint" }, hint));
+    if (hint !== undefined && !plain(message, path, hint).includes(hint))
+      status.append(h("p", { class: "hint", "data-testid": "query-hint" }, hint));
     $("explanation").replaceChildren();
   }
 

@@ -25,7 +25,9 @@ export class Swarm {
     pick: (peer: string) => void,
   ) {
     this.graph = new Graph(pick);
-    roster.watch(perFrame(() => this.draw()));
+    const drawSoon = perFrame(() => this.draw());
+    roster.watch(drawSoon);
+    weft.on("signaler", drawSoon);
     setInterval(() => this.look(), LOOK);
     this.draw();
     this.look();
@@ -51,8 +53,26 @@ export class Swarm {
     this.graph.set([own, ...peers.map(dotOf)], this.lines);
     this.drawTable(peers, forwarded);
     show($("alone"), peers.length === 0);
+    if (peers.length === 0) this.explainSolitude();
     say($("swarm-size"), peers.length === 0 ? "only you" : `${count(peers.length + 1, "peer")}`);
     say($("graph-words"), inWords(peers, this.neighbours.length));
+  }
+
+  /** Nobody is here, or nobody can be found: two different things to do. */
+  private explainSolitude(): void {
+    const signalers = this.weft.signalers();
+    const connected = signalers.some(({ state }) => state === "connected");
+    const lost = !connected && signalers.some(({ state }) => state === "lost");
+    say(
+      $("alone-heading"),
+      connected ? "You are the first one here" : lost ? "No signaler answers" : "Connecting…",
+    );
+    say(
+      $("alone-why"),
+      connected
+        ? "Open this page in a second tab, or send the link to somebody. Two browsers are a swarm."
+        : "A signaler introduces browsers to each other. It is tried again by itself; what you publish waits for the first peer.",
+    );
   }
 
   private drawTable(peers: readonly PeerInfo[], forwarded: number): void {
