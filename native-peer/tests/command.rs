@@ -1,0 +1,277 @@
+//! The `weft` command as it is shipped: processes, pipes, exit codes.
+
+mod common;
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use common::Signaler;
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+
+/// A signaler, and a directory of keys for each person.
+struct World {
+    signaler: Signaler,
+    keys: tempfile::TempDir,
+}
+
+impl World {
+    async fn new() -> Self {
+        Self { signaler: Signaler::start().await, keys: tempfile::tempdir().unwrap() }
+    }
+
+    fn weft(&self, who: &str, command: &str, args: &[&str]) -> Command {
+        let mut weft = plain(&self.keys.path().join(who), command);
+        weft.args(["--party", "test", "--listen-address", "127.0.0.1", "--signaler", &self.signaler.url()]);
+        weft.args(args);
+        weft
+    }
+}
+
+fn plain(data: &Path, command: &str) -> Command {
+    let mut weft = Command::new(env!("CARGO_BIN_EXE_weft"));
+    for variable in ["WEFT_SIGNALER", "WEFT_PARTY", "RUST_LOG"] {
+        weft.env_remove(variable);
+    }
+    weft.env("WEFT_DATA", data).arg(command);
+    weft.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    weft
+}
+
+/// Ends a test that waits for what never comes.
+async fn soon<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(40), what).await.expect("in time")
+}
+
+/// Runs to the end: exit code, standard output, standard error.
+async fn run(mut command: Command) -> (i32, String, String) {
+    let output = soon(command.output()).await.unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
+}
+
+fn lines_of(child: &mut Child) -> Lines<BufReader<ChildStdout>> {
+    BufReader::new(child.stdout.take().unwrap()).lines()
+}
+
+/// Waits until a child says something on standard error.
+async fn says(child: &mut Child, what: &str) {
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    soon(async {
+        while let Some(line) = lines.next_line().await.unwrap() {
+            if line.contains(what) {
+                break;
+            }
+        }
+    })
+    .await;
+    // What it says later must not fill the pipe.
+    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+}
+
+async fn next_json(lines: &mut Lines<BufReader<ChildStdout>>) -> Value {
+    let line = soon(lines.next_line()).await.unwrap().expect("a line");
+    serde_json::from_str(&line).unwrap()
+}
+
+async fn interrupt(child: &Child) {
+    let id = child.id().expect("running").to_string();
+    let done = Command::new("kill").args(["-INT", &id]).status().await.unwrap();
+    assert!(done.success());
+}
+
+#[tokio::test]
+async fn m3_what_one_command_publishes_another_prints_if_it_matches() {
+    let world = World::new().await;
+    let query = r#"{"rating":{"$gte":8},"when":{"$exists":true}}"#;
+    let mut subscriber = world.weft("ada", "subscribe", &[query, "--count", "2", "--stats"]).spawn().unwrap();
+    let mut publisher = world.weft("bob", "publish", &["--verbose"]).stdin(Stdio::piped()).spawn().unwrap();
+    let input = concat!(
+        "{\"title\":\"Ran\",\"rating\":8.2,\"when\":{\"$date\":\"1985-06-01T00:00:00Z\"}}\n",
+        "{\"title\":\"Cats\",\"rating\":2.8,\"when\":{\"$date\":0}}\n",
+        "not JSON\n",
+        "{\"title\":\"Ikiru\",\"rating\":8.3,\"when\":{\"$date\":\"1952-10-09T00:00:00Z\"}}\n",
+    );
+    let mut stdin = publisher.stdin.take().unwrap();
+    stdin.write_all(input.as_bytes()).await.unwrap();
+    drop(stdin);
+    let mut printed = lines_of(&mut subscriber);
+    let mut published = lines_of(&mut publisher);
+    for (title, millis) in [("Ran", 486_432_000_000_i64), ("Ikiru", -543_715_200_000)] {
+        let line = next_json(&mut printed).await;
+        assert_eq!(line["data"]["title"], title);
+        assert_eq!(line["data"]["when"]["$date"], millis);
+        assert!(line["author"].as_str().unwrap().starts_with("z6Mk"));
+        assert!(line["time"].as_u64().is_some() && line["backlog"] == false);
+    }
+    let mut seqs = Vec::new();
+    for _ in 0..3 {
+        let line = next_json(&mut published).await;
+        assert_eq!(line["id"].as_str().unwrap().len(), 64);
+        seqs.push(line["seq"].as_u64().unwrap());
+    }
+    assert!(seqs[0] + 1 == seqs[1] && seqs[1] + 1 == seqs[2], "{seqs:?}");
+    let mut errors = String::new();
+    publisher.stderr.take().unwrap().read_to_string(&mut errors).await.unwrap();
+    assert!(errors.contains("line 3"), "{errors}");
+    assert!(errors.contains("3 published, 1 refused"), "{errors}");
+    assert_eq!(soon(publisher.wait()).await.unwrap().code(), Some(1), "a refused line is a failure");
+    assert_eq!(soon(subscriber.wait()).await.unwrap().code(), Some(0));
+}
+
+#[tokio::test]
+async fn q11_a_seed_serves_a_file_to_those_who_come_later_until_it_is_interrupted() {
+    let world = World::new().await;
+    let file = world.keys.path().join("films.json");
+    tokio::fs::write(
+        &file,
+        r#"[{"n":1},{"n":2},
+        {"n":3}]"#,
+    )
+    .await
+    .unwrap();
+    let args = ["--stay", file.to_str().unwrap()];
+    let mut seed = world.weft("ada", "publish", &args).spawn().unwrap();
+    says(&mut seed, "serving 3 documents").await;
+    for who in ["bob", "eve"] {
+        let late = world.weft(who, "subscribe", &["--backlog", "--count", "3"]);
+        let (code, out, errors) = run(late).await;
+        assert_eq!(code, 0, "{errors}");
+        let numbers: Vec<_> = out
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap()["data"]["n"].as_i64().unwrap())
+            .collect();
+        assert_eq!(numbers, [1, 2, 3]);
+    }
+    let asked = std::time::Instant::now();
+    interrupt(&seed).await;
+    assert_eq!(soon(seed.wait()).await.unwrap().code(), Some(0));
+    assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
+}
+
+#[tokio::test]
+async fn a_reader_that_has_enough_ends_a_subscription_quietly() {
+    let world = World::new().await;
+    let mut subscriber = world.weft("ada", "subscribe", &[]).spawn().unwrap();
+    let mut publisher = world.weft("bob", "publish", &[]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut stdin = publisher.stdin.take().unwrap();
+    stdin.write_all(b"{\"n\":1}\n").await.unwrap();
+    let mut printed = lines_of(&mut subscriber);
+    next_json(&mut printed).await;
+    drop(printed);
+    stdin.write_all(b"{\"n\":2}\n{\"n\":3}\n").await.unwrap();
+    drop(stdin);
+    assert_eq!(soon(subscriber.wait()).await.unwrap().code(), Some(0));
+    let mut errors = String::new();
+    subscriber.stderr.take().unwrap().read_to_string(&mut errors).await.unwrap();
+    assert_eq!(errors, "");
+    assert_eq!(soon(publisher.wait()).await.unwrap().code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_message_is_delivered_or_its_sender_told_that_nobody_was_there() {
+    let world = World::new().await;
+    let (_, id, _) = run({
+        let mut id = plain(&world.keys.path().join("ada"), "id");
+        id.arg("--json");
+        id
+    })
+    .await;
+    let ada = serde_json::from_str::<Value>(&id).unwrap()["identity"].as_str().unwrap().to_owned();
+    let mut listener = world.weft("ada", "listen", &["--count", "1"]).spawn().unwrap();
+    says(&mut listener, "listening as").await;
+    let mut heard = lines_of(&mut listener);
+    let (code, out, errors) = run(world.weft("bob", "send", &[&ada, "hello"])).await;
+    assert_eq!(code, 0, "{errors}");
+    let sent: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&sent["outcome"], &sent["to"]), (&"delivered".into(), &ada.into()));
+    let message = next_json(&mut heard).await;
+    assert_eq!(message["data"]["text"], "hello");
+    assert_eq!(message["id"], sent["id"]);
+    assert_eq!(soon(listener.wait()).await.unwrap().code(), Some(0));
+
+    let nobody = weft_wire::IdentityId([1; 32]).to_string();
+    let (code, out, _) = run(world.weft("bob", "send", &[&nobody, "hello", "--timeout", "0.5"])).await;
+    assert_eq!(code, 3);
+    assert_eq!(serde_json::from_str::<Value>(&out).unwrap()["outcome"], "unreachable");
+}
+
+#[tokio::test]
+async fn two_processes_with_one_directory_are_two_peers_of_one_identity() {
+    let world = World::new().await;
+    let mut listener = world.weft("ada", "listen", &[]).spawn().unwrap();
+    says(&mut listener, "listening as").await;
+    let mut watcher = world.weft("ada", "peers", &["--watch"]).spawn().unwrap();
+    let mut seen = lines_of(&mut watcher);
+    let other = soon(async {
+        loop {
+            let line = next_json(&mut seen).await;
+            if line["linked"] == true && line["identity"].is_string() {
+                return line;
+            }
+        }
+    })
+    .await;
+    let (_, id, _) = run({
+        let mut id = plain(&world.keys.path().join("ada"), "id");
+        id.args(["--json", "--name", "Ada"]);
+        id
+    })
+    .await;
+    let id: Value = serde_json::from_str(&id).unwrap();
+    assert_eq!((&other["identity"], &other["peer"]), (&id["identity"], &id["peers"][0]));
+    assert_eq!(id["peers"].as_array().unwrap().len(), 2);
+    assert_eq!(id["name"], "Ada");
+    interrupt(&listener).await;
+    let left = soon(async {
+        loop {
+            let line = next_json(&mut seen).await;
+            if line["change"] == "left" {
+                return line;
+            }
+        }
+    })
+    .await;
+    assert_eq!(left["peer"], other["peer"]);
+}
+
+#[tokio::test]
+async fn a_wrong_query_is_refused_with_its_path_before_anything_starts() {
+    let world = World::new().await;
+    for (query, what) in [("{\"a\":{\"$gtee\":1}}", "$.a"), ("{", "$"), ("[]", "$")] {
+        let (code, out, errors) = run(world.weft("ada", "subscribe", &[query])).await;
+        assert_eq!((code, out.as_str()), (2, ""), "{errors}");
+        assert!(errors.contains(what), "{errors}");
+    }
+    assert!(!world.keys.path().join("ada").exists());
+}
+
+#[tokio::test]
+async fn a_signaler_out_of_reach_is_told_once_and_the_time_limit_has_its_own_code() {
+    let keys = tempfile::tempdir().unwrap();
+    let mut publisher = plain(keys.path(), "publish");
+    // A port that was free a moment ago, and on which nobody listens.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let url = format!("ws://127.0.0.1:{port}");
+    publisher.args(["--party", "test", "--signaler", &url, "--timeout", "1.5"]);
+    let (code, _, errors) = run(publisher).await;
+    assert_eq!(code, 4, "{errors}");
+    assert_eq!(errors.matches("out of reach").count(), 1, "{errors}");
+    assert!(errors.contains(&url), "{errors}");
+}
+
+#[tokio::test]
+async fn a_missing_file_and_keys_that_are_none_are_failures_with_their_path() {
+    let world = World::new().await;
+    let (code, _, errors) = run(world.weft("ada", "publish", &["/nonexistent/films.json"])).await;
+    assert_eq!(code, 1);
+    assert!(errors.contains("/nonexistent/films.json"), "{errors}");
+    let broken = world.keys.path().join("eve");
+    std::fs::create_dir(&broken).unwrap();
+    std::fs::write(broken.join("identity.seed"), "nonsense").unwrap();
+    let (code, _, errors) = run(world.weft("eve", "peers", &[])).await;
+    assert_eq!(code, 1);
+    assert!(errors.contains("identity.seed"), "{errors}");
+}
