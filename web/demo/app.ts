@@ -31,6 +31,8 @@ async function main(): Promise<void> {
     begin(weft, party, place);
   } catch (error) {
     const { code, message } = understand(error);
+    say($("unsupported-heading"), "That did not work");
+    show($("unsupported-advice"), code === "no-webrtc" || code === "wasm-load");
     refuse(code === undefined ? message : `${message} [${code}]`);
   }
 }
@@ -91,6 +93,7 @@ function whatIsMissing(): string | undefined {
 }
 
 function refuse(why: string): void {
+  show($("app"), false);
   say($("unsupported-why"), why);
   show($("unsupported"), true);
 }

@@ -37,18 +37,25 @@ export function say(element: Element, text: string): void {
   if (element.textContent !== text) element.textContent = text;
 }
 
-/** Runs at most once per frame however often it is asked to, and not at all while the page is hidden. */
+/** Runs at most once per frame however often it is asked to; a hidden page has no frames and gets a slow timer. */
 export function perFrame(run: () => void): () => void {
-  let waiting = false;
+  let frame: number | undefined;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const go = (): void => {
+    if (frame !== undefined) cancelAnimationFrame(frame);
+    clearTimeout(timer);
+    frame = undefined;
+    run();
+  };
   return () => {
-    if (waiting) return;
-    waiting = true;
-    requestAnimationFrame(() => {
-      waiting = false;
-      run();
-    });
+    if (frame !== undefined) return;
+    frame = requestAnimationFrame(go);
+    timer = setTimeout(go, HIDDEN);
   };
 }
+
+/** Milliseconds between two drawings of a page that nobody sees. */
+const HIDDEN = 500;
 
 /** Puts text on the clipboard; false if the browser does not let us (no secure context, no permission). */
 export async function copy(text: string): Promise<boolean> {
