@@ -33,7 +33,11 @@ impl Clock {
     /// The time.
     pub(crate) fn now(&self) -> Time {
         let micros = ((self.anchor.get() + performance_now()) * 1000.0).max(0.0);
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not negative, saturates")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "not negative, saturates"
+        )]
         let now = Time::from_micros(micros as u64).max(self.last.get());
         self.last.set(now);
         now

@@ -29,8 +29,9 @@ extern "C" {
     fn entries(object: &JsValue) -> Result<Array, JsValue>;
     #[wasm_bindgen(js_namespace = ["Object", "prototype", "toString"], js_name = call, catch)]
     fn tag(value: &JsValue) -> Result<String, JsValue>;
-    #[wasm_bindgen(js_namespace = Array, js_name = isArray)]
-    fn is_array(value: &JsValue) -> bool;
+    // Throws for a revoked proxy.
+    #[wasm_bindgen(js_namespace = Array, js_name = isArray, catch)]
+    fn is_array(value: &JsValue) -> Result<bool, JsValue>;
 }
 
 /// A document from JavaScript.
@@ -90,7 +91,9 @@ fn set(object: &JsObject, key: &str, value: &JsValue) {
     // A fresh object takes every member; `__proto__` alone would go to a setter.
     if key == "__proto__" {
         let property = JsObject::new();
-        for (name, setting) in [("value", value), ("enumerable", &JsValue::TRUE), ("configurable", &JsValue::TRUE)] {
+        for (name, setting) in
+            [("value", value), ("enumerable", &JsValue::TRUE), ("configurable", &JsValue::TRUE)]
+        {
             let _ = Reflect::set(&property, &name.into(), setting);
         }
         let _ = Reflect::define_property(object, &key.into(), &property);
@@ -154,11 +157,13 @@ impl Reader {
         if let Some(buffer) = value.dyn_ref::<ArrayBuffer>() {
             return self.bytes(&Uint8Array::new(buffer));
         }
+        // Not with the place itself: of a cycle or a very deep value it says nothing, at length.
         let Some(depth) = depth.checked_sub(1) else {
-            let reason = format!("more than {} arrays and objects inside each other, or a cycle", limits::DEPTH);
-            return Err(self.refused(place, &reason));
+            let reason =
+                format!("more than {} arrays and objects inside each other, or a cycle", limits::DEPTH);
+            return Err(self.refused(&Place::Root, &reason));
         };
-        if is_array(value) {
+        if is_array(value).unwrap_or(false) {
             return self.array(value.unchecked_ref(), place, depth);
         }
         if let Some(pattern) = value.dyn_ref::<RegExp>() {
@@ -167,7 +172,8 @@ impl Reader {
         let kind = tag(value).unwrap_or_default();
         if kind != "[object Object]" {
             let kind = kind.trim_start_matches("[object ").trim_end_matches(']').to_owned();
-            return Err(self.refused(place, &format!("{kind} cannot travel; use plain objects, arrays or Uint8Array")));
+            return Err(self
+                .refused(place, &format!("{kind} cannot travel; use plain objects, arrays or Uint8Array")));
         }
         self.members(value, place, depth)
     }
@@ -288,7 +294,8 @@ impl fmt::Display for Place<'_> {
         match self {
             Self::Root => f.write_str("$"),
             Self::Member(parent, name) => {
-                let end = name.char_indices().map(|(at, _)| at).find(|at| *at >= QUOTED).unwrap_or(name.len());
+                let end =
+                    name.char_indices().map(|(at, _)| at).find(|at| *at >= QUOTED).unwrap_or(name.len());
                 write!(f, "{parent}.{}", name.get(..end).unwrap_or_default())
             }
             Self::Element(parent, index) => write!(f, "{parent}[{index}]"),

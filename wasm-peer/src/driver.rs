@@ -82,7 +82,13 @@ impl Report {
 
 impl Driver {
     /// Starts a peer: it dials its signalers at once.
-    pub(crate) fn start(config: Config, keys: Keys, seed: [u8; 32], configuration: RtcConfiguration, sink: Sink) -> Rc<Self> {
+    pub(crate) fn start(
+        config: Config,
+        keys: Keys,
+        seed: [u8; 32],
+        configuration: RtcConfiguration,
+        sink: Sink,
+    ) -> Rc<Self> {
         let clock = Clock::new();
         let channel_low = u32::try_from(config.channel_low).unwrap_or(u32::MAX);
         let core = Peer::new(config, keys, seed, clock.now());
@@ -232,7 +238,9 @@ impl Driver {
             Output::RestartIce { link } => state.with(link, |link| link.offer(true)),
             Output::AcceptOffer { link, sdp } => state.with(link, |link| link.accept_offer(&sdp)),
             Output::AcceptAnswer { link, sdp } => state.with(link, |link| link.accept_answer(&sdp)),
-            Output::AddCandidate { link, candidate } => state.with(link, |link| link.add_candidate(&candidate)),
+            Output::AddCandidate { link, candidate } => {
+                state.with(link, |link| link.add_candidate(&candidate))
+            }
             Output::ChannelMessage { link, bytes } => {
                 let taken = state.links.get(&link).map(|link| link.send(&bytes));
                 match taken {

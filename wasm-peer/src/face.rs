@@ -38,10 +38,8 @@ impl Face {
         sink: Sink,
     ) -> Result<Face, JsValue> {
         let config = options::config(signalers, name, limits)?;
-        let keys = Keys {
-            identity: IdentityKey::new(&seed(identity_seed)?),
-            peer: PeerKey::new(&seed(peer_seed)?),
-        };
+        let keys =
+            Keys { identity: IdentityKey::new(&seed(identity_seed)?), peer: PeerKey::new(&seed(peer_seed)?) };
         let mut randomness = [0; 32];
         getrandom::fill(&mut randomness)
             .map_err(|_| Failure::new("internal", "the browser gave no random bytes"))?;
@@ -93,7 +91,11 @@ impl Face {
     /// # Errors
     /// `closed` or `unknown-subscription`.
     pub fn unsubscribe(&self, subscription: f64) -> Result<(), JsValue> {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a number that was given out")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a number that was given out"
+        )]
         let subscription = CommandId(subscription as u64);
         self.command(Command::Unsubscribe { subscription }).map(|_| ())
     }
@@ -207,8 +209,9 @@ fn id<Id: std::str::FromStr<Err = weft_wire::IdError>>(text: &str) -> Result<Id,
 fn discovery(text: &str) -> Result<DiscoveryKey, Failure> {
     let digit = |digit: &u8| char::from(*digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let digits: Option<Vec<u8>> = text.as_bytes().iter().map(digit).collect();
-    let bytes: Option<Vec<u8>> =
-        digits.map(|digits| digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect());
+    let bytes: Option<Vec<u8>> = digits.map(|digits| {
+        digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect()
+    });
     let key = bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
     key.map(DiscoveryKey).ok_or_else(|| Failure::new("internal", "not a party"))
 }

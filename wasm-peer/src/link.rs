@@ -13,9 +13,9 @@ use js_sys::Reflect;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{
-    MessageEvent, RtcConfiguration, RtcDataChannel, RtcDataChannelInit, RtcDataChannelState, RtcDataChannelType,
-    RtcIceCandidateInit, RtcIceConnectionState, RtcOfferOptions, RtcPeerConnection, RtcPeerConnectionIceEvent,
-    RtcPeerConnectionState, RtcSdpType, RtcSessionDescriptionInit,
+    MessageEvent, RtcConfiguration, RtcDataChannel, RtcDataChannelInit, RtcDataChannelState,
+    RtcDataChannelType, RtcIceCandidateInit, RtcIceConnectionState, RtcOfferOptions, RtcPeerConnection,
+    RtcPeerConnectionIceEvent, RtcPeerConnectionState, RtcSdpType, RtcSessionDescriptionInit,
 };
 use weft_peer_core::{IceState, Input, LinkId};
 use weft_wire::Text;
@@ -220,7 +220,9 @@ impl Wire {
         });
         let message = Closure::new({
             let wire = Rc::clone(self);
-            move |event: MessageEvent| wire.tell(Input::ChannelMessage { link, bytes: &message_bytes(&event) })
+            move |event: MessageEvent| {
+                wire.tell(Input::ChannelMessage { link, bytes: &message_bytes(&event) })
+            }
         });
         let closed = Closure::new({
             let wire = Rc::clone(self);

@@ -19,7 +19,10 @@ pub(crate) fn config(signalers: Vec<String>, name: String, limits: &JsValue) -> 
         return refused(format!("signalers: from 1 to {SIGNALERS} URLs, not {}", signalers.len()));
     }
     if let Some(url) = signalers.iter().find(|url| !is_url(url)) {
-        return refused(format!("signalers: not a ws:// or wss:// URL of at most {} bytes: {url}", limits::URL));
+        return refused(format!(
+            "signalers: not a ws:// or wss:// URL of at most {} bytes: {url}",
+            limits::URL
+        ));
     }
     if name.len() > limits::NAME {
         return Err(Failure::new("name-too-long", format!("name: at most {} bytes", limits::NAME)));

@@ -33,7 +33,14 @@ extern "C" {
     #[wasm_bindgen(method, catch)]
     fn drained(this: &Sink) -> Result<(), JsValue>;
     #[wasm_bindgen(method, catch)]
-    fn message(this: &Sink, data: &JsValue, from: &str, peer: &str, id: &str, time: f64) -> Result<(), JsValue>;
+    fn message(
+        this: &Sink,
+        data: &JsValue,
+        from: &str,
+        peer: &str,
+        id: &str,
+        time: f64,
+    ) -> Result<(), JsValue>;
     /// Without a code: delivered.
     #[wasm_bindgen(method, catch)]
     fn sent(this: &Sink, command: f64, id: &str, code: Option<&str>, reason: &str) -> Result<(), JsValue>;
@@ -75,7 +82,9 @@ impl Sink {
                 backlog,
             ),
             Event::Live { subscription } => self.live(count(subscription.0)),
-            Event::Published { command, id, seq } => self.published(count(command.0), &id.to_string(), count(seq)),
+            Event::Published { command, id, seq } => {
+                self.published(count(command.0), &id.to_string(), count(seq))
+            }
             Event::Drained => self.drained(),
             Event::Message { from, peer, id, time, document } => self.message(
                 &convert::to_js(document.as_value()),
@@ -110,7 +119,9 @@ impl Sink {
 
 /// `PeerInfo` of types.ts.
 pub(crate) fn peer_info(info: &PeerInfo) -> JsValue {
-    let texts = |ids: &mut dyn Iterator<Item = String>| -> JsValue { ids.map(JsValue::from).collect::<Array>().into() };
+    let texts = |ids: &mut dyn Iterator<Item = String>| -> JsValue {
+        ids.map(JsValue::from).collect::<Array>().into()
+    };
     convert::record(&[
         ("peer", info.peer.to_string().into()),
         ("identity", info.identity.map_or(JsValue::UNDEFINED, |id| id.to_string().into())),

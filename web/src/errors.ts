@@ -1,6 +1,5 @@
 /** Every code that a {@link WeftError} can have. Codes are stable; messages are for people and may change. */
 export type WeftErrorCode =
-  | "aborted"
   | "bad-document"
   | "bad-id"
   | "bad-option"

@@ -1,0 +1,34 @@
+/** The extended forms of the golden vectors (docs/spec/query.md) as JavaScript values. */
+
+import { readFileSync } from "node:fs";
+
+/** The cases of tests/vectors/NAME.json; `whole` marks those with a whole float, which JavaScript cannot tell from an integer. */
+export function vectors(name) {
+  const text = readFileSync(new URL(`../../tests/vectors/${name}.json`, import.meta.url), "utf8");
+  const cases = JSON.parse(text);
+  const lines = text.split("\n").filter((line) => line.startsWith("{"));
+  return cases.map((each, at) => ({
+    ...each,
+    text: lines.length === cases.length ? lines[at] : JSON.stringify(each),
+  }));
+}
+
+/** A value with extended forms as the value it stands for. */
+export function plain(value) {
+  if (Array.isArray(value)) return value.map(plain);
+  if (typeof value !== "object" || value === null) return value;
+  const names = Object.keys(value);
+  const operand = value[names[0]];
+  if (names.length === 1) {
+    if (names[0] === "$date") return new Date(operand);
+    if (names[0] === "$bytes") return new Uint8Array(Buffer.from(operand, "base64"));
+    if (names[0] === "$int") return BigInt(operand);
+    if (names[0] === "$float") return Number(operand);
+    if (names[0] === "$object") return members(operand);
+  }
+  return members(value);
+}
+
+function members(object) {
+  return Object.fromEntries(Object.entries(object).map(([name, value]) => [name, plain(value)]));
+}
