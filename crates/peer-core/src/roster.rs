@@ -92,7 +92,10 @@ impl Roster {
     /// another island).
     pub(crate) fn candidates(&self, now: Time, env: &Env) -> Vec<(PeerId, bool)> {
         let known = self.members.iter().filter(|(peer, member)| {
-            !member.linked && (member.agreement.is_some() || member.record.is_some()) && **peer != env.me
+            member.told
+                && !member.linked
+                && (member.agreement.is_some() || member.record.is_some())
+                && **peer != env.me
         });
         known.map(|(peer, member)| (*peer, !member.fresh(now, env))).collect()
     }
@@ -232,6 +235,11 @@ impl Roster {
         }
         if presence.left {
             self.remember_gone(peer, presence.seq);
+            if let Some(member) = self.members.get_mut(&peer) {
+                member.listed.clear();
+                member.presence = None;
+                member.linked = false;
+            }
             self.remove(now, peer, env);
             return Heard::New;
         }

@@ -1,0 +1,237 @@
+use std::time::Duration;
+
+use weft_crypto::{IdentityKey, PeerKey, Seed};
+use weft_peer_core::{Command, Event, Keys, LinkState, PeerChange, SignalerState};
+
+use crate::world::{World, everything};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn d8_two_peers_that_dial_at_once_end_up_with_exactly_one_connection() {
+    for seed in 0..1000 {
+        let mut world = World::new(seed, 1);
+        let (a, b) = (world.add(&[0]), world.add(&[0]));
+        world.join(a, "p");
+        // From at once to 40 ms apart: every crossing of announces, knocks and offers occurs.
+        world.run(Duration::from_micros(seed * 40));
+        world.join(b, "p");
+        assert!(world.run_until(SECOND, |w| w.linked(a, b)).is_some(), "seed {seed}: stuck");
+        world.run(SECOND * 15);
+        assert_eq!(world.connections_made, 1, "seed {seed}");
+        assert_eq!(world.open_connections(), 1, "seed {seed}");
+        assert!(world.linked(a, b), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_pair_needs_two_signaler_messages() {
+    let mut world = World::new(1, 1);
+    let (a, b) = (world.add(&[0]), world.add(&[0]));
+    world.join(a, "p");
+    world.run(SECOND);
+    world.join(b, "p");
+    world.run_until(SECOND, |w| w.linked(a, b)).unwrap();
+    // An offer and an answer; a knock as well if the higher one was the first to know.
+    assert!(world.forwards <= 3, "{}", world.forwards);
+}
+
+#[test]
+fn lost_signals_are_sent_again() {
+    for seed in 0..50 {
+        let mut world = World::new(seed, 1);
+        world.drop_forwards = 50;
+        let (a, b) = (world.add(&[0]), world.add(&[0]));
+        world.join(a, "p");
+        world.join(b, "p");
+        assert!(world.run_until(SECOND * 60, |w| w.linked(a, b)).is_some(), "seed {seed}");
+    }
+}
+
+#[test]
+fn m4_a_signaler_that_alters_signals_prevents_the_link_and_is_reported() {
+    let mut world = World::new(1, 1);
+    world.tamper = true;
+    let (a, b) = (world.add(&[0]), world.add(&[0]));
+    world.join(a, "p");
+    world.join(b, "p");
+    world.run(SECOND * 30);
+    assert_eq!(world.connections_made, 0);
+    let reported = |event: &Event| matches!(event, Event::Warning { code: "bad-envelope", .. });
+    assert!(world.count(a, reported) + world.count(b, reported) > 0);
+    world.tamper = false;
+    assert!(world.run_until(SECOND * 30, |w| w.linked(a, b)).is_some());
+}
+
+#[test]
+fn d12_a_peer_that_was_cut_off_is_back_within_ten_seconds_and_has_lost_nothing() {
+    for away in [3, 9, 20, 45, 100] {
+        let mut world = World::new(away, 1);
+        let (a, b) = (world.add(&[0]), world.add(&[0]));
+        let party = world.join(a, "p");
+        world.join(b, "p");
+        world.run_until(SECOND, |w| w.linked(a, b)).unwrap();
+        let got = world.subscribe(b, party, &everything(), false);
+        world.run(SECOND);
+        world.cut(b);
+        for n in 0..10 {
+            world.publish(a, party, n);
+            world.run(Duration::from_secs(away) / 10);
+        }
+        world.restore(b);
+        let all: Vec<i64> = (0..10).collect();
+        let back = world.run_until(SECOND * 10, |w| w.numbers(b, got) == all);
+        assert!(back.is_some(), "away {away} s: {:?}", world.numbers(b, got));
+        world.publish(a, party, 10);
+        world.run(SECOND);
+        assert_eq!(world.numbers(b, got).len(), 11, "away {away} s");
+    }
+}
+
+#[test]
+fn a_reloaded_page_is_linked_again_and_nobody_sees_a_ghost() {
+    let mut world = World::new(3, 1);
+    let keys =
+        Keys { identity: IdentityKey::new(&Seed::new([1; 32])), peer: PeerKey::new(&Seed::new([2; 32])) };
+    let a = world.add(&[0]);
+    let b = world.add_keys(keys.clone(), &[0], |_| {});
+    let party = world.join(a, "p");
+    world.join(b, "p");
+    world.run_until(SECOND, |w| w.linked(a, b)).unwrap();
+    let got = world.subscribe(a, party, &everything(), false);
+    world.publish(b, party, 1);
+    world.run(SECOND);
+    world.kill(b);
+    let again = world.add_keys(keys, &[0], |_| {});
+    world.join(again, "p");
+    assert!(world.run_until(SECOND * 3, |w| w.linked(a, again)).is_some());
+    world.publish(again, party, 2);
+    world.run(SECOND);
+    assert_eq!(world.numbers(a, got), [1, 2]);
+    assert_eq!(world.nodes[a].peer.peers(&party).len(), 1);
+}
+
+#[test]
+fn q8_open_links_outlive_their_signaler_and_new_ones_use_another_within_a_second() {
+    let mut world = World::new(4, 2);
+    let (a, b) = (world.add(&[0, 1]), world.add(&[0, 1]));
+    let party = world.join(a, "p");
+    world.join(b, "p");
+    world.run_until(SECOND, |w| w.linked(a, b)).unwrap();
+    let got = world.subscribe(b, party, &everything(), false);
+    world.kill_signaler(0);
+    world.publish(a, party, 1);
+    world.run(SECOND);
+    assert_eq!(world.numbers(b, got), [1]);
+    assert!(world.linked(a, b));
+    let c = world.add(&[0, 1]);
+    world.join(c, "p");
+    assert!(world.run_until(SECOND, |w| w.linked(a, c) && w.linked(b, c)).is_some());
+}
+
+#[test]
+fn a_signaler_that_returns_is_used_again() {
+    let mut world = World::new(5, 1);
+    let a = world.add(&[0]);
+    let up = |event: &Event| matches!(event, Event::Signaler { state: SignalerState::Connected { .. }, .. });
+    world.run(SECOND);
+    assert_eq!(world.count(a, up), 1);
+    world.kill_signaler(0);
+    world.run(SECOND * 60);
+    world.revive_signaler(0);
+    assert!(world.run_until(SECOND * 6, |w| w.count(a, up) == 2).is_some());
+}
+
+#[test]
+fn a_peer_keeps_a_bounded_number_of_links_and_a_newcomer_always_finds_a_place() {
+    let mut world = World::new(6, 1);
+    let nodes: Vec<usize> = (0..30).map(|_| world.add(&[0])).collect();
+    for &node in &nodes {
+        world.join(node, "p");
+        world.run(Duration::from_millis(300));
+    }
+    world.run(SECOND * 30);
+    for &node in &nodes {
+        let links = nodes.iter().filter(|&&other| other != node && world.linked(node, other)).count();
+        assert!((1..=7).contains(&links), "node {node} has {links} links");
+    }
+}
+
+#[test]
+fn a_blocked_peer_gets_no_link_and_its_documents_still_travel_around() {
+    let mut world = World::new(7, 1);
+    let (a, b, c) = (world.add(&[0]), world.add(&[0]), world.add(&[0]));
+    let (id_a, id_c) = (world.id(a), world.id(c));
+    world.command(a, Command::Block { peer: id_c });
+    world.command(c, Command::Block { peer: id_a });
+    let mut party = None;
+    for node in [a, b, c] {
+        party = Some(world.join(node, "p"));
+    }
+    let got = world.subscribe(c, party.unwrap(), &everything(), false);
+    world.run_until(SECOND * 3, |w| w.linked(a, b) && w.linked(b, c)).unwrap();
+    world.run(SECOND);
+    world.publish(a, party.unwrap(), 1);
+    world.run(SECOND);
+    assert!(!world.linked(a, c));
+    assert_eq!(world.numbers(c, got), [1]);
+}
+
+#[test]
+fn leaving_closes_what_is_not_needed_and_says_so() {
+    let mut world = World::new(8, 1);
+    let (a, b) = (world.add(&[0]), world.add(&[0]));
+    let party = world.join(a, "p");
+    world.join(b, "p");
+    world.run_until(SECOND, |w| w.linked(a, b)).unwrap();
+    world.run(SECOND);
+    world.command(b, Command::Leave { discovery: party });
+    world.run(SECOND);
+    assert!(!world.linked(a, b));
+    let left = |event: &Event| matches!(event, Event::Peer { change: PeerChange::Left, .. });
+    assert_eq!(world.count(a, left), 1);
+    assert!(world.nodes[a].peer.peers(&party).is_empty());
+    assert_eq!(world.open_connections(), 0);
+}
+
+#[test]
+fn a_link_is_shared_by_two_parties_and_outlives_one_of_them() {
+    let mut world = World::new(9, 1);
+    let (a, b) = (world.add(&[0]), world.add(&[0]));
+    let one = world.join(a, "one");
+    world.join(b, "one");
+    world.run_until(SECOND, |w| w.linked(a, b)).unwrap();
+    let two = world.join(a, "two");
+    world.join(b, "two");
+    let got = world.subscribe(b, two, &everything(), false);
+    world.run(SECOND);
+    assert_eq!(world.connections_made, 1);
+    world.command(a, Command::Leave { discovery: one });
+    world.run(SECOND);
+    world.publish(a, two, 5);
+    world.run(SECOND);
+    assert_eq!(world.numbers(b, got), [5]);
+    assert!(world.linked(a, b));
+}
+
+#[test]
+fn every_link_that_opened_is_told_to_close_or_stays_open() {
+    let mut world = World::new(10, 1);
+    let nodes: Vec<usize> = (0..8).map(|_| world.add(&[0])).collect();
+    for &node in &nodes {
+        world.join(node, "p");
+    }
+    world.run(SECOND * 5);
+    world.kill(nodes[0]);
+    world.run(SECOND * 30);
+    let gone = world.id(nodes[0]);
+    for &node in &nodes[1..] {
+        let last = world.nodes[node].events.iter().rev().find_map(|event| match event {
+            Event::Link { peer, state } if *peer == gone => Some(state.clone()),
+            _ => None,
+        });
+        assert!(matches!(last, None | Some(LinkState::Closed { .. })), "{last:?}");
+        let discovery = weft_crypto::Party::open("p").discovery();
+        assert_eq!(world.nodes[node].peer.peers(&discovery).len(), 6);
+    }
+}

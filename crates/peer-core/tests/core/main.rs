@@ -1,0 +1,9 @@
+//! The peer core in a small world: what must hold for links, publications and messages, whatever the order of events.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod hostile;
+mod links;
+mod messages;
+mod publications;
+mod world;
