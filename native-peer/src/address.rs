@@ -26,7 +26,7 @@ pub(crate) fn usable() -> io::Result<Vec<IpAddr>> {
 
 fn choose(addresses: impl Iterator<Item = IpAddr>) -> Vec<IpAddr> {
     let (mut loopback, mut others): (Vec<_>, Vec<_>) =
-        addresses.filter(is_usable).partition(|address| address.is_loopback());
+        addresses.filter(is_usable).partition(IpAddr::is_loopback);
     others.sort_by_key(|address| (rank(address), *address));
     others.dedup();
     loopback.sort();

@@ -221,20 +221,15 @@ impl Driver {
                 }
             }
             Output::OpenLink { link, offer } => {
-                let opened = self.links.open(link, Instant::now());
-                let description = match (opened, offer) {
-                    (Ok(new), true) => new.offer().map(Some),
-                    (Ok(_), false) => Ok(None),
-                    (Err(error), _) => Err(error),
-                };
+                let description = self.links.open(link, offer, Instant::now());
                 self.described(link, description);
             }
             Output::RestartIce { link } => self.describe(link, |open| open.restart().map(Some)),
             Output::AcceptOffer { link, sdp } => {
-                self.describe(link, |open| open.accept_offer(&sdp).map(Some))
+                self.describe(link, |open| open.accept_offer(&sdp).map(Some));
             }
             Output::AcceptAnswer { link, sdp } => {
-                self.describe(link, |open| open.accept_answer(&sdp).map(|()| None))
+                self.describe(link, |open| open.accept_answer(&sdp).map(|()| None));
             }
             Output::AddCandidate { link, candidate } => {
                 if self.links.of(link).is_some_and(|open| !open.add_candidate(&candidate.candidate)) {

@@ -38,7 +38,7 @@ const STUN_APART: Duration = Duration::from_millis(1500);
 const STUN_UNANSWERED: usize = 6;
 
 /// How long a closed link may go on sending what was written before.
-const FLUSH: Duration = Duration::from_millis(1000);
+const FLUSH: Duration = Duration::from_secs(1);
 /// How long it may take in all to say goodbye.
 const FAREWELL: Duration = Duration::from_millis(1500);
 
@@ -82,7 +82,8 @@ pub(crate) enum LinkError {
 /// One connection.
 #[derive(Debug)]
 pub(crate) struct Link {
-    rtc: Rtc,
+    /// Several kilobytes, which would otherwise move with the link.
+    rtc: Box<Rtc>,
     sockets: Sockets,
     channel: Option<ChannelId>,
     pending: Option<SdpPendingOffer>,
@@ -121,7 +122,7 @@ impl Link {
         config.set_max_stun_rto(STUN_APART);
         config.set_max_stun_retransmits(STUN_UNANSWERED);
         let mut link = Self {
-            rtc: config.build(now),
+            rtc: Box::new(config.build(now)),
             channel: None,
             pending: None,
             inbound: VecDeque::new(),
@@ -479,11 +480,11 @@ mod tests {
         }
 
         fn received(&self, by: usize) -> Vec<&[u8]> {
-            let bytes = |event| match event {
-                &LinkEvent::Message(ref bytes) => Some(bytes.as_slice()),
+            let messages = self.events[by].iter().filter_map(|event| match event {
+                LinkEvent::Message(bytes) => Some(bytes.as_slice()),
                 _ => None,
-            };
-            self.events[by].iter().filter_map(bytes).collect()
+            });
+            messages.collect()
         }
     }
 

@@ -31,10 +31,17 @@ impl Links {
         Self { crypto, network, low, open: BTreeMap::new(), closing: Vec::new() }
     }
 
-    /// Makes a link.
-    pub(crate) fn open(&mut self, id: LinkId, now: Instant) -> Result<&mut Link, LinkError> {
-        let link = Link::open(&self.crypto, &self.network, self.low, now)?;
-        Ok(self.open.entry(id).insert_entry(link).into_mut())
+    /// Makes a link, and its offer if one is wanted.
+    pub(crate) fn open(
+        &mut self,
+        id: LinkId,
+        offer: bool,
+        now: Instant,
+    ) -> Result<Option<String>, LinkError> {
+        let mut link = Link::open(&self.crypto, &self.network, self.low, now)?;
+        let description = offer.then(|| link.offer()).transpose()?;
+        self.open.insert(id, link);
+        Ok(description)
     }
 
     /// An open link.

@@ -22,7 +22,7 @@ use weft_wire::{PEER_PROTOCOL, limits};
 /// Messages that may wait for one signaler. A frame has at most 256 KiB, most have under 2 KiB.
 const OUTGOING: usize = 256;
 /// How long a WebSocket may take to say goodbye.
-const FAREWELL: Duration = Duration::from_millis(1000);
+const FAREWELL: Duration = Duration::from_secs(1);
 /// Bytes read at once. The library's own 128 KiB is for busy servers.
 const READ_BUFFER: usize = 16 * 1024;
 

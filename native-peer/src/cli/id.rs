@@ -33,14 +33,12 @@ pub(crate) fn run(args: &IdArgs) -> Result<Exit, Failure> {
         line.print()?;
         return Ok(Exit::Done);
     }
-    let mut text = format!("identity  {identity}\n");
+    let mut lines = vec![format!("identity  {identity}")];
     if !name.is_empty() {
-        text.push_str(&format!("name      {name}\n"));
+        lines.push(format!("name      {name}"));
     }
-    for (slot, peer) in peers.iter().enumerate() {
-        text.push_str(&format!("peer {slot}    {peer}\n"));
-    }
-    text.push_str(&format!("keys in   {}\n", store.directory().display()));
-    super::output::print(&text)?;
+    lines.extend(peers.iter().enumerate().map(|(slot, peer)| format!("peer {slot}    {peer}")));
+    lines.push(format!("keys in   {}\n", store.directory().display()));
+    super::output::print(&lines.join("\n"))?;
     Ok(Exit::Done)
 }

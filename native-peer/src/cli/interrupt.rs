@@ -34,7 +34,7 @@ impl Interrupt {
     pub(crate) async fn asked(&mut self) {
         if self.asked.wait_for(|asked| *asked).await.is_err() {
             // The listener is gone and nobody can ask any more.
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

@@ -49,7 +49,7 @@ async fn work(args: &ListenArgs, session: &mut Session) -> Result<(), End> {
                 printed += 1;
             }
             Some(Err(missed)) => {
-                eprintln!("weft: {missed} messages were lost: the output is read too slowly")
+                eprintln!("weft: {missed} messages were lost: the output is read too slowly");
             }
             None => return Err(Failure::error(&weft_native_peer::Error::Closed).into()),
         }

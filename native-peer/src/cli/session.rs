@@ -1,6 +1,6 @@
 //! A peer in a party for the length of one command, and what people are told about it meanwhile.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
@@ -176,18 +176,20 @@ impl Drop for Progress {
 
 /// Tells people, in one line each, when a signaler is lost and when it is back, and of warnings.
 async fn report(mut events: Events, changed: watch::Sender<u64>) {
-    let mut lost: BTreeMap<HomeIndex, bool> = BTreeMap::new();
+    let mut lost: BTreeSet<HomeIndex> = BTreeSet::new();
     while let Some(event) = events.next().await {
         match event {
-            Event::Signaler { home, url, state: SignalerState::Lost { reason, .. } } => {
-                if lost.insert(home, true) != Some(true) {
-                    eprintln!("weft: signaler {url} is out of reach ({reason}); trying again");
-                }
-            }
-            Event::Signaler { home, url, state: SignalerState::Connected { .. } } => {
-                if lost.insert(home, false) == Some(true) {
-                    eprintln!("weft: connected to signaler {url}");
-                }
+            Event::Signaler { home, url, state } => {
+                let line = match state {
+                    SignalerState::Lost { reason, .. } if lost.insert(home) => {
+                        format!("signaler {url} is out of reach ({reason}); trying again")
+                    }
+                    SignalerState::Connected { .. } if lost.remove(&home) => {
+                        format!("connected to signaler {url}")
+                    }
+                    _ => continue,
+                };
+                eprintln!("weft: {line}");
             }
             Event::Warning { code, text } => eprintln!("weft: warning: {text} ({code})"),
             Event::Peer { .. } | Event::Ready { .. } | Event::Link { .. } => {

@@ -81,7 +81,7 @@ async fn work(
             }
             Delivery::Live => {}
             Delivery::Missed(count) => {
-                eprintln!("weft: {count} documents were lost: the output is read too slowly")
+                eprintln!("weft: {count} documents were lost: the output is read too slowly");
             }
         }
     }
