@@ -1,5 +1,7 @@
 //! The `weft` command as it is shipped: processes, pipes, exit codes.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, in its helpers too")]
+
 mod common;
 
 use std::path::Path;

@@ -1,5 +1,7 @@
 //! Native peers in one process, over real UDP on loopback.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, in its helpers too")]
+
 mod common;
 
 use std::time::Duration;

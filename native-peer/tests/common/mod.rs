@@ -80,8 +80,8 @@ impl State {
         }
     }
 
-    fn on_frame(&mut self, from: PeerId, frame: ToSignaler<'_>) {
-        match frame {
+    fn on_frame(&mut self, from: PeerId, frame: &ToSignaler<'_>) {
+        match *frame {
             ToSignaler::Announce { entry } => {
                 let opened = statement::open_entry(entry).unwrap();
                 let discovery = opened.discovery;
@@ -158,7 +158,7 @@ async fn serve(stream: TcpStream, state: Arc<Mutex<State>>) {
                     };
                     state.lock().unwrap().tell(peer, &welcome);
                 } else if let Some(peer) = authenticated {
-                    state.lock().unwrap().on_frame(peer, frame);
+                    state.lock().unwrap().on_frame(peer, &frame);
                 }
             }
         }
@@ -167,6 +167,8 @@ async fn serve(stream: TcpStream, state: Arc<Mutex<State>>) {
         let mut state = state.lock().unwrap();
         state.peers.remove(&peer);
         let swarms: Vec<_> = state.swarms.keys().copied().collect();
-        swarms.into_iter().for_each(|discovery| state.leave(peer, discovery));
+        for discovery in swarms {
+            state.leave(peer, discovery);
+        }
     }
 }
