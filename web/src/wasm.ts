@@ -66,22 +66,20 @@ async function start(source: LazySource): Promise<void> {
 
 /** What the glue can take: it knows no `file:` URLs, and a page served in place of the wasm deserves a clear error. */
 async function bytes(source: WasmSource): Promise<Response | BufferSource | WebAssembly.Module> {
-  const isLocation =
-    typeof source === "string" ||
-    source instanceof URL ||
-    (typeof Request === "function" && source instanceof Request);
-  if (!isLocation) return source;
   if (source instanceof URL && source.protocol === "file:") {
     const file = readFile(source);
     if (file !== undefined) return file;
   }
-  const response = await fetch(source);
-  const type = response.headers.get("content-type") ?? "";
-  if (!response.ok || type.startsWith("text/html")) {
-    throw loadError(`${response.url} answered ${response.status} ${type}`);
+  const isRequest = typeof Request === "function" && source instanceof Request;
+  const isLocation = typeof source === "string" || source instanceof URL || isRequest;
+  const given = isLocation ? await fetch(source) : source;
+  if (typeof Response !== "function" || !(given instanceof Response)) return given;
+  const type = given.headers.get("content-type") ?? "";
+  if (!given.ok || type.startsWith("text/html")) {
+    throw loadError(`${given.url || "the response"}: status ${given.status}, type ${type || "unknown"}`);
   }
   // Servers that do not know the type still serve the bytes; only compiling while they stream needs it.
-  return type.startsWith("application/wasm") ? response : response.arrayBuffer();
+  return type.startsWith("application/wasm") ? given : given.arrayBuffer();
 }
 
 /** The file under Node; undefined in browsers, and in a Node that is too old for `process.getBuiltinModule`. */
