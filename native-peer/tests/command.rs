@@ -253,15 +253,17 @@ async fn a_wrong_query_is_refused_with_its_path_before_anything_starts() {
 #[tokio::test]
 async fn a_signaler_out_of_reach_is_told_once_and_the_time_limit_has_its_own_code() {
     let keys = tempfile::tempdir().unwrap();
-    let mut publisher = plain(keys.path(), "publish");
     // A port that was free a moment ago, and on which nobody listens.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let url = format!("ws://127.0.0.1:{port}");
-    publisher.args(["--party", "test", "--signaler", &url, "--timeout", "1.5"]);
-    let (code, _, errors) = run(publisher).await;
-    assert_eq!(code, 4, "{errors}");
-    assert_eq!(errors.matches("out of reach").count(), 1, "{errors}");
-    assert!(errors.contains(&url), "{errors}");
+    for what in ["publish", "subscribe", "peers"] {
+        let mut command = plain(keys.path(), what);
+        command.args(["--party", "test", "--signaler", &url, "--timeout", "1"]);
+        let (code, out, errors) = run(command).await;
+        assert_eq!((code, out.as_str()), (4, ""), "{what}: {errors}");
+        assert_eq!(errors.matches("out of reach").count(), 1, "{what}: {errors}");
+        assert!(errors.contains(&url), "{what}: {errors}");
+    }
 }
 
 #[tokio::test]

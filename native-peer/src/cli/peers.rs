@@ -22,7 +22,7 @@ pub(crate) struct PeersArgs {
     /// Go on, and print a line whenever somebody comes, changes or goes.
     #[arg(long)]
     watch: bool,
-    /// How long to look, in seconds [default: 3, with --watch no end].
+    /// How long to look, in seconds; exit code 4 if no signaler was reached [default: 3, with --watch no end].
     #[arg(long, value_name = "S", value_parser = parse_seconds)]
     timeout: Option<Duration>,
 }
@@ -43,6 +43,9 @@ pub(crate) async fn run(args: PeersArgs) -> Result<Exit, Failure> {
 async fn look(session: &mut Session) -> Result<Exit, End> {
     if session.until(std::future::pending::<()>()).await == Err(Stop::Interrupted) {
         return Ok(Exit::Interrupted);
+    }
+    if !session.has_reached() {
+        return Err(Failure::timed_out(&"no signaler was reached").into());
     }
     for peer in session.weft.peers(session.party).await? {
         describe(None, &peer).print()?;

@@ -21,7 +21,16 @@ pub(crate) struct Session {
     interrupt: Interrupt,
     deadline: Option<Instant>,
     /// Changes whenever something may be different about peers.
-    changes: watch::Receiver<u64>,
+    changes: watch::Receiver<Changes>,
+}
+
+/// What has happened so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Changes {
+    /// Counts what concerns peers.
+    peers: u64,
+    /// A signaler has been reached.
+    reached: bool,
 }
 
 /// Why a command stops before its work is done.
@@ -49,7 +58,7 @@ impl Session {
         change(&mut options.config);
         let (weft, events) = Weft::connect_with_events(options).await?;
         let party = weft.join(&network.party.0).await?;
-        let (changed, changes) = watch::channel(0);
+        let (changed, changes) = watch::channel(Changes::default());
         tokio::spawn(report(events, changed));
         Ok(Self { weft, party, interrupt, deadline, changes })
     }
@@ -71,8 +80,13 @@ impl Session {
     }
 
     /// Waits for something about peers to change.
-    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+    pub(crate) fn changes(&self) -> watch::Receiver<Changes> {
         self.changes.clone()
+    }
+
+    /// Whether any signaler has been reached so far.
+    pub(crate) fn has_reached(&self) -> bool {
+        self.changes.borrow().reached
     }
 
     /// Waits until so many peers are in the party and at least one of them is linked.
@@ -175,11 +189,14 @@ impl Drop for Progress {
 }
 
 /// Tells people, in one line each, when a signaler is lost and when it is back, and of warnings.
-async fn report(mut events: Events, changed: watch::Sender<u64>) {
+async fn report(mut events: Events, changed: watch::Sender<Changes>) {
     let mut lost: BTreeSet<HomeIndex> = BTreeSet::new();
     while let Some(event) = events.next().await {
         match event {
             Event::Signaler { home, url, state } => {
+                if matches!(state, SignalerState::Connected { .. }) {
+                    changed.send_modify(|changes| changes.reached = true);
+                }
                 let line = match state {
                     SignalerState::Lost { reason, .. } if lost.insert(home) => {
                         format!("signaler {url} is out of reach ({reason}); trying again")
@@ -193,7 +210,7 @@ async fn report(mut events: Events, changed: watch::Sender<u64>) {
             }
             Event::Warning { code, text } => eprintln!("weft: warning: {text} ({code})"),
             Event::Peer { .. } | Event::Ready { .. } | Event::Link { .. } => {
-                changed.send_modify(|version| *version += 1);
+                changed.send_modify(|changes| changes.peers += 1);
             }
             _ => {}
         }
