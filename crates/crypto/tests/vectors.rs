@@ -1,0 +1,106 @@
+//! Golden values of keys, statements, proofs, publications and envelopes: `tests/vectors/crypto.json`.
+//!
+//! `WEFT_WRITE_VECTORS=1 cargo test -p weft-crypto --test vectors` writes the file anew; a difference in review is a
+//! change of the protocol.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::format_collect)]
+
+use std::fmt::Write as _;
+
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng as _;
+use weft_crypto::link::{Transcript, sign_link};
+use weft_crypto::{
+    IdentityKey, Party, PeerKey, Seed, SignalerKey, challenge, envelope, publication, statement,
+};
+use weft_wire::{
+    BundleEntry, DiscoveryKey, Entry, Gone, List, Nonce, PeerRecord, PublicationId, SessionId, Text, encode,
+};
+
+const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/vectors/crypto.json");
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn values() -> Vec<(&'static str, String)> {
+    let identity = IdentityKey::new(&Seed::new([1; 32]));
+    let peer = PeerKey::new(&Seed::new([2; 32]));
+    let other = PeerKey::new(&Seed::new([3; 32]));
+    let signaler = SignalerKey::new(&Seed::new([4; 32]));
+    let sibling = SignalerKey::new(&Seed::new([5; 32]));
+    let party = Party::open("movies");
+    let (ours, theirs) = (Nonce([6; 32]), Nonce([7; 32]));
+    let entry = Entry {
+        discovery: party.discovery(),
+        peer: peer.id(),
+        home: signaler.id(),
+        agreement: peer.agreement(),
+        seq: 1,
+        since: 2,
+        until: 3,
+        left: false,
+    };
+    let gone = Gone { discovery: party.discovery(), peer: peer.id(), home: signaler.id(), seq: 1 };
+    let record = PeerRecord {
+        identity: identity.id(),
+        peer: peer.id(),
+        agreement: peer.agreement(),
+        name: Text::new("Ada").unwrap(),
+        issued: 1,
+        until: 2,
+    };
+    let transcript =
+        Transcript::new(SessionId([8; 16]), (peer.id(), "SHA-256 AA:BB"), (other.id(), "SHA-256 CC:DD"));
+    let entries =
+        List::first([1_u8, 2].map(|n| BundleEntry { time: u64::from(n), body: vec![0xa1, 0x61, 0x6e, n] }));
+    let (bundle, last) =
+        publication::sign_bundle(&peer, party.discovery(), identity.id(), 1, PublicationId([0; 32]), entries);
+    let mut rng = ChaCha20Rng::from_seed([9; 32]);
+    let sealed = envelope::seal(&mut rng, &peer, other.id(), &other.agreement(), b"hello").unwrap();
+    assert_eq!(envelope::open(&other, &sealed).unwrap().body, b"hello");
+    let fanout = party.seal_fanout(&mut rng, b"hello");
+    assert_eq!(party.open_fanout(&fanout).unwrap(), b"hello");
+    let DiscoveryKey(discovery) = party.discovery();
+    vec![
+        ("identity id of seed 01…", identity.id().to_string()),
+        ("peer id of seed 02…", peer.id().to_string()),
+        ("agreement key of seed 02…", hex(&peer.agreement().0)),
+        ("signaler id of seed 04…", signaler.id().to_string()),
+        ("party key of \"movies\"", party.key().to_string()),
+        ("discovery key of \"movies\"", hex(&discovery)),
+        ("signed entry", hex(&statement::sign_entry(&peer, &entry))),
+        ("signed gone", hex(&statement::sign_gone(&signaler, &gone))),
+        ("signed peer record", hex(&statement::sign_record(&identity, &record))),
+        ("peer to signaler", hex(&challenge::answer_as_peer(&peer, signaler.id(), &theirs, &ours).0)),
+        ("signaler to peer", hex(&challenge::answer_as_signaler(&signaler, peer.id(), &theirs, &ours).0)),
+        ("signaler to sibling", hex(&challenge::prove_to_sibling(&signaler, sibling.id(), &ours, &theirs).0)),
+        ("link transcript", hex(transcript.hash())),
+        ("link signature", hex(&sign_link(&peer, &transcript).0)),
+        ("party proof", hex(&party.prove(transcript.hash(), &peer.id().0).0)),
+        ("bundle of two", hex(&encode(&bundle))),
+        ("id of the second", hex(&last.0)),
+        ("envelope to seed 03…, \"hello\"", hex(&sealed)),
+        ("fanout to \"movies\", \"hello\"", hex(&fanout)),
+    ]
+}
+
+#[test]
+fn every_value_is_golden() {
+    let values = values();
+    let mut text = String::from("[\n");
+    for (n, (name, value)) in values.iter().enumerate() {
+        let comma = if n + 1 < values.len() { "," } else { "" };
+        writeln!(text, "  {{ \"name\": \"{}\", \"value\": \"{value}\" }}{comma}", name.replace('"', "'"))
+            .unwrap();
+    }
+    text.push_str("]\n");
+    if std::env::var_os("WEFT_WRITE_VECTORS").is_some() {
+        std::fs::write(FILE, &text).unwrap();
+    }
+    assert_eq!(
+        std::fs::read_to_string(FILE).unwrap(),
+        text,
+        "the protocol changed; see the head of this file"
+    );
+}

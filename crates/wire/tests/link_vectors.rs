@@ -1,0 +1,217 @@
+//! Golden bytes of what two peers say to each other: `tests/vectors/frames-link.json`.
+//!
+//! `WEFT_WRITE_VECTORS=1 cargo test -p weft-wire --test link_vectors` writes the file anew; a difference in review is a
+//! change of the protocol.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::format_collect)]
+
+use std::fmt::Write as _;
+
+use weft_wire::link::{ByeReason, FeedHave, Link, PartyProof};
+use weft_wire::sealed::{Candidate, Refusal, Sealed, Signal};
+use weft_wire::{
+    AgreementKey, Bundle, BundleEntry, DiscoveryKey, Entry, Gone, IdentityId, List, MessageId, PeerId,
+    PeerRecord, Presence, Proof, PublicationId, SessionId, SignalerId, Signature, Signed, Text, decode,
+    encode, limits,
+};
+
+const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/vectors/frames-link.json");
+
+struct Vector {
+    name: &'static str,
+    bytes: Vec<u8>,
+    again: fn(&[u8]) -> Vec<u8>,
+}
+
+fn link(name: &'static str, frame: &Link<'_>) -> Vector {
+    Vector {
+        name,
+        bytes: encode(frame),
+        again: |bytes| encode(&decode::<Link<'_>>(bytes, limits::LINK_MESSAGE).unwrap()),
+    }
+}
+
+fn sealed(name: &'static str, contents: &Sealed) -> Vector {
+    Vector {
+        name,
+        bytes: encode(contents),
+        again: |bytes| encode(&decode::<Sealed>(bytes, limits::ENVELOPE).unwrap()),
+    }
+}
+
+fn vectors() -> Vec<Vector> {
+    let discovery = DiscoveryKey([0x11; 32]);
+    let peer = PeerId([0x22; 32]);
+    let signature = Signature([0x33; 64]);
+    let session = SessionId([0x44; 16]);
+    let candidate = Candidate {
+        candidate: Text::new("candidate:1 1 udp 2122260223 192.0.2.1 54321 typ host").unwrap(),
+        mid: Text::new("0"),
+        index: Some(0),
+    };
+    let proof = PartyProof { discovery, proof: Proof([0x55; 32]) };
+    let signal = |signal| Sealed::Signal { discovery, session, generation: 1, signal };
+    let plain = |name, bytes| Vector { name, bytes, again: <[u8]>::to_vec };
+    vec![
+        link(
+            "hello",
+            &Link::Hello {
+                version: 1,
+                peer,
+                signature,
+                record: &[1, 2],
+                parties: List::first([proof.clone()]),
+            },
+        ),
+        link("parties", &Link::Parties { joined: List::first([proof]), left: List::first([discovery]) }),
+        link("ping", &Link::Ping { token: 7 }),
+        link("pong", &Link::Pong { token: 7 }),
+        link("bye", &Link::Bye { reason: ByeReason::MadeRoom }),
+        link("publish", &Link::Publish { hops: 1, age_ms: 0, record: Some(&[3]), bundle: &[4, 5] }),
+        link(
+            "publish without record",
+            &Link::Publish { hops: 0, age_ms: 1500, record: None, bundle: &[4, 5] },
+        ),
+        link(
+            "want",
+            &Link::Want {
+                discovery,
+                age_ms: Some(250),
+                have: List::first([FeedHave { feed: peer, ranges: List::first([(1, 5), (9, 9)]) }]),
+            },
+        ),
+        link("want everything", &Link::Want { discovery, age_ms: None, have: List::default() }),
+        link("sent", &Link::Sent { discovery }),
+        link("presence", &Link::Presence { hops: 2, presence: &[6] }),
+        link("envelope", &Link::Envelope { to: peer, hops: 0, envelope: &[7, 8] }),
+        sealed("signal: knock", &signal(Signal::Knock { urgent: true, entry: vec![9] })),
+        sealed(
+            "signal: offer",
+            &signal(Signal::Offer {
+                sdp: Text::new("v=0").unwrap(),
+                candidates: List::first([candidate.clone()]),
+                urgent: false,
+                entry: vec![9],
+            }),
+        ),
+        sealed(
+            "signal: answer",
+            &signal(Signal::Answer { sdp: Text::new("v=0").unwrap(), candidates: List::default() }),
+        ),
+        sealed("signal: candidates", &signal(Signal::Candidates { candidates: List::first([candidate]) })),
+        sealed("signal: refuse", &signal(Signal::Refuse { reason: Refusal::NotInSwarm })),
+        sealed(
+            "message",
+            &Sealed::Message {
+                id: MessageId([0x66; 16]),
+                record: vec![1],
+                time: 1_700_000_000_000,
+                body: vec![0xa0],
+                entry: vec![2],
+            },
+        ),
+        sealed("receipt", &Sealed::Receipt { id: MessageId([0x66; 16]) }),
+        plain(
+            "statement: entry",
+            encode(&Entry {
+                discovery,
+                peer,
+                home: SignalerId([0x77; 32]),
+                agreement: AgreementKey([0x88; 32]),
+                seq: 1_700_000_000_000,
+                since: 1_699_999_999_000,
+                until: 1_700_000_120_000,
+                left: false,
+            }),
+        ),
+        plain("statement: gone", encode(&Gone { discovery, peer, home: SignalerId([0x77; 32]), seq: 5 })),
+        plain(
+            "statement: peer record",
+            encode(&PeerRecord {
+                identity: IdentityId([0x99; 32]),
+                peer,
+                agreement: AgreementKey([0x88; 32]),
+                name: Text::new("Ada").unwrap(),
+                issued: 1_700_000_000_000,
+                until: 1_707_776_000_000,
+            }),
+        ),
+        plain(
+            "statement: presence",
+            encode(&Presence {
+                discovery,
+                peer,
+                seq: 1_700_000_000_000,
+                record: vec![1],
+                links: List::first([peer]),
+                homes: List::first([SignalerId([0x77; 32])]),
+                left: false,
+                forwarded: 12,
+            }),
+        ),
+        plain("signed", encode(&Signed { body: &[1, 2, 3], signature })),
+        plain(
+            "bundle",
+            encode(&Bundle {
+                discovery,
+                author: IdentityId([0x99; 32]),
+                feed: peer,
+                first: 1_700_000_000_000_000,
+                previous: PublicationId([0; 32]),
+                entries: List::first([BundleEntry { time: 1_700_000_000_000, body: vec![0xa0] }]),
+                signature,
+            }),
+        ),
+    ]
+}
+
+#[test]
+fn every_frame_has_its_golden_bytes() {
+    let mut text = String::from("[\n");
+    let vectors = vectors();
+    for (n, vector) in vectors.iter().enumerate() {
+        let hex: String = vector.bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let comma = if n + 1 < vectors.len() { "," } else { "" };
+        writeln!(text, "  {{ \"name\": \"{}\", \"hex\": \"{hex}\" }}{comma}", vector.name).unwrap();
+        assert_eq!((vector.again)(&vector.bytes), vector.bytes, "{} does not survive decoding", vector.name);
+    }
+    text.push_str("]\n");
+    if std::env::var_os("WEFT_WRITE_VECTORS").is_some() {
+        std::fs::write(FILE, &text).unwrap();
+    }
+    assert_eq!(
+        std::fs::read_to_string(FILE).unwrap(),
+        text,
+        "the protocol changed; see the head of this file"
+    );
+}
+
+#[test]
+fn unknown_fields_are_skipped_and_unknown_optional_frames_told_apart() {
+    // A ping with a field that this version does not know, then frames 63 and 64.
+    let ping = [0x82, 0x03, 0xa2, 0x00, 0x07, 0x18, 0x63, 0x61, b'x'];
+    assert_eq!(decode::<Link<'_>>(&ping, 100), Ok(Link::Ping { token: 7 }));
+    assert_eq!(decode::<Link<'_>>(&[0x82, 0x18, 63, 0xa0], 100), Err(weft_wire::WireError::Unknown(63)));
+    assert_eq!(
+        decode::<Link<'_>>(&[0x82, 0x18, 64, 0xa0], 100),
+        Err(weft_wire::WireError::UnknownOptional(64))
+    );
+}
+
+#[test]
+fn bounds_are_checked_while_decoding() {
+    let entries: Vec<u8> = encode(&Link::Sent { discovery: DiscoveryKey([1; 32]) });
+    assert!(decode::<Link<'_>>(&entries[..entries.len() - 1], 100).is_err());
+    let mut trailing = entries.clone();
+    trailing.push(0);
+    assert_eq!(decode::<Link<'_>>(&trailing, 100), Err(weft_wire::WireError::Trailing(1)));
+    assert_eq!(
+        decode::<Link<'_>>(&entries, 10),
+        Err(weft_wire::WireError::TooLarge { len: entries.len(), max: 10 })
+    );
+    // A list that claims 2^32 items, and a name of 65 bytes.
+    assert!(decode::<List<u8, 4>>(&[0x9b, 0, 0, 0, 1, 0, 0, 0, 0], 100).is_err());
+    let mut name = vec![0x78, 65];
+    name.extend([b'a'; 65]);
+    assert!(decode::<Text<64>>(&name, 100).is_err());
+}
