@@ -55,7 +55,7 @@ function begin(weft: Weft, party: Party, first: Place): void {
 
   const roster = new Roster(weft, party, place.name);
   startHeader(weft, roster, () => place, move);
-  startPublishing(party);
+  startPublishing(weft, party);
 
   const people = new People(weft, roster, () => talk);
   const talk: Talk = new Talk(weft, roster, people.drawSoon);

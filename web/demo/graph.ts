@@ -20,6 +20,8 @@ export interface Line {
   readonly from: string;
   readonly to: string;
   readonly sure: boolean;
+  /** We are one of its ends. */
+  readonly own: boolean;
 }
 
 /** Pulses that may be on their way at once: enough to look busy, few enough to stay cheap. */
@@ -101,7 +103,7 @@ export class Graph {
     }
     for (const [name, line] of wanted) {
       const element = this.drawnLines.get(name)?.element ?? s("line", { "data-testid": "swarm-link" });
-      element.setAttribute("class", line.sure ? "sure" : "unsure");
+      element.setAttribute("class", line.own ? "own" : line.sure ? "sure" : "unsure");
       element.setAttribute("data-from", line.from);
       element.setAttribute("data-to", line.to);
       if (element.parentNode === null) this.lines.append(element);

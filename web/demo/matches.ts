@@ -104,7 +104,7 @@ export class Matches {
     const alone = this.roster.present().length === 0;
     const words = alone
       ? "You are alone in this party, and what you publish yourself does not come back to you. Open a second tab and publish the films there."
-      : "Nobody has published anything that matches. Publish the films in another tab, or ask for something else.";
+      : "Nobody else has published anything that matches. Publish the films in another tab, or ask for something else.";
     say($("match-empty-why"), words);
   }
 

@@ -148,6 +148,7 @@ export async function connect(options: ConnectOptions): Promise<Weft> {
     linkBytesOut: 0,
     linkBytesIn: 0,
     connections: 0,
+    unsent: 0,
   };
   const own = fakeKey(9999);
   let peers: PeerInfo[] = [];

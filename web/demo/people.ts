@@ -55,9 +55,9 @@ export class People {
 
   private person(peer: PeerInfo): HTMLElement {
     const name = called(peer.name, peer.peer);
-    const near = peer.linked ? "linked to you" : "reached through others";
-    const self = peer.identity === this.weft.identity ? "you, in another tab · " : "";
-    const facts = `${self}${near}${peer.forwarded > 0 ? ` · forwarded ${short(peer.forwarded)}` : ""}`;
+    const near = peer.linked ? "linked" : "through others";
+    const self = peer.identity === this.weft.identity ? "your other tab · " : "";
+    const facts = `${self}${near}${peer.forwarded > 0 ? ` · ${short(peer.forwarded)} forwarded` : ""}`;
     return h(
       "li",
       {

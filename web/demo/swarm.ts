@@ -149,12 +149,12 @@ function linesOf(own: string, peers: readonly PeerInfo[]): Line[] {
   const here = new Map(peers.map((peer) => [peer.peer, peer]));
   const lines: Line[] = [];
   for (const peer of peers) {
-    if (peer.linked) lines.push({ from: own, to: peer.peer, sure: true });
+    if (peer.linked) lines.push({ from: own, to: peer.peer, sure: true, own: true });
     for (const other of peer.links) {
       const told = here.get(other)?.links.includes(peer.peer) ?? false;
       // Told by both: drawn once, from the lower id.
       if (here.has(other) && (!told || peer.peer < other))
-        lines.push({ from: peer.peer, to: other, sure: told });
+        lines.push({ from: peer.peer, to: other, sure: told, own: false });
     }
   }
   return lines;
