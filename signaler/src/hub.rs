@@ -1,0 +1,288 @@
+//! The one task that owns the core: takes what connections report, in batches, and carries out what the core wants.
+//!
+//! A full channel to the hub stops the connections' reading, so that TCP slows down whoever sends too much. The hub
+//! itself waits for nobody: queues to connections are bounded, see [`crate::outbox`].
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::sync::oneshot;
+use weft_signaler_core::{ConnId, Counters, DialId, Event, Gauges, Input, Origin, Output, Signaler};
+use weft_wire::SignalerId;
+
+use crate::clock::Clock;
+use crate::dial::Dialler;
+use crate::outbox::{Bounds, Outbox, Pushed};
+use crate::store::Store;
+
+/// What connections, pages and signals tell the hub.
+#[derive(Debug)]
+pub(crate) enum ToHub {
+    Connected { conn: ConnId, origin: Origin, outbox: Arc<Outbox> },
+    Frame { conn: ConnId, bytes: Bytes },
+    Oversized { conn: ConnId },
+    NotBinary { conn: ConnId },
+    Heard { conn: ConnId },
+    Drained { conn: ConnId },
+    Closed { conn: ConnId },
+    DialFailed { dial: DialId },
+    Snapshot(oneshot::Sender<Snapshot>),
+    Shutdown(oneshot::Sender<()>),
+}
+
+/// How the signaler stands.
+#[derive(Clone, Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) counters: Counters,
+    pub(crate) gauges: Gauges,
+    pub(crate) uptime: Duration,
+    /// Frames dropped because a queue had reached its hard limit; the connection was given up.
+    pub(crate) overflows: u64,
+}
+
+/// A way to the hub, for whoever opens connections.
+#[derive(Clone, Debug)]
+pub(crate) struct HubHandle {
+    pub(crate) to: Sender<ToHub>,
+    next: Arc<AtomicU64>,
+}
+
+impl HubHandle {
+    /// Announces a connection. None: the hub has stopped.
+    pub(crate) async fn open(&self, origin: Origin) -> Option<(ConnId, Arc<Outbox>)> {
+        let conn = ConnId(self.next.fetch_add(1, Ordering::Relaxed));
+        let bounds = if origin == Origin::Peer { Bounds::PEER } else { Bounds::SIBLING };
+        let outbox = Arc::new(Outbox::new(bounds));
+        self.to.send(ToHub::Connected { conn, origin, outbox: outbox.clone() }).await.ok()?;
+        Some((conn, outbox))
+    }
+
+    pub(crate) async fn snapshot(&self) -> Option<Snapshot> {
+        let (to, from) = oneshot::channel();
+        self.to.send(ToHub::Snapshot(to)).await.ok()?;
+        from.await.ok()
+    }
+
+    /// Tells peers and siblings; resolves when all connections are closed.
+    pub(crate) async fn shutdown(&self) {
+        let (to, from) = oneshot::channel();
+        if self.to.send(ToHub::Shutdown(to)).await.is_ok() {
+            let _ = from.await;
+        }
+    }
+}
+
+/// Reports that may wait for the hub before connections have to.
+const QUEUE: usize = 4096;
+/// Reports handled before connections get to write.
+const BATCH: usize = 256;
+/// How long a connection may take to send what is queued once it is told to close.
+const LINGER: Duration = Duration::from_secs(3);
+
+pub(crate) struct Hub {
+    core: Signaler,
+    clock: Clock,
+    from: Receiver<ToHub>,
+    conns: HashMap<ConnId, Arc<Outbox>>,
+    /// Told to close, and when they are given up.
+    closing: VecDeque<(Instant, ConnId, Arc<Outbox>)>,
+    lingering: usize,
+    overflows: u64,
+    dialler: Dialler,
+    store: Store,
+    stopped: Vec<oneshot::Sender<()>>,
+}
+
+impl Hub {
+    pub(crate) fn new(
+        core: Signaler,
+        clock: Clock,
+        store: Store,
+        dialler: impl FnOnce(HubHandle) -> Dialler,
+    ) -> (Self, HubHandle) {
+        let (to, from) = channel(QUEUE);
+        let handle = HubHandle { to, next: Arc::default() };
+        let hub = Self {
+            core,
+            clock,
+            from,
+            conns: HashMap::new(),
+            closing: VecDeque::new(),
+            lingering: 0,
+            overflows: 0,
+            dialler: dialler(handle.clone()),
+            store,
+            stopped: Vec::new(),
+        };
+        (hub, handle)
+    }
+
+    /// Runs until it was told to stop and all connections are closed.
+    pub(crate) async fn run(mut self) {
+        let mut batch = Vec::with_capacity(BATCH);
+        let sleep = tokio::time::sleep(Duration::ZERO);
+        tokio::pin!(sleep);
+        let mut armed = Instant::now();
+        loop {
+            let deadline = self.deadline();
+            if deadline != armed {
+                armed = deadline;
+                sleep.as_mut().reset(deadline.into());
+            }
+            tokio::select! {
+                biased;
+                count = self.from.recv_many(&mut batch, BATCH) => if count == 0 { return },
+                () = &mut sleep => {}
+            }
+            let now = self.clock.now();
+            for report in batch.drain(..) {
+                self.on_report(now, report);
+            }
+            if self.core.deadline().is_some_and(|deadline| deadline <= now) {
+                self.core.handle(now, Input::Tick);
+                self.carry_out(now);
+            }
+            self.give_up();
+            if !self.stopped.is_empty() && self.lingering == 0 {
+                return;
+            }
+            // Connections write what they got before the next batch: more is gathered into each write.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn deadline(&self) -> Instant {
+        let core = self.core.deadline().map(|at| self.clock.instant(at));
+        let closing = self.closing.front().map(|(at, ..)| *at);
+        core.into_iter().chain(closing).min().unwrap_or_else(|| Instant::now() + Duration::from_secs(3600))
+    }
+
+    fn on_report(&mut self, now: weft_wire::Time, report: ToHub) {
+        match report {
+            ToHub::Frame { conn, bytes } => self.core.handle(now, Input::Frame { conn, bytes: &bytes }),
+            ToHub::Connected { conn, origin, outbox } => {
+                self.conns.insert(conn, outbox);
+                self.core.handle(now, Input::Connected { conn, origin });
+            }
+            ToHub::Oversized { conn } => self.core.handle(now, Input::Oversized { conn }),
+            ToHub::NotBinary { conn } => self.core.handle(now, Input::NotBinary { conn }),
+            ToHub::Heard { conn } => self.core.handle(now, Input::Heard { conn }),
+            ToHub::Drained { conn } => self.core.handle(now, Input::Drained { conn }),
+            ToHub::Closed { conn } => {
+                if self.conns.remove(&conn).is_none() {
+                    self.lingering = self.lingering.saturating_sub(1);
+                    self.closing.retain(|(_, closing, _)| *closing != conn);
+                }
+                self.core.handle(now, Input::Closed { conn });
+            }
+            ToHub::DialFailed { dial } => self.core.handle(now, Input::DialFailed { dial }),
+            ToHub::Snapshot(to) => {
+                let _ = to.send(Snapshot {
+                    counters: self.core.counters().clone(),
+                    gauges: self.core.gauges(),
+                    uptime: self.clock.uptime(),
+                    overflows: self.overflows,
+                });
+            }
+            ToHub::Shutdown(to) => {
+                self.stopped.push(to);
+                self.core.handle(now, Input::Shutdown);
+            }
+        }
+        self.carry_out(now);
+    }
+
+    fn carry_out(&mut self, now: weft_wire::Time) {
+        while let Some(output) = self.core.poll() {
+            match output {
+                Output::Send { conn, frame } => {
+                    let Some(outbox) = self.conns.get(&conn) else { continue };
+                    match outbox.push(frame) {
+                        Pushed::Queued => {}
+                        Pushed::Full => self.core.handle(now, Input::Full { conn }),
+                        Pushed::Overflow => {
+                            self.overflows += 1;
+                            outbox.abandon();
+                            self.linger(conn);
+                            self.core.handle(now, Input::Closed { conn });
+                        }
+                    }
+                }
+                Output::Ping { conn } => {
+                    if let Some(outbox) = self.conns.get(&conn) {
+                        outbox.ping();
+                    }
+                }
+                Output::Raise { conn } => {
+                    if let Some(outbox) = self.conns.get(&conn) {
+                        outbox.raise();
+                    }
+                }
+                Output::Close { conn, code } => {
+                    if let Some(outbox) = self.conns.get(&conn) {
+                        outbox.close(code);
+                        self.linger(conn);
+                    }
+                }
+                Output::Dial { dial, url } => self.dialler.dial(dial, url),
+                Output::PinSibling { url, id } => {
+                    tracing::info!(%url, sibling = %short(id), "sibling pinned: this URL must prove this key from now on");
+                    self.store.pin(url, id);
+                }
+                Output::Event(event) => log(&event),
+            }
+        }
+    }
+
+    /// A connection is on its way out; nothing more is queued for it.
+    fn linger(&mut self, conn: ConnId) {
+        if let Some(outbox) = self.conns.remove(&conn) {
+            self.lingering += 1;
+            self.closing.push_back((Instant::now() + LINGER, conn, outbox));
+        }
+    }
+
+    /// Those that were told to close and did not in time.
+    fn give_up(&mut self) {
+        let now = Instant::now();
+        while self.closing.front().is_some_and(|(at, ..)| *at <= now) {
+            if let Some((_, _, outbox)) = self.closing.pop_front() {
+                outbox.abandon();
+            }
+        }
+    }
+}
+
+fn log(event: &Event) {
+    match event {
+        Event::PeerUp(peer) => tracing::debug!(peer = %short(peer), "peer connected"),
+        Event::PeerDown(peer) => tracing::debug!(peer = %short(peer), "peer disconnected"),
+        Event::SiblingUp(id) => tracing::info!(sibling = %short(id), "sibling connected"),
+        Event::SiblingDown(id) => tracing::info!(sibling = %short(id), "sibling disconnected"),
+        Event::SiblingRefused { id, code } => {
+            let sibling = id.map(short).unwrap_or_default();
+            tracing::warn!(%sibling, %code, "sibling refused; each side must name the other (--sibling) or be --open");
+        }
+        Event::WrongSibling { url, expected, proved } => tracing::error!(
+            %url, expected = %expected, proved = %proved,
+            "this sibling proved another key than before: if its key was changed on purpose, name the new one, --sibling ID@URL"
+        ),
+        Event::OwnUrl(url) => tracing::error!(%url, "this sibling URL is this signaler's own: remove it"),
+    }
+}
+
+/// Enough of an id to tell it from others in a log.
+pub(crate) fn short(id: impl std::fmt::Display) -> String {
+    let mut text = id.to_string();
+    text.truncate(16);
+    text
+}
+
+/// As shown to people.
+pub(crate) fn show(id: SignalerId) -> String {
+    id.to_string()
+}

@@ -1,0 +1,21 @@
+//! The Weft signaler's driver: sockets, HTTP, TLS and SQLite around `weft-signaler-core`. No protocol rule is here.
+//!
+//! One task owns the core ([`hub`](self)); every connection has a task that reads and writes its socket and a bounded
+//! outgoing queue; one thread writes the database.
+
+#![forbid(unsafe_code)]
+
+mod clock;
+mod dial;
+mod hub;
+mod outbox;
+mod pages;
+mod server;
+mod settings;
+mod socket;
+mod store;
+mod stream;
+mod tls;
+
+pub use server::{Server, id_of};
+pub use settings::{Args, DEFAULT_PORT, LogFormat, Settings};

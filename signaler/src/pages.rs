@@ -1,0 +1,235 @@
+//! What a browser or a monitor reads over plain HTTP: the landing page, the demo, health, metrics, limits.
+
+use http::{HeaderMap, Response, StatusCode, header};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use rust_embed::Embed;
+use serde_json::json;
+use std::sync::Arc;
+use weft_signaler_core::Config;
+use weft_wire::{FEDERATION_PROTOCOL, PEER_PROTOCOL, SignalerId, limits};
+
+use crate::hub::{HubHandle, Snapshot, show};
+
+/// A whole answer.
+pub(crate) type Page = Response<Vec<u8>>;
+
+#[derive(Embed)]
+#[folder = "$CARGO_MANIFEST_DIR/../web/demo/dist"]
+#[allow_missing = true]
+struct Demo;
+
+/// Pages run what is theirs, WebAssembly included, and may connect to any signaler.
+const POLICY: &str = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; \
+                      img-src 'self' data: blob:; font-src 'self' data:; worker-src 'self' blob:; \
+                      connect-src 'self' ws: wss: http: https:; base-uri 'none'; form-action 'none'; object-src 'none'";
+
+#[derive(Clone)]
+pub(crate) struct Pages {
+    hub: HubHandle,
+    id: SignalerId,
+    config: Arc<Config>,
+    recorder: Arc<PrometheusRecorder>,
+    metrics: PrometheusHandle,
+}
+
+impl Pages {
+    pub(crate) fn new(hub: HubHandle, id: SignalerId, config: Config) -> Self {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let metrics = recorder.handle();
+        Self { hub, id, config: Arc::new(config), recorder: Arc::new(recorder), metrics }
+    }
+
+    /// `GET /`.
+    pub(crate) fn landing(&self) -> Page {
+        html(StatusCode::OK, include_str!("landing.html"))
+    }
+
+    /// `GET /landing.js`.
+    pub(crate) fn landing_script(&self) -> Page {
+        page(StatusCode::OK, "text/javascript; charset=utf-8", include_str!("landing.js"))
+    }
+
+    /// `GET /healthz`.
+    pub(crate) async fn health(&self) -> Page {
+        let Some(now) = self.hub.snapshot().await else {
+            return json_page(StatusCode::SERVICE_UNAVAILABLE, &json!({ "status": "stopping" }));
+        };
+        let siblings: Vec<_> = now
+            .gauges
+            .siblings
+            .iter()
+            .map(|one| json!({ "id": one.id.map(show), "url": one.url, "up": one.up }))
+            .collect();
+        json_page(
+            StatusCode::OK,
+            &json!({
+                "status": "ok",
+                "version": env!("CARGO_PKG_VERSION"),
+                "id": show(self.id),
+                "uptime_s": now.uptime.as_secs(),
+                "connections": now.gauges.connections,
+                "peers": now.gauges.peers,
+                "swarms": now.gauges.swarms,
+                "entries": now.gauges.entries,
+                "delivered": now.counters.delivered,
+                "fanned": now.counters.fanned,
+                "siblings": siblings,
+            }),
+        )
+    }
+
+    /// `GET /info`: what anybody may rely on.
+    pub(crate) fn info(&self) -> Page {
+        let config = &self.config;
+        json_page(
+            StatusCode::OK,
+            &json!({
+                "id": show(self.id),
+                "version": env!("CARGO_PKG_VERSION"),
+                "url": config.public_url,
+                "protocols": [PEER_PROTOCOL, FEDERATION_PROTOCOL],
+                "limits": {
+                    "frame_bytes_before_authentication": limits::FRAME_BEFORE_AUTH,
+                    "frame_bytes": limits::FRAME,
+                    "envelope_bytes": limits::ENVELOPE,
+                    "entry_bytes": limits::ENTRY,
+                    "entries_per_frame": limits::ENTRIES,
+                    "hops": limits::HOPS,
+                    "ttl_ms": config.ttl_ms,
+                    "grace_ms": config.grace_ms,
+                    "authentication_ms": config.auth_ms,
+                    "keepalive_ms": config.keepalive_ms,
+                    "dead_ms": config.dead_ms,
+                    "outcome_ms": config.outcome_ms,
+                    "connections": config.max_connections,
+                    "swarms_per_peer": config.max_swarms_per_peer,
+                    "members_per_swarm": config.max_members_per_swarm,
+                    "entries": config.max_entries,
+                    "pending_forwards": config.max_pending,
+                    "malformed_frames": config.strikes,
+                    "frames_per_second": config.frames_per_second,
+                    "frames_burst": config.frames_burst,
+                    "bytes_per_second": config.bytes_per_second,
+                    "bytes_burst": config.bytes_burst,
+                    "handshakes_per_second": config.handshakes_per_second,
+                    "handshakes_burst": config.handshakes_burst,
+                },
+            }),
+        )
+    }
+
+    /// `GET /metrics`, in the text form of Prometheus.
+    pub(crate) async fn metrics(&self) -> Page {
+        let Some(now) = self.hub.snapshot().await else {
+            return page(StatusCode::SERVICE_UNAVAILABLE, "text/plain; charset=utf-8", "stopping\n");
+        };
+        metrics::with_local_recorder(&*self.recorder, || publish(&now));
+        page(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", self.metrics.render())
+    }
+
+    /// `GET /demo/…`.
+    pub(crate) fn demo(&self, path: &str, asked: &HeaderMap) -> Page {
+        let path = if path.is_empty() || path.ends_with('/') {
+            format!("{path}index.html")
+        } else {
+            path.to_owned()
+        };
+        let Some(file) = Demo::get(&path) else {
+            return if Demo::get("index.html").is_none() {
+                html(StatusCode::NOT_FOUND, include_str!("no-demo.html"))
+            } else {
+                page(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", "no such file\n")
+            };
+        };
+        let tag: String =
+            file.metadata.sha256_hash().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        let tag = format!("\"{tag}\"");
+        let kind = mime_guess::from_path(&path).first_or_octet_stream();
+        let known = asked.get(header::IF_NONE_MATCH).is_some_and(|have| have.as_bytes() == tag.as_bytes());
+        let mut page = if known {
+            page(StatusCode::NOT_MODIFIED, kind.as_ref(), Vec::new())
+        } else {
+            page(StatusCode::OK, kind.as_ref(), file.data.into_owned())
+        };
+        if let Ok(tag) = tag.parse() {
+            page.headers_mut().insert(header::ETAG, tag);
+        }
+        page
+    }
+}
+
+/// An answer that names what went wrong, for programs and people.
+pub(crate) fn refusal(status: StatusCode, error: &str, advice: &str) -> Page {
+    json_page(
+        status,
+        &json!({ "error": error, "advice": advice, "protocols": [PEER_PROTOCOL, FEDERATION_PROTOCOL] }),
+    )
+}
+
+fn json_page(status: StatusCode, body: &serde_json::Value) -> Page {
+    page(status, "application/json", format!("{body:#}\n"))
+}
+
+fn html(status: StatusCode, body: &'static str) -> Page {
+    page(status, "text/html; charset=utf-8", body)
+}
+
+fn page(status: StatusCode, kind: &str, body: impl Into<Vec<u8>>) -> Page {
+    let mut page = Response::new(body.into());
+    *page.status_mut() = status;
+    let headers = page.headers_mut();
+    if let Ok(kind) = kind.parse() {
+        headers.insert(header::CONTENT_TYPE, kind);
+    }
+    for (name, value) in [
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+        (header::CACHE_CONTROL, "no-cache"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+    ] {
+        headers.insert(name, http::HeaderValue::from_static(value));
+    }
+    page
+}
+
+fn publish(now: &Snapshot) {
+    let counters = &now.counters;
+    for (name, value) in [
+        ("weft_peer_frames_total", counters.peer_frames),
+        ("weft_peer_bytes_total", counters.peer_bytes),
+        ("weft_sibling_frames_total", counters.sibling_frames),
+        ("weft_sibling_bytes_total", counters.sibling_bytes),
+        ("weft_sent_frames_total", counters.sent_frames),
+        ("weft_sent_bytes_total", counters.sent_bytes),
+        ("weft_delivered_total", counters.delivered),
+        ("weft_fanned_total", counters.fanned),
+        ("weft_passed_on_total", counters.passed_on),
+        ("weft_dropped_fanned_total", counters.dropped_fanned),
+        ("weft_ignored_frames_total", counters.ignored_frames),
+        ("weft_dropped_entries_total", counters.dropped_entries),
+        ("weft_forged_entries_total", counters.forged_entries),
+        ("weft_authenticated_total", counters.authenticated),
+        ("weft_overflows_total", now.overflows),
+    ] {
+        metrics::counter!(name).absolute(value);
+    }
+    for (code, count) in counters.refusals() {
+        metrics::counter!("weft_refused_total", "code" => code.name()).absolute(count);
+    }
+    let gauges = &now.gauges;
+    let up = gauges.siblings.iter().filter(|sibling| sibling.up).count();
+    for (name, value) in [
+        ("weft_connections", gauges.connections),
+        ("weft_peers", gauges.peers),
+        ("weft_swarms", gauges.swarms),
+        ("weft_local_swarms", gauges.local_swarms),
+        ("weft_entries", gauges.entries),
+        ("weft_pending_forwards", gauges.pending),
+        ("weft_siblings", gauges.siblings.len()),
+        ("weft_siblings_up", up),
+    ] {
+        metrics::gauge!(name).set(u32::try_from(value).map_or(f64::MAX, f64::from));
+    }
+    metrics::gauge!("weft_uptime_seconds").set(now.uptime.as_secs_f64());
+}

@@ -1,0 +1,379 @@
+//! The listening side: accepts connections, ends TLS, answers HTTP, upgrades WebSockets.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use http::{HeaderMap, Response, StatusCode, header};
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+use tungstenite::handshake::derive_accept_key;
+use tungstenite::protocol::Role;
+use warp::Filter as _;
+use warp::filters::BoxedFilter;
+use weft_crypto::SignalerKey;
+use weft_signaler_core::{Origin, Signaler};
+use weft_wire::{FEDERATION_PROTOCOL, PEER_PROTOCOL, SignalerId};
+
+use crate::clock::Clock;
+use crate::dial::{Dialler, connector};
+use crate::hub::{Hub, HubHandle};
+use crate::pages::{Page, Pages, refusal};
+use crate::settings::Settings;
+use crate::socket;
+use crate::store::{Store, Stored};
+use crate::stream::Stream;
+use crate::tls;
+
+/// How long a shutdown may take.
+const STOPPING: Duration = Duration::from_secs(5);
+/// How long a TLS handshake, and then a request's head, may take.
+const OPENING: Duration = Duration::from_secs(10);
+/// Connections that the system may hold for us.
+const BACKLOG: i32 = 4096;
+
+/// A running signaler.
+#[derive(Debug)]
+pub struct Server {
+    addr: SocketAddr,
+    id: SignalerId,
+    secure: bool,
+    hub: HubHandle,
+    running: JoinHandle<()>,
+    accepting: JoinHandle<()>,
+}
+
+impl Server {
+    /// Opens the database, listens, and serves in the background of the current runtime.
+    ///
+    /// # Errors
+    /// Each says what to do about it. Nothing is left running.
+    pub async fn start(settings: Settings) -> anyhow::Result<Self> {
+        let (store, stored) = Store::open(&settings.data)?;
+        let key = SignalerKey::new(&stored.seed);
+        let id = key.id();
+        let acceptor = settings.tls.as_ref().map(|(cert, key)| tls::acceptor(cert, key)).transpose()?;
+        let roots = settings.sibling_ca.as_deref().map(tls::certificates).transpose()?.unwrap_or_default();
+        let connector = connector(&roots)?;
+        let listener = listen(&settings)?;
+        let addr = listener.local_addr()?;
+
+        let mut config = settings.core.clone();
+        pin(&mut config, &stored);
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).context("the operating system gives no randomness")?;
+        let clock = Clock::start();
+        let core = Signaler::new(config.clone(), key, seed, clock.now());
+        let (hub, handle) = Hub::new(core, clock, store, |hub| Dialler::new(hub, connector));
+        let pages = Pages::new(handle.clone(), id, config);
+        let service = warp::service(routes(handle.clone(), pages));
+        let places = Arc::new(Places { max: settings.max_connections_per_ip, taken: Mutex::default() });
+        let secure = acceptor.is_some();
+        let accepting = tokio::spawn(async move {
+            loop {
+                let (tcp, from) = match listener.accept().await {
+                    Ok(accepted) => accepted,
+                    Err(error) => {
+                        // Out of file descriptors, most likely: those that are open go on being served.
+                        tracing::warn!(%error, "cannot accept a connection");
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                        continue;
+                    }
+                };
+                let Some(place) = Places::take(&places, from.ip()) else { continue };
+                let service = service.clone();
+                let acceptor = acceptor.clone();
+                tokio::spawn(async move {
+                    let Some(stream) = secured(tcp, acceptor).await else { return };
+                    let service = hyper::service::service_fn(
+                        move |mut request: http::Request<hyper::body::Incoming>| {
+                            request.extensions_mut().insert(place.clone());
+                            hyper::service::Service::call(&TowerToHyperService::new(service.clone()), request)
+                        },
+                    );
+                    let served = hyper::server::conn::http1::Builder::new()
+                        .timer(TokioTimer::new())
+                        .header_read_timeout(OPENING)
+                        .max_buf_size(16 * 1024)
+                        .serve_connection(TokioIo::new(stream), service)
+                        .with_upgrades()
+                        .await;
+                    if let Err(error) = served {
+                        tracing::debug!(%error, "an HTTP connection ended");
+                    }
+                });
+            }
+        });
+        let running = tokio::spawn(hub.run());
+        Ok(Self { addr, id, secure, hub: handle, running, accepting })
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Who it is.
+    pub fn id(&self) -> SignalerId {
+        self.id
+    }
+
+    /// Its URL for programs on this machine, with the given scheme's first letters (`ws` or `http`).
+    pub fn url(&self, scheme: &str) -> String {
+        let host = match self.addr.ip() {
+            ip if ip.is_unspecified() => "localhost".to_owned(),
+            IpAddr::V6(ip) => format!("[{ip}]"),
+            IpAddr::V4(ip) => ip.to_string(),
+        };
+        let s = if self.secure { "s" } else { "" };
+        format!("{scheme}{s}://{host}:{}", self.addr.port())
+    }
+
+    /// Says goodbye to everybody and stops, within five seconds.
+    pub async fn shutdown(self) {
+        self.accepting.abort();
+        if tokio::time::timeout(STOPPING, self.hub.shutdown()).await.is_err() {
+            tracing::warn!("some connections did not close in time");
+        }
+        self.running.abort();
+    }
+
+    /// Stops as if killed: nobody is told. For tests of what happens then.
+    pub fn kill(self) {
+        self.accepting.abort();
+        self.running.abort();
+    }
+}
+
+/// The signaler's id in a database, which is made if there is none.
+///
+/// # Errors
+/// As [`Server::start`].
+pub fn id_of(data: &std::path::Path) -> anyhow::Result<SignalerId> {
+    let (_, stored) = Store::open(data)?;
+    Ok(SignalerKey::new(&stored.seed).id())
+}
+
+fn pin(config: &mut weft_signaler_core::Config, stored: &Stored) {
+    for sibling in &mut config.siblings {
+        sibling.pinned = sibling.url.as_deref().and_then(|url| stored.pin(url));
+    }
+}
+
+fn listen(settings: &Settings) -> anyhow::Result<TcpListener> {
+    let listener = match settings.listen {
+        Some(addr) => bind(addr),
+        // Both families on one socket; where there is no IPv6, the other alone.
+        None => bind(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), settings.port)).or_else(|error| {
+            if error.kind() == std::io::ErrorKind::AddrInUse {
+                return Err(error);
+            }
+            bind(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), settings.port))
+        }),
+    };
+    let port = settings.listen.map_or(settings.port, |addr| addr.port());
+    listener.map_err(|error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => anyhow::anyhow!(
+            "port {port} is in use: is a signaler running already? Stop it, or choose another port with --listen PORT or MESH_PORT"
+        ),
+        std::io::ErrorKind::PermissionDenied => anyhow::anyhow!(
+            "may not listen on port {port}: ports below 1024 need privileges; choose another with --listen PORT"
+        ),
+        _ => anyhow::Error::new(error).context("cannot listen: see --listen"),
+    })
+}
+
+fn bind(addr: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    if addr.is_ipv6() && addr.ip().is_unspecified() {
+        socket.set_only_v6(false)?;
+    }
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    // Accepted sockets inherit it: without it, small frames wait for the other side's acknowledgement (44 ms).
+    socket.set_tcp_nodelay(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&addr.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+async fn secured(tcp: TcpStream, acceptor: Option<TlsAcceptor>) -> Option<Stream> {
+    let Some(acceptor) = acceptor else { return Some(Stream::Plain(tcp)) };
+    match tokio::time::timeout(OPENING, acceptor.accept(tcp)).await {
+        Ok(Ok(stream)) => Some(Stream::Encrypted(Box::new(stream.into()))),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "a TLS handshake failed");
+            None
+        }
+        Err(_) => None,
+    }
+}
+
+fn routes(hub: HubHandle, pages: Pages) -> BoxedFilter<(Page,)> {
+    let with = move || {
+        let pages = pages.clone();
+        warp::any().map(move || pages.clone())
+    };
+    let upgrade = warp::path::end()
+        .and(warp::header::exact_ignore_case("upgrade", "websocket"))
+        .and(warp::header::headers_cloned())
+        .and(warp::ext::get::<OnUpgrade>())
+        .and(warp::ext::get::<Arc<Place>>())
+        .map(move |headers: HeaderMap, upgrade: OnUpgrade, place: Arc<Place>| {
+            accept(&hub, &headers, upgrade, place)
+        });
+    let landing = warp::path::end().and(with()).map(|pages: Pages| pages.landing());
+    let script = warp::path!("landing.js").and(with()).map(|pages: Pages| pages.landing_script());
+    let health = warp::path!("healthz").and(with()).then(|pages: Pages| async move { pages.health().await });
+    let metrics =
+        warp::path!("metrics").and(with()).then(|pages: Pages| async move { pages.metrics().await });
+    let info = warp::path!("info").and(with()).map(|pages: Pages| pages.info());
+    let demo = warp::path("demo")
+        .and(warp::path::full())
+        .and(warp::header::headers_cloned())
+        .and(with())
+        .map(|full: warp::path::FullPath, headers: HeaderMap, pages: Pages| {
+            match full.as_str().strip_prefix("/demo/") {
+                Some(path) => pages.demo(path, &headers),
+                None => moved("demo/"),
+            }
+        });
+    warp::get()
+        .and(
+            upgrade
+                .or(landing)
+                .unify()
+                .or(script)
+                .unify()
+                .or(health)
+                .unify()
+                .or(metrics)
+                .unify()
+                .or(info)
+                .unify()
+                .or(demo)
+                .unify(),
+        )
+        .boxed()
+}
+
+fn moved(to: &'static str) -> Page {
+    let mut page = Response::new(Vec::new());
+    *page.status_mut() = StatusCode::PERMANENT_REDIRECT;
+    page.headers_mut().insert(header::LOCATION, http::HeaderValue::from_static(to));
+    page
+}
+
+/// Answers a WebSocket's handshake (RFC 6455 section 4.2) and starts its task.
+fn accept(hub: &HubHandle, headers: &HeaderMap, upgrade: OnUpgrade, place: Arc<Place>) -> Page {
+    let Some(key) = headers.get(header::SEC_WEBSOCKET_KEY) else {
+        return refusal(StatusCode::BAD_REQUEST, "bad-frame", "Sec-WebSocket-Key is missing");
+    };
+    if headers.get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version.as_bytes() != b"13") {
+        let mut page =
+            refusal(StatusCode::UPGRADE_REQUIRED, "unsupported-version", "use WebSocket version 13");
+        page.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, http::HeaderValue::from_static("13"));
+        return page;
+    }
+    let offered = |protocol: &str| {
+        headers
+            .get_all(header::SEC_WEBSOCKET_PROTOCOL)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .any(|one| one.trim() == protocol)
+    };
+    let (protocol, origin) = if offered(PEER_PROTOCOL) {
+        (PEER_PROTOCOL, Origin::Peer)
+    } else if offered(FEDERATION_PROTOCOL) {
+        (FEDERATION_PROTOCOL, Origin::Sibling)
+    } else {
+        return refusal(
+            StatusCode::BAD_REQUEST,
+            "unsupported-version",
+            "offer one of the protocols in Sec-WebSocket-Protocol",
+        );
+    };
+    let hub = hub.clone();
+    tokio::spawn(async move {
+        let Ok(upgraded) = upgrade.await else { return };
+        let Ok(parts) = upgraded.downcast::<TokioIo<Stream>>() else { return };
+        if let Some((conn, outbox)) = hub.open(origin).await {
+            socket::run(parts.io.into_inner(), parts.read_buf, Role::Server, conn, outbox, hub.to).await;
+        }
+        drop(place);
+    });
+    let mut page = Response::new(Vec::new());
+    *page.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = page.headers_mut();
+    headers.insert(header::CONNECTION, http::HeaderValue::from_static("upgrade"));
+    headers.insert(header::UPGRADE, http::HeaderValue::from_static("websocket"));
+    headers.insert(header::SEC_WEBSOCKET_PROTOCOL, http::HeaderValue::from_static(protocol));
+    if let Ok(accept) = derive_accept_key(key.as_bytes()).parse() {
+        headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    }
+    page
+}
+
+/// Connections by address.
+#[derive(Debug)]
+struct Places {
+    /// 0: no limit.
+    max: u32,
+    taken: Mutex<HashMap<IpAddr, u32>>,
+}
+
+/// One connection's place; given back when it is dropped.
+#[derive(Debug)]
+struct Place {
+    places: Arc<Places>,
+    ip: Option<IpAddr>,
+}
+
+impl Places {
+    fn take(places: &Arc<Self>, ip: IpAddr) -> Option<Arc<Place>> {
+        if places.max == 0 {
+            return Some(Arc::new(Place { places: places.clone(), ip: None }));
+        }
+        let ip = network(ip);
+        let mut taken = places.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = taken.entry(ip).or_default();
+        if *count >= places.max {
+            return None;
+        }
+        *count += 1;
+        Some(Arc::new(Place { places: places.clone(), ip: Some(ip) }))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let Some(ip) = self.ip else { return };
+        let mut taken = self.places.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = taken.get_mut(&ip) {
+            *count -= 1;
+            if *count == 0 {
+                taken.remove(&ip);
+            }
+        }
+    }
+}
+
+/// Whoever has an IPv6 address has a /64 of them.
+fn network(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V6(ip) => {
+            let [a, b, c, d, ..] = ip.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}

@@ -1,0 +1,304 @@
+//! What the operator wants: command line over environment over file over defaults.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail, ensure};
+use clap::{Parser, ValueEnum};
+use serde::Deserialize;
+use weft_signaler_core::{Config, SiblingConfig};
+use weft_wire::{SignalerId, limits};
+
+use crate::dial::check_url;
+
+/// The port that peers try if none is named.
+pub const DEFAULT_PORT: u16 = 8190;
+
+/// Introduces browsers (and other peers) to each other and forwards what it cannot read.
+#[derive(Clone, Debug, Default, Parser)]
+#[command(name = "weft-signaler", version, about, max_term_width = 100)]
+pub struct Args {
+    /// Where to listen: ADDRESS:PORT, ADDRESS or PORT [default: every address, port 8190]
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: Option<String>,
+    /// The port, where --listen names none
+    #[arg(long, env = "MESH_PORT", hide = true)]
+    port: Option<u16>,
+    /// The database file [default: ./mesh.db]
+    #[arg(long, env = "MESH_DB_PATH", value_name = "FILE")]
+    data: Option<PathBuf>,
+    /// A signaler to federate with: URL, ID@URL, or ID alone if it calls us. May be repeated
+    #[arg(long = "sibling", value_name = "[ID@]URL")]
+    siblings: Vec<String>,
+    /// A configuration file (TOML); it may set everything, see docs/spec/signaler.md
+    #[arg(long, value_name = "FILE.toml")]
+    config: Option<PathBuf>,
+    /// Federate with any signaler that asks. For development only
+    #[arg(long)]
+    open: bool,
+    /// Where others reach this signaler, if that is not where it listens
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
+    /// Certificate chain (PEM) for https and wss
+    #[arg(long, value_name = "FILE.pem", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// Private key (PEM) of the certificate
+    #[arg(long, value_name = "FILE.pem", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// More certificates (PEM) to check siblings' against, for a private authority
+    #[arg(long, value_name = "FILE.pem")]
+    sibling_ca: Option<PathBuf>,
+    /// Threads for connections [default: 1, which serves thousands]
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Form of the log on standard error
+    #[arg(long, value_enum)]
+    log_format: Option<LogFormat>,
+    /// Print this signaler's id and stop
+    #[arg(long)]
+    pub print_id: bool,
+}
+
+/// Form of the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One object per line.
+    Json,
+}
+
+/// The file.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct File {
+    listen: Option<String>,
+    data: Option<PathBuf>,
+    sibling: Vec<FileSibling>,
+    open: bool,
+    public_url: Option<String>,
+    tls_cert: Option<PathBuf>,
+    tls_key: Option<PathBuf>,
+    sibling_ca: Option<PathBuf>,
+    threads: Option<usize>,
+    log_format: Option<LogFormat>,
+    max_connections_per_ip: Option<u32>,
+    limits: Config,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct FileSibling {
+    id: Option<String>,
+    url: Option<String>,
+}
+
+/// Everything that [`crate::Server::start`] needs.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where to listen. None: every address, both families, on `port`.
+    pub listen: Option<SocketAddr>,
+    /// The port if `listen` is None.
+    pub port: u16,
+    /// The database file.
+    pub data: PathBuf,
+    /// Certificate chain and key, PEM files.
+    pub tls: Option<(PathBuf, PathBuf)>,
+    /// More certificates to check siblings' against.
+    pub sibling_ca: Option<PathBuf>,
+    /// Threads for connections.
+    pub threads: usize,
+    /// Form of the log.
+    pub log_format: LogFormat,
+    /// Connections per IP address (per /64 of IPv6); 0: no limit, as behind a proxy that hides addresses.
+    pub max_connections_per_ip: u32,
+    /// The core's configuration.
+    pub core: Config,
+}
+
+impl Settings {
+    /// The defaults, with a database of one's own and a port that the system chooses; for tests and benchmarks.
+    pub fn ephemeral(data: impl Into<PathBuf>) -> Self {
+        Self {
+            listen: Some(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0)),
+            port: 0,
+            data: data.into(),
+            tls: None,
+            sibling_ca: None,
+            threads: 1,
+            log_format: LogFormat::Text,
+            max_connections_per_ip: 0,
+            core: Config::default(),
+        }
+    }
+
+    /// Adds a sibling, written as on the command line.
+    ///
+    /// # Errors
+    /// Says what is wrong with it.
+    pub fn add_sibling(&mut self, text: &str) -> anyhow::Result<()> {
+        self.core.siblings.push(parse_sibling(text)?);
+        Ok(())
+    }
+}
+
+impl TryFrom<Args> for Settings {
+    type Error = anyhow::Error;
+
+    fn try_from(args: Args) -> anyhow::Result<Self> {
+        let file = args.config.as_deref().map(read_file).transpose()?.unwrap_or_default();
+        let (listen, port) = match (&args.listen, &file.listen) {
+            (Some(listen), _) => parse_listen(listen, args.port.unwrap_or(DEFAULT_PORT))?,
+            (None, Some(listen)) => {
+                let (listen, port) = parse_listen(listen, DEFAULT_PORT)?;
+                let port = args.port.unwrap_or(port);
+                (listen.map(|listen| SocketAddr::new(listen.ip(), port)), port)
+            }
+            (None, None) => (None, args.port.unwrap_or(DEFAULT_PORT)),
+        };
+        let mut core = file.limits;
+        for sibling in &file.sibling {
+            let text = match (&sibling.id, &sibling.url) {
+                (Some(id), Some(url)) => format!("{id}@{url}"),
+                (Some(one), None) | (None, Some(one)) => one.clone(),
+                (None, None) => bail!("a [[sibling]] needs an id, a url, or both"),
+            };
+            core.siblings.push(parse_sibling(&text)?);
+        }
+        for sibling in &args.siblings {
+            core.siblings.push(parse_sibling(sibling)?);
+        }
+        core.open = args.open || file.open;
+        core.public_url = args.public_url.or(file.public_url);
+        if let Some(url) = &core.public_url {
+            ensure!(url.len() <= limits::URL, "--public-url is longer than {} bytes", limits::URL);
+            check_url(url).context("--public-url")?;
+        }
+        check(&core)?;
+        let tls = match (args.tls_cert.or(file.tls_cert), args.tls_key.or(file.tls_key)) {
+            (Some(cert), Some(key)) => Some((cert, key)),
+            (None, None) => None,
+            _ => bail!("tls_cert and tls_key go together"),
+        };
+        Ok(Self {
+            listen,
+            port,
+            data: args.data.or(file.data).unwrap_or_else(|| "./mesh.db".into()),
+            tls,
+            sibling_ca: args.sibling_ca.or(file.sibling_ca),
+            threads: args.threads.or(file.threads).unwrap_or(1).max(1),
+            log_format: args.log_format.or(file.log_format).unwrap_or_default(),
+            max_connections_per_ip: file.max_connections_per_ip.unwrap_or(0),
+            core,
+        })
+    }
+}
+
+fn read_file(path: &Path) -> anyhow::Result<File> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    toml::from_str(&text).with_context(|| format!("in {}", path.display()))
+}
+
+/// Address and port, either of which may be left out.
+fn parse_listen(text: &str, port: u16) -> anyhow::Result<(Option<SocketAddr>, u16)> {
+    if let Ok(addr) = text.parse::<SocketAddr>() {
+        return Ok((Some(addr), addr.port()));
+    }
+    if let Ok(port) = text.trim_start_matches(':').parse::<u16>() {
+        return Ok((None, port));
+    }
+    let bare = text.trim_matches(['[', ']']);
+    if let Ok(ip) = bare.parse::<IpAddr>() {
+        return Ok((Some(SocketAddr::new(ip, port)), port));
+    }
+    if let Some(rest) = text.strip_prefix("localhost") {
+        let port = rest.strip_prefix(':').map_or(Ok(port), str::parse).context("--listen localhost:PORT")?;
+        return Ok((Some(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)), port));
+    }
+    bail!("--listen {text:?}: give an IP address and a port, as in 127.0.0.1:8190 or [::]:8190")
+}
+
+fn parse_sibling(text: &str) -> anyhow::Result<SiblingConfig> {
+    if let Ok(id) = text.parse::<SignalerId>() {
+        return Ok(SiblingConfig { id: Some(id), url: None, pinned: None });
+    }
+    let (id, url) = match text.split_once('@') {
+        Some((id, url)) if !id.contains("//") => {
+            let id = id.parse::<SignalerId>().with_context(|| {
+                format!("--sibling {text:?}: {id:?} is no signaler's id (see weft-signaler --print-id)")
+            })?;
+            (Some(id), url)
+        }
+        _ => (None, text),
+    };
+    check_url(url).with_context(|| format!("--sibling {text:?}"))?;
+    Ok(SiblingConfig { id, url: Some(url.to_owned()), pinned: None })
+}
+
+/// Constants that contradict each other.
+fn check(core: &Config) -> anyhow::Result<()> {
+    ensure!(core.ttl_ms >= 1000, "limits.ttl_ms: at least 1000, or entries expire before they are refreshed");
+    ensure!(core.keepalive_ms > 0, "limits.keepalive_ms: at least 1");
+    ensure!(core.dead_ms > core.keepalive_ms, "limits.dead_ms must be more than limits.keepalive_ms");
+    ensure!(core.redial_min_ms > 0, "limits.redial_min_ms: at least 1");
+    ensure!(
+        core.bytes_burst as usize >= limits::FRAME,
+        "limits.bytes_burst: at least {}, the largest frame",
+        limits::FRAME
+    );
+    ensure!(core.max_connections > 0, "limits.max_connections: at least 1");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(args: &[&str]) -> anyhow::Result<Settings> {
+        Args::try_parse_from(std::iter::once("weft-signaler").chain(args.iter().copied()))?.try_into()
+    }
+
+    #[test]
+    fn addresses_may_leave_out_either_half() {
+        let listen =
+            |text: &str| parse_listen(text, 8190).map(|(addr, port)| (addr.map(|a| a.to_string()), port));
+        assert_eq!(listen("127.0.0.1:1").unwrap(), (Some("127.0.0.1:1".into()), 1));
+        assert_eq!(listen("127.0.0.1").unwrap(), (Some("127.0.0.1:8190".into()), 8190));
+        assert_eq!(listen("9000").unwrap(), (None, 9000));
+        assert_eq!(listen("[::1]").unwrap(), (Some("[::1]:8190".into()), 8190));
+        assert!(listen("nowhere").unwrap_err().to_string().contains("127.0.0.1:8190"));
+    }
+
+    #[test]
+    fn siblings_are_named_by_url_key_or_both() {
+        let id = "z6MkiTBz1ymuepAQ4HEHYSF1H8quG5GLVVQR3djdX3mDooWp";
+        let named =
+            settings(&["--sibling", "ws://a", "--sibling", id, "--sibling", &format!("{id}@wss://b")])
+                .unwrap();
+        let seen: Vec<(bool, Option<&str>)> =
+            named.core.siblings.iter().map(|one| (one.id.is_some(), one.url.as_deref())).collect();
+        assert_eq!(seen, [(false, Some("ws://a")), (true, None), (true, Some("wss://b"))]);
+        assert!(
+            format!("{:#}", settings(&["--sibling", "b.example"]).unwrap_err()).contains("ws://host:8190")
+        );
+        assert!(format!("{:#}", settings(&["--sibling", "abc@ws://b"]).unwrap_err()).contains("--print-id"));
+    }
+
+    #[test]
+    fn a_wrong_key_in_the_file_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("weft.toml");
+        std::fs::write(&path, "[limits]\nttl_msec = 5\n").unwrap();
+        let error = format!("{:#}", settings(&["--config", path.to_str().unwrap()]).unwrap_err());
+        assert!(error.contains("ttl_msec"), "{error}");
+        std::fs::write(
+            &path,
+            "listen = \"127.0.0.1:7\"\n[limits]\nttl_ms = 5000\n[[sibling]]\nurl = \"ws://a\"\n",
+        )
+        .unwrap();
+        let read = settings(&["--config", path.to_str().unwrap()]).unwrap();
+        assert_eq!((read.core.ttl_ms, read.core.siblings.len(), read.port), (5000, 1, 7));
+    }
+}
