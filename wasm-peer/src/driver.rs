@@ -8,7 +8,7 @@
 //! the caller knows the command's number before it hears of it.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
@@ -42,8 +42,9 @@ pub(crate) struct Driver {
 
 struct State {
     core: Peer,
-    sockets: BTreeMap<HomeIndex, Socket>,
-    links: BTreeMap<LinkId, Link>,
+    /// A handful each: a list is found through at once, and every map type adds 10 kB to the wasm.
+    sockets: Vec<(HomeIndex, Socket)>,
+    links: Vec<(LinkId, Link)>,
     /// Links that were closed and may still have something to send, with the time of patience's end.
     retired: Vec<(Time, Link)>,
     /// The last output of the core; told when the goodbyes are out.
@@ -51,7 +52,7 @@ struct State {
     /// Failures that the browser told at once; inputs for when `poll` gives nothing.
     failures: VecDeque<Input<'static>>,
     /// Links that were sent on since `poll` last gave nothing.
-    sent: BTreeSet<LinkId>,
+    sent: Vec<LinkId>,
     configuration: RtcConfiguration,
     /// Bytes in a channel at or under which it counts as drained.
     channel_low: u32,
@@ -98,12 +99,12 @@ impl Driver {
             Self {
                 state: RefCell::new(State {
                     core,
-                    sockets: BTreeMap::new(),
-                    links: BTreeMap::new(),
+                    sockets: Vec::new(),
+                    links: Vec::new(),
                     retired: Vec::new(),
                     closed: None,
                     failures: VecDeque::new(),
-                    sent: BTreeSet::new(),
+                    sent: Vec::new(),
                     configuration,
                     channel_low,
                 }),
@@ -202,9 +203,9 @@ impl Driver {
         match output {
             Output::DialSignaler { home, url } => {
                 // A socket that was there before is closed first: two at once could answer for each other.
-                state.sockets.remove(&home);
+                drop(take(&mut state.sockets, home));
                 match Socket::dial(home, &url, &self.report) {
-                    Ok(socket) => _ = state.sockets.insert(home, socket),
+                    Ok(socket) => state.sockets.push((home, socket)),
                     Err(error) => {
                         let reason = message_of(&error);
                         state.failures.push_back(Input::SignalerClosed { home, reason });
@@ -212,13 +213,13 @@ impl Driver {
                 }
             }
             Output::SignalerFrame { home, bytes } => {
-                if let Some(socket) = state.sockets.get(&home) {
+                if let Some(socket) = find(&state.sockets, home) {
                     socket.send(&bytes);
                 }
             }
             Output::HangUpSignaler { home } => {
                 // Reported at once: a dead network would keep the browser's own report back for a minute.
-                if state.sockets.remove(&home).is_some() {
+                if take(&mut state.sockets, home).is_some() {
                     state.failures.push_back(Input::SignalerClosed { home, reason: "hung up".to_owned() });
                 }
             }
@@ -228,7 +229,7 @@ impl Driver {
                         if offer {
                             opened.offer(false);
                         }
-                        state.links.insert(link, opened);
+                        state.links.push((link, opened));
                     }
                     Err(error) => {
                         state.failures.push_back(Input::LinkFailed { link, reason: message_of(&error) });
@@ -242,17 +243,16 @@ impl Driver {
                 state.with(link, |link| link.add_candidate(&candidate))
             }
             Output::ChannelMessage { link, bytes } => {
-                let taken = state.links.get(&link).map(|link| link.send(&bytes));
-                match taken {
-                    Some(true) => _ = state.sent.insert(link),
+                match find(&state.links, link).map(|link| link.send(&bytes)) {
+                    Some(true) if state.sent.contains(&link) => {}
+                    Some(true) => state.sent.push(link),
                     // A channel that takes no message is of no more use.
                     Some(false) => state.failures.push_back(Input::ChannelClosed { link }),
                     None => {}
                 }
             }
             Output::CloseLink { link } => {
-                state.sent.remove(&link);
-                if let Some(link) = state.links.remove(&link) {
+                if let Some(link) = take(&mut state.links, link) {
                     link.retire();
                     state.retired.push((self.clock.now() + RETIREMENT, link));
                 }
@@ -292,7 +292,7 @@ impl Driver {
 
 impl State {
     fn with(&self, link: LinkId, act: impl FnOnce(&Link)) {
-        if let Some(link) = self.links.get(&link) {
+        if let Some(link) = find(&self.links, link) {
             act(link);
         }
     }
@@ -300,11 +300,20 @@ impl State {
     /// Reports links that were sent on and have room again already; of the others the browser will say so.
     fn look_for_drained(&mut self) {
         for link in std::mem::take(&mut self.sent) {
-            if self.links.get(&link).is_some_and(|link| link.buffered() <= self.channel_low) {
+            if find(&self.links, link).is_some_and(|link| link.buffered() <= self.channel_low) {
                 self.failures.push_back(Input::ChannelDrained { link });
             }
         }
     }
+}
+
+fn find<K: Copy + Eq, V>(list: &[(K, V)], key: K) -> Option<&V> {
+    list.iter().find(|(other, _)| *other == key).map(|(_, value)| value)
+}
+
+fn take<K: Copy + Eq, V>(list: &mut Vec<(K, V)>, key: K) -> Option<V> {
+    let at = list.iter().position(|(other, _)| *other == key)?;
+    Some(list.swap_remove(at).1)
 }
 
 /// A configuration for connections: what was given, or an empty one.

@@ -185,6 +185,7 @@ impl Face {
             ("linkBytesOut", link_bytes_out),
             ("linkBytesIn", link_bytes_in),
             ("connections", self.driver.connections() as u64),
+            ("unsent", self.driver.look(weft_peer_core::Peer::unsent) as u64),
         ];
         convert::record(&figures.map(|(name, figure)| (name, count(figure).into())))
     }

@@ -367,6 +367,8 @@ export interface Stats {
   readonly linkBytesIn: number;
   /** RTCPeerConnections at the moment. */
   readonly connections: number;
+  /** Bytes that closing now could lose: one's own publications that nobody has yet, and what waits for links. */
+  readonly unsent: number;
 }
 
 /** Why a document does not match. */
