@@ -14,7 +14,7 @@ use crate::hub::{HubHandle, Snapshot, show};
 pub(crate) type Page = Response<Vec<u8>>;
 
 #[derive(Embed)]
-#[folder = "$CARGO_MANIFEST_DIR/../web/demo/dist"]
+#[folder = "../web/demo/dist"]
 #[allow_missing = true]
 struct Demo;
 
