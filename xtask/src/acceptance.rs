@@ -98,7 +98,8 @@ fn check(
             "open" | "planned" if item.tests.is_empty() => {}
             "open" | "planned" => problems.push(format!("{id} is {} and yet names tests", item.state)),
             other => {
-                problems.push(format!("{id}: the state {other:?} is not one of done, partial, open, planned"));
+                problems
+                    .push(format!("{id}: the state {other:?} is not one of done, partial, open, planned"));
             }
         }
         for test in &item.tests {

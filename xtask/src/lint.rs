@@ -5,10 +5,7 @@ use crate::wasm::{self, Names};
 use crate::workspace::{cargo, files, is_source_dir, node_binary, root};
 use crate::{setup, ui, web};
 use anyhow::Result;
-use std::path::Path;
-
-/// TypeScript projects, checked apart from bundling.
-const PROJECTS: [&str; 2] = ["web", "tests"];
+use std::path::{Path, PathBuf};
 
 /// Checks everything; the cheap ones first.
 pub(crate) fn run() -> Result<()> {
@@ -30,14 +27,11 @@ pub(crate) fn run() -> Result<()> {
         clippy.args(["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]);
         run_command(&mut clippy, "each lint says how to repair it")
     })?;
-    for project in PROJECTS {
-        let dir = root.join(project);
-        if !dir.join("tsconfig.json").exists() || !has_typescript(&dir)? {
-            continue;
-        }
-        ui::step(&format!("lint: tsc {project}"), || {
+    for project in projects()? {
+        let name = project.strip_prefix(&root).unwrap_or(&project).display().to_string();
+        ui::step(&format!("lint: tsc {name}"), || {
             let mut tsc = command(node_binary("tsc"), &root);
-            run_command(tsc.args(["--noEmit", "-p", project]), "TypeScript must be strict-clean")
+            run_command(tsc.args(["--noEmit", "-p"]).arg(&project), "TypeScript must be strict-clean")
         })?;
     }
     Ok(())
@@ -68,7 +62,17 @@ fn prerequisites() -> Result<()> {
     Ok(())
 }
 
-fn has_typescript(dir: &Path) -> Result<bool> {
-    let is_typescript = |path: &Path| path.extension().is_some_and(|extension| extension == "ts");
-    Ok(!files(dir, &is_source_dir, &is_typescript)?.is_empty())
+/// Directories with a tsconfig.json and TypeScript of their own; types are checked here, bundling does not look at them.
+fn projects() -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for dir in ["web", "tests", "bench"] {
+        for config in files(&root().join(dir), &is_source_dir, &|path| path.ends_with("tsconfig.json"))? {
+            let Some(project) = config.parent() else { continue };
+            let is_typescript = |path: &Path| path.extension().is_some_and(|extension| extension == "ts");
+            if !files(project, &is_source_dir, &is_typescript)?.is_empty() {
+                found.push(project.to_path_buf());
+            }
+        }
+    }
+    Ok(found)
 }

@@ -15,9 +15,6 @@ use std::path::{Path, PathBuf};
 /// Directories of tests/ whose tests start browsers or the built programs; they run one file at a time.
 const END_TO_END: [&str; 4] = ["e2e", "interop", "federation", "packaging"];
 
-/// Crates whose golden vectors (tests/vectors.rs, with the vectors compiled in) also run as wasm.
-const WITH_VECTORS: [&str; 3] = ["query", "wire", "crypto"];
-
 /// All native Rust tests. `cargo test`, not nextest: nothing to install, and documentation tests run as well.
 pub(crate) fn rust() -> Result<Results> {
     let mut results = Results::default();
@@ -39,48 +36,41 @@ pub(crate) fn rust() -> Result<Results> {
 
 /// The golden vectors as wasm under Node: the same test programs as natively, compiled for wasm32.
 ///
-/// libtest has no standard output there. A failing vector aborts the program, and the count comes from the native
-/// run of the same file, so one entry per crate is recorded.
+/// libtest has no standard output there: a failing vector aborts the program, and one entry per crate is recorded.
 pub(crate) fn wasm_vectors() -> Result<Results> {
-    let toolchain = setup::wasm_toolchain()?;
-    let mut results = Results::default();
-    for crate_name in WITH_VECTORS {
-        if !root().join("crates").join(crate_name).join("tests/vectors.rs").is_file() {
-            ui::note(&format!("crates/{crate_name} has no tests/vectors.rs"));
-            continue;
-        }
-        let package = format!("weft-{crate_name}");
-        let mut build = toolchain.cargo("test");
-        build.args([
-            "--no-run",
-            "-p",
-            &package,
-            "--test",
-            "vectors",
-            "--message-format",
-            "json-render-diagnostics",
-        ]);
-        let mut program = None;
-        let built = lines(&mut build, "read the compiler's first error above", |line| {
-            program = executable(line).or_else(|| program.take());
-        })?;
-        let program = program.filter(|_| built).with_context(|| {
-            format!("{package}'s vectors do not compile for {TARGET}\nNext: tests/vectors.rs may use no files, only include_str!")
-        })?;
-        let name = format!("vectors_of_{crate_name}_in_wasm");
-        let outcome = match run_wasm_test(&program, crate_name) {
-            Ok(()) => Outcome::Passed,
-            Err(error) => {
-                ui::error(&error);
-                Outcome::Failed
-            }
-        };
-        results.add(&name, outcome);
-    }
-    if results == Results::default() {
+    let crates = root().join("crates");
+    let is_vectors = |path: &Path| path.to_string_lossy().ends_with("vectors.rs");
+    let suites: Vec<Vectors> = files(&crates, &is_source_dir, &is_vectors)?
+        .iter()
+        .filter_map(|path| Vectors::of(&crates, path))
+        .collect();
+    if suites.is_empty() {
         bail!("no crate has golden vectors to run as wasm\nNext: crates/NAME/tests/vectors.rs");
     }
-    finish("wasm", &results, true, "the same test fails natively, or depends on the platform")?;
+    let mut build = setup::wasm_toolchain()?.cargo("test");
+    // The wasm peer is among the packages because its choice of getrandom's backend then holds for the tests, too.
+    // The unoptimised profile: the vectors are few, the crates to compile are many.
+    build.args(["--no-run", "--profile", "tools", "--test", "*vectors", "-p", "weft-wasm-peer"]);
+    build.args(["--message-format", "json-render-diagnostics"]);
+    for Vectors { package, .. } in &suites {
+        build.args(["-p", &format!("weft-{package}")]);
+    }
+    let mut programs = Vec::new();
+    let next =
+        "the vectors may use no files, only include_str!, and no dependency that needs an operating system";
+    if !lines(&mut build, next, |line| programs.extend(Program::parse(line)))? {
+        bail!("the vectors do not compile for {TARGET}\nNext: {next}");
+    }
+    let mut results = Results::default();
+    for suite in &suites {
+        let outcome = run_wasm_test(suite, &programs);
+        if let Err(error) = &outcome {
+            ui::error(error);
+        }
+        let outcome = if outcome.is_ok() { Outcome::Passed } else { Outcome::Failed };
+        results.add(&format!("wasm_{}_{}", suite.package.replace('-', "_"), suite.test), outcome);
+    }
+    finish("wasm", &results, true, "cargo test --test vectors shows natively which vector it is")?;
     Ok(results)
 }
 
@@ -165,9 +155,28 @@ fn keep_log(name: &str, log: &str) -> Result<()> {
     fs::write(results_dir().join(name), log).with_context(|| format!("test-results/{name} cannot be written"))
 }
 
+/// A test program with golden vectors: crates/PACKAGE/tests/TEST.rs.
+struct Vectors {
+    package: String,
+    test: String,
+}
+
+impl Vectors {
+    fn of(crates: &Path, file: &Path) -> Option<Self> {
+        let package = file.strip_prefix(crates).ok()?.components().next()?;
+        let package = package.as_os_str().to_string_lossy().into_owned();
+        let is_test = file.parent()? == crates.join(&package).join("tests");
+        is_test.then_some(Self { package, test: file.file_stem()?.to_string_lossy().into_owned() })
+    }
+}
+
 /// Gives a wasm test program its glue and runs it; its main function runs on loading.
-fn run_wasm_test(program: &Path, crate_name: &str) -> Result<()> {
-    let out_dir = wasm_target_dir().join("vectors").join(crate_name);
+fn run_wasm_test(suite: &Vectors, programs: &[Program]) -> Result<()> {
+    let Vectors { package, test } = suite;
+    let source = root().join("crates").join(package).join("tests").join(format!("{test}.rs"));
+    let program = programs.iter().find(|program| program.source == source).map(|program| &program.file);
+    let program = program.with_context(|| format!("cargo built no {test} of weft-{package}"))?;
+    let out_dir = wasm_target_dir().join("vectors").join(package).join(test);
     fs::create_dir_all(&out_dir)?;
     // The root's package.json says that .js is an ES module; this glue is CommonJS.
     fs::write(out_dir.join("package.json"), "{ \"type\": \"commonjs\" }")?;
@@ -176,8 +185,41 @@ fn run_wasm_test(program: &Path, crate_name: &str) -> Result<()> {
     run(node.arg("vectors.js"), "the stack above names the failing test")
 }
 
-/// The executable that a line of cargo's JSON messages names, if any.
-fn executable(line: &str) -> Option<PathBuf> {
-    let (_, rest) = line.split_once("\"executable\":\"")?;
-    Some(PathBuf::from(rest.split_once('"')?.0))
+/// A program that cargo built.
+struct Program {
+    source: PathBuf,
+    file: PathBuf,
+}
+
+impl Program {
+    /// The program that a line of cargo's JSON messages names, if any.
+    fn parse(line: &str) -> Option<Self> {
+        let field = |name: &str| {
+            let (_, rest) = line.split_once(&format!("\"{name}\":\""))?;
+            Some(PathBuf::from(rest.split_once('"')?.0))
+        };
+        Some(Self { source: field("src_path")?, file: field("executable")? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cargos_messages_name_the_programs_and_nothing_else() {
+        let line = r#"{"reason":"compiler-artifact","target":{"name":"vectors","src_path":"/w/crates/query/tests/vectors.rs"},"executable":"/t/vectors-1f.wasm","fresh":false}"#;
+        let program = Program::parse(line).map(|program| (program.source, program.file));
+        assert_eq!(program, Some(("/w/crates/query/tests/vectors.rs".into(), "/t/vectors-1f.wasm".into())));
+        assert!(Program::parse(r#"{"target":{"src_path":"/w/lib.rs"},"executable":null}"#).is_none());
+    }
+
+    #[test]
+    fn vectors_are_test_programs_of_a_crate() {
+        let of =
+            |file: &str| Vectors::of(Path::new("/w/crates"), Path::new(file)).map(|v| (v.package, v.test));
+        let found = of("/w/crates/wire/tests/link_vectors.rs");
+        assert_eq!(found, Some(("wire".to_owned(), "link_vectors".to_owned())));
+        assert_eq!(of("/w/crates/wire/src/vectors.rs"), None);
+    }
 }
