@@ -65,7 +65,7 @@ export class Swarm {
     const lost = !connected && signalers.some(({ state }) => state === "lost");
     say(
       $("alone-heading"),
-      connected ? "You are the first one here" : lost ? "No signaler answers" : "Connecting…",
+      connected ? "Nobody else is here yet" : lost ? "No signaler answers" : "Connecting…",
     );
     say(
       $("alone-why"),
