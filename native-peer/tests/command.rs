@@ -173,6 +173,25 @@ async fn a_reader_that_has_enough_ends_a_subscription_quietly() {
 }
 
 #[tokio::test]
+async fn an_output_that_nobody_reads_holds_up_neither_the_mesh_nor_an_interrupt() {
+    let world = World::new().await;
+    // Its standard output stays unread, and its pipe is soon full.
+    let mut subscriber = world.weft("ada", "subscribe", &[]).spawn().unwrap();
+    let mut publisher = world.weft("bob", "publish", &[]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut stdin = publisher.stdin.take().unwrap();
+    let filler = "x".repeat(4000);
+    for n in 0..200 {
+        stdin.write_all(format!("{{\"n\":{n},\"filler\":\"{filler}\"}}\n").as_bytes()).await.unwrap();
+    }
+    drop(stdin);
+    assert_eq!(soon(publisher.wait()).await.unwrap().code(), Some(0));
+    let asked = std::time::Instant::now();
+    interrupt(&subscriber).await;
+    soon(subscriber.wait()).await.unwrap();
+    assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
+}
+
+#[tokio::test]
 async fn a_message_is_delivered_or_its_sender_told_that_nobody_was_there() {
     let world = World::new().await;
     let (_, id, _) = run({

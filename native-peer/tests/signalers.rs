@@ -5,9 +5,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use weft_native_peer::{
-    Delivery, Document, Filter, KeySource, Network, Options, Party, Subscription, Weft,
-};
+use weft_native_peer::{Delivery, Document, Filter, KeySource, Network, Options, Party, Subscription, Weft};
 use weft_query::json;
 use weft_signaler::{Server, Settings};
 
