@@ -240,7 +240,7 @@ impl Driver {
             Output::AcceptOffer { link, sdp } => state.with(link, |link| link.accept_offer(&sdp)),
             Output::AcceptAnswer { link, sdp } => state.with(link, |link| link.accept_answer(&sdp)),
             Output::AddCandidate { link, candidate } => {
-                state.with(link, |link| link.add_candidate(&candidate))
+                state.with(link, |link| link.add_candidate(&candidate));
             }
             Output::ChannelMessage { link, bytes } => {
                 match find(&state.links, link).map(|link| link.send(&bytes)) {

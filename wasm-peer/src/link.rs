@@ -221,7 +221,7 @@ impl Wire {
         let message = Closure::new({
             let wire = Rc::clone(self);
             move |event: MessageEvent| {
-                wire.tell(Input::ChannelMessage { link, bytes: &message_bytes(&event) })
+                wire.tell(Input::ChannelMessage { link, bytes: &message_bytes(&event) });
             }
         });
         let closed = Closure::new({

@@ -16,7 +16,13 @@ use crate::driver::Report;
 pub(crate) struct Socket {
     socket: WebSocket,
     /// Owned here because the browser only borrows them.
-    _handlers: (Closure<dyn FnMut()>, Closure<dyn FnMut(MessageEvent)>, Closure<dyn FnMut(CloseEvent)>),
+    _handlers: Handlers,
+}
+
+struct Handlers {
+    _opened: Closure<dyn FnMut()>,
+    _message: Closure<dyn FnMut(MessageEvent)>,
+    _closed: Closure<dyn FnMut(CloseEvent)>,
 }
 
 impl Socket {
@@ -45,7 +51,7 @@ impl Socket {
         socket.set_onmessage(Some(function(&message)));
         // `error` says nothing that `close`, which always follows, does not.
         socket.set_onclose(Some(function(&closed)));
-        Ok(Self { socket, _handlers: (opened, message, closed) })
+        Ok(Self { socket, _handlers: Handlers { _opened: opened, _message: message, _closed: closed } })
     }
 
     /// Sends a binary message. A socket that is not open drops it: its `close` is on the way.
