@@ -40,12 +40,12 @@ impl Pages {
     }
 
     /// `GET /`.
-    pub(crate) fn landing(&self) -> Page {
+    pub(crate) fn landing() -> Page {
         html(StatusCode::OK, include_str!("landing.html"))
     }
 
     /// `GET /landing.js`.
-    pub(crate) fn landing_script(&self) -> Page {
+    pub(crate) fn landing_script() -> Page {
         page(StatusCode::OK, "text/javascript; charset=utf-8", include_str!("landing.js"))
     }
 
@@ -128,7 +128,7 @@ impl Pages {
     }
 
     /// `GET /demo/…`.
-    pub(crate) fn demo(&self, path: &str, asked: &HeaderMap) -> Page {
+    pub(crate) fn demo(path: &str, asked: &HeaderMap) -> Page {
         let path = if path.is_empty() || path.ends_with('/') {
             format!("{path}index.html")
         } else {
@@ -141,9 +141,8 @@ impl Pages {
                 page(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", "no such file\n")
             };
         };
-        let tag: String =
-            file.metadata.sha256_hash().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-        let tag = format!("\"{tag}\"");
+        let tag = first_half(&file.metadata.sha256_hash());
+        let tag = format!("\"{tag:032x}\"");
         let kind = mime_guess::from_path(&path).first_or_octet_stream();
         let known = asked.get(header::IF_NONE_MATCH).is_some_and(|have| have.as_bytes() == tag.as_bytes());
         let mut page = if known {
@@ -156,6 +155,10 @@ impl Pages {
         }
         page
     }
+}
+
+fn first_half(hash: &[u8; 32]) -> u128 {
+    hash.iter().take(16).fold(0, |half, byte| half << 8 | u128::from(*byte))
 }
 
 /// An answer that names what went wrong, for programs and people.

@@ -55,6 +55,10 @@ impl Server {
     ///
     /// # Errors
     /// Each says what to do about it. Nothing is left running.
+    #[allow(
+        clippy::unused_async,
+        reason = "it needs the runtime it is awaited in, and may wait for storage later"
+    )]
     pub async fn start(settings: Settings) -> anyhow::Result<Self> {
         let (store, stored) = Store::open(&settings.data)?;
         let key = SignalerKey::new(&stored.seed);
@@ -230,22 +234,18 @@ fn routes(hub: HubHandle, pages: Pages) -> BoxedFilter<(Page,)> {
         .map(move |headers: HeaderMap, upgrade: OnUpgrade, place: Arc<Place>| {
             accept(&hub, &headers, upgrade, place)
         });
-    let landing = warp::path::end().and(with()).map(|pages: Pages| pages.landing());
-    let script = warp::path!("landing.js").and(with()).map(|pages: Pages| pages.landing_script());
+    let landing = warp::path::end().map(Pages::landing);
+    let script = warp::path!("landing.js").map(Pages::landing_script);
     let health = warp::path!("healthz").and(with()).then(|pages: Pages| async move { pages.health().await });
     let metrics =
         warp::path!("metrics").and(with()).then(|pages: Pages| async move { pages.metrics().await });
     let info = warp::path!("info").and(with()).map(|pages: Pages| pages.info());
-    let demo = warp::path("demo")
-        .and(warp::path::full())
-        .and(warp::header::headers_cloned())
-        .and(with())
-        .map(|full: warp::path::FullPath, headers: HeaderMap, pages: Pages| {
-            match full.as_str().strip_prefix("/demo/") {
-                Some(path) => pages.demo(path, &headers),
-                None => moved("demo/"),
-            }
-        });
+    let demo = warp::path("demo").and(warp::path::full()).and(warp::header::headers_cloned()).map(
+        |full: warp::path::FullPath, headers: HeaderMap| match full.as_str().strip_prefix("/demo/") {
+            Some(path) => Pages::demo(path, &headers),
+            None => moved("demo/"),
+        },
+    );
     warp::get()
         .and(
             upgrade

@@ -284,16 +284,16 @@ fn close_frame(code: Code) -> CloseFrame {
 
 /// Appends one unfragmented frame (RFC 6455 section 5.2); a client's is masked.
 fn put_frame(into: &mut Vec<u8>, first: u8, payload: &[u8], role: Role) {
-    let masked = if role == Role::Client { 0x80 } else { 0 };
+    let masked = if role == Role::Client { 0x80 } else { 0x00 };
     into.push(first);
     match (u8::try_from(payload.len()), u16::try_from(payload.len())) {
         (Ok(len @ 0..=125), _) => into.push(masked | len),
         (_, Ok(len)) => {
-            into.push(masked | 126);
+            into.push(masked | 0x7e);
             into.extend_from_slice(&len.to_be_bytes());
         }
         _ => {
-            into.push(masked | 127);
+            into.push(masked | 0x7f);
             into.extend_from_slice(&(payload.len() as u64).to_be_bytes());
         }
     }

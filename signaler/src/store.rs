@@ -92,14 +92,13 @@ fn read(db: &mut Connection) -> anyhow::Result<Stored> {
     migrate(db)?;
     let seed: Option<[u8; 32]> =
         db.query_row("SELECT seed FROM signaler", [], |row| row.get(0)).optional()?;
-    let seed = match seed {
-        Some(seed) => seed,
-        None => {
-            let mut seed = [0; 32];
-            getrandom::fill(&mut seed).context("the operating system gives no randomness")?;
-            db.execute("INSERT INTO signaler (one, seed) VALUES (1, ?1)", params![seed])?;
-            seed
-        }
+    let seed = if let Some(seed) = seed {
+        seed
+    } else {
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).context("the operating system gives no randomness")?;
+        db.execute("INSERT INTO signaler (one, seed) VALUES (1, ?1)", params![seed])?;
+        seed
     };
     let mut pins = Vec::new();
     let mut select = db.prepare("SELECT url, id FROM pin")?;

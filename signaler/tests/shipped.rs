@@ -1,5 +1,7 @@
 //! The signaler as it is shipped, over real sockets: peers speak raw frames.
 
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 

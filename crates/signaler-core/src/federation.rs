@@ -9,6 +9,7 @@ use weft_wire::signaler::EntryBytes;
 use weft_wire::{Code, List, SignalerId, Text, Time, WireError, decode, limits};
 
 use crate::dials::Verdict;
+use crate::forwarding::{Fan, Passage};
 use crate::frames;
 use crate::io::{ConnId, DialId, Event, Output};
 use crate::signaler::Signaler;
@@ -81,17 +82,19 @@ impl Signaler {
             Sibling::Entries { entries } => self.on_statements(now, conn, entries.into_vec(), false),
             Sibling::Gone { gone } => self.on_statements(now, conn, gone.into_vec(), true),
             Sibling::Forward { re, to, home, hops, envelope } => {
-                self.on_sibling_forward(now, conn, re, to, home, hops, envelope);
+                let passage = Passage { to, home: Some(home), hops, from: Some(conn), envelope };
+                self.on_sibling_forward(now, conn, re, &passage);
             }
             Sibling::Fanout { re, discovery, home, hops, from, payload } => {
-                self.on_sibling_fanout(now, conn, re, discovery, home, hops, from, payload);
+                let fan = Fan { discovery, home, hops, sender: from, payload };
+                self.on_sibling_fanout(now, conn, re, &fan);
             }
             Sibling::Outcome { re, code } => self.on_outcome(conn, re, code),
         }
     }
 
     /// It is time to dial a sibling, unless it is linked already.
-    pub(crate) fn on_dial(&mut self, now: Time, dial: DialId) {
+    pub(crate) fn on_dial(&mut self, dial: DialId) {
         if self.stopping {
             return;
         }
@@ -99,7 +102,6 @@ impl Signaler {
             // It called us. Should that link go, `forget_link` arms this again.
             return;
         }
-        let _ = now;
         if let Some(url) = self.dials.begin(dial) {
             self.put(Output::Dial { dial, url });
         }

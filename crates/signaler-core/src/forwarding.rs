@@ -11,12 +11,24 @@ use crate::signaler::Signaler;
 use crate::timers::Timer;
 
 /// An envelope on its way.
-struct Passage<'a> {
-    to: PeerId,
-    home: Option<SignalerId>,
-    hops: u8,
-    from: Option<ConnId>,
-    envelope: &'a [u8],
+pub(crate) struct Passage<'a> {
+    pub(crate) to: PeerId,
+    pub(crate) home: Option<SignalerId>,
+    /// Taken so far.
+    pub(crate) hops: u8,
+    /// The sibling that passed it on.
+    pub(crate) from: Option<ConnId>,
+    pub(crate) envelope: &'a [u8],
+}
+
+/// A payload on its way to the members at one home.
+pub(crate) struct Fan<'a> {
+    pub(crate) discovery: DiscoveryKey,
+    pub(crate) home: SignalerId,
+    /// Taken so far.
+    pub(crate) hops: u8,
+    pub(crate) sender: PeerId,
+    pub(crate) payload: &'a [u8],
 }
 
 impl Signaler {
@@ -40,25 +52,17 @@ impl Signaler {
         }
     }
 
-    pub(crate) fn on_sibling_forward(
-        &mut self,
-        now: Time,
-        conn: ConnId,
-        re: u32,
-        to: PeerId,
-        home: SignalerId,
-        hops: u8,
-        envelope: &[u8],
-    ) {
+    pub(crate) fn on_sibling_forward(&mut self, now: Time, conn: ConnId, re: u32, passage: &Passage<'_>) {
         let asker = Asker { conn, re, sibling: true };
-        let outcome = if envelope.len() > limits::ENVELOPE {
+        let here = passage.home == Some(self.us);
+        let outcome = if passage.envelope.len() > limits::ENVELOPE {
             Some(Err(Code::TooLarge))
-        } else if home == self.us && self.peers.conn_of(&to).is_none() {
+        } else if here && self.peers.conn_of(&passage.to).is_none() {
             Some(Err(Code::UnknownPeer))
-        } else if hops >= limits::HOPS {
+        } else if passage.hops >= limits::HOPS {
             Some(Err(Code::TooManyHops))
         } else {
-            self.pass(now, asker, &Passage { to, home: Some(home), hops, from: Some(conn), envelope })
+            self.pass(now, asker, passage)
         };
         if let Some(outcome) = outcome {
             self.answer(asker, outcome);
@@ -93,27 +97,18 @@ impl Signaler {
         self.send(conn, frames::small(&FromSignaler::Ack { re }));
     }
 
-    pub(crate) fn on_sibling_fanout(
-        &mut self,
-        now: Time,
-        conn: ConnId,
-        re: u32,
-        discovery: DiscoveryKey,
-        home: SignalerId,
-        hops: u8,
-        from: PeerId,
-        payload: &[u8],
-    ) {
+    pub(crate) fn on_sibling_fanout(&mut self, now: Time, conn: ConnId, re: u32, fan: &Fan<'_>) {
+        let Fan { discovery, home, hops, sender, payload } = *fan;
         let outcome = if payload.len() > limits::ENVELOPE {
             Err(Code::TooLarge)
         } else if home == self.us {
-            self.fan(discovery, from, payload);
+            self.fan(discovery, sender, payload);
             Ok(())
         } else if hops >= limits::HOPS {
             Err(Code::TooManyHops)
         } else if let Some(link) = self.links.next_hop(&home, Some(conn)) {
             let re = self.pending.unawaited();
-            let frame = Sibling::Fanout { re, discovery, home, hops: hops + 1, from, payload };
+            let frame = Sibling::Fanout { re, discovery, home, hops: hops + 1, from: sender, payload };
             self.pass_fanout(now, link, &frame, payload.len())
         } else {
             Err(Code::SiblingUnreachable)

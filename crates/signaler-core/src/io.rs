@@ -23,7 +23,7 @@ pub enum Origin {
 }
 
 /// What happened.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum Input<'a> {
     /// A connection is open.
     Connected {

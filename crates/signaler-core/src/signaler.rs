@@ -169,7 +169,7 @@ impl Signaler {
                 Timer::Grace(peer) => self.on_grace(now, peer),
                 Timer::Flush => self.on_flush(now),
                 Timer::Pending => self.on_overdue(now),
-                Timer::Dial(dial) => self.on_dial(now, dial),
+                Timer::Dial(dial) => self.on_dial(dial),
                 // Re-armed for the same moment if there is more: other inputs come first.
                 Timer::Inbox if verified => {
                     self.timers.arm(now, Timer::Inbox);
@@ -276,30 +276,27 @@ impl Signaler {
         nonce: Nonce,
         signature: &weft_wire::Signature,
     ) {
-        match self.peers.authenticate(conn, peer, &nonce, signature, &self.key) {
-            Ok((signature, replaced)) => {
-                if let Some(old) = replaced {
-                    self.counters.refuse(Code::Replaced);
-                    self.close_peer(now, old, Code::Replaced);
-                }
-                let frame = frames::small(&FromSignaler::Welcome {
-                    signature,
-                    ttl_ms: self.config.ttl_ms,
-                    keepalive_ms: self.config.keepalive_ms,
-                    max_frame: u32::try_from(limits::FRAME).unwrap_or(u32::MAX),
-                    max_swarms: self.config.max_swarms_per_peer,
-                    now_ms: now.millis(),
-                });
-                self.counters.authenticated += 1;
-                self.put(Output::Raise { conn });
-                self.send(conn, frame);
-                self.put(Output::Event(Event::PeerUp(peer)));
-            }
-            Err(_) => {
-                self.refuse(conn, Code::BadSignature, None, None);
-                self.close_peer(now, conn, Code::BadSignature);
-            }
+        let Ok((signature, replaced)) = self.peers.authenticate(conn, peer, &nonce, signature, &self.key)
+        else {
+            self.refuse(conn, Code::BadSignature, None, None);
+            return self.close_peer(now, conn, Code::BadSignature);
+        };
+        if let Some(old) = replaced {
+            self.counters.refuse(Code::Replaced);
+            self.close_peer(now, old, Code::Replaced);
         }
+        let frame = frames::small(&FromSignaler::Welcome {
+            signature,
+            ttl_ms: self.config.ttl_ms,
+            keepalive_ms: self.config.keepalive_ms,
+            max_frame: u32::try_from(limits::FRAME).unwrap_or(u32::MAX),
+            max_swarms: self.config.max_swarms_per_peer,
+            now_ms: now.millis(),
+        });
+        self.counters.authenticated += 1;
+        self.put(Output::Raise { conn });
+        self.send(conn, frame);
+        self.put(Output::Event(Event::PeerUp(peer)));
     }
 
     fn on_oversized(&mut self, now: Time, conn: ConnId) {

@@ -1,5 +1,7 @@
 //! Envelopes and payloads: to whom they go, and what the sender is told.
 
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod world;
 
 use std::time::Duration;

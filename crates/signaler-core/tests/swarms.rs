@@ -1,5 +1,7 @@
 //! One to three signalers: who learns of whom, when, and when not.
 
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod world;
 
 use weft_crypto::statement::sign_entry;

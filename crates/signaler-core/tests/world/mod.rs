@@ -1,6 +1,6 @@
 //! Signalers wired in memory, with clients that speak frames, on a clock moved by hand.
 
-#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(dead_code, clippy::unused_self, reason = "each test file uses a part of it")]
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;

@@ -1,0 +1,178 @@
+//! Golden bytes of what signalers say and hear: `tests/vectors/frames-signaler.json`.
+//!
+//! `WEFT_WRITE_VECTORS=1 cargo test -p weft-wire --test signaler_vectors` writes the file anew; a difference in review
+//! is a change of the protocol.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::format_collect)]
+
+use std::fmt::Write as _;
+
+use weft_wire::sibling::Sibling;
+use weft_wire::signaler::{EntryBytes, FromSignaler, ToSignaler};
+use weft_wire::{
+    Code, DiscoveryKey, List, Nonce, PeerId, SignalerId, Signature, Text, WireError, decode, encode, limits,
+};
+
+const GOLDEN: &str = include_str!("../../../tests/vectors/frames-signaler.json");
+
+struct Vector {
+    protocol: &'static str,
+    name: &'static str,
+    bytes: Vec<u8>,
+    meaning: String,
+    again: fn(&[u8]) -> Result<Vec<u8>, WireError>,
+}
+
+fn to(name: &'static str, frame: &ToSignaler<'_>) -> Vector {
+    Vector {
+        protocol: "peer to signaler",
+        name,
+        bytes: encode(frame),
+        meaning: format!("{frame:?}"),
+        again: |bytes| decode::<ToSignaler<'_>>(bytes, limits::FRAME).map(|frame| encode(&frame)),
+    }
+}
+
+fn from(name: &'static str, frame: &FromSignaler<'_>) -> Vector {
+    Vector {
+        protocol: "signaler to peer",
+        name,
+        bytes: encode(frame),
+        meaning: format!("{frame:?}"),
+        again: |bytes| decode::<FromSignaler<'_>>(bytes, limits::FRAME).map(|frame| encode(&frame)),
+    }
+}
+
+fn sibling(name: &'static str, frame: &Sibling<'_>) -> Vector {
+    Vector {
+        protocol: "signaler to signaler",
+        name,
+        bytes: encode(frame),
+        meaning: format!("{frame:?}"),
+        again: |bytes| decode::<Sibling<'_>>(bytes, limits::FRAME).map(|frame| encode(&frame)),
+    }
+}
+
+fn vectors() -> Vec<Vector> {
+    let discovery = DiscoveryKey([0x11; 32]);
+    let peer = PeerId([0x22; 32]);
+    let home = SignalerId([0x33; 32]);
+    let signature = Signature([0x44; 64]);
+    let nonce = Nonce([0x55; 32]);
+    let entry = &[1_u8, 2, 3][..];
+    let sealed = &[4_u8, 5, 6][..];
+    let entries = || List::first([EntryBytes(vec![1, 2]), EntryBytes(vec![3])]);
+    vec![
+        to(
+            "authenticate",
+            &ToSignaler::Authenticate { peer, nonce, signature, agent: Text::cut("weft/0.1") },
+        ),
+        to("announce", &ToSignaler::Announce { entry }),
+        to("leave", &ToSignaler::Leave { entry }),
+        to("forward", &ToSignaler::Forward { re: 7, to: peer, home: None, envelope: sealed }),
+        to("forward with home", &ToSignaler::Forward { re: 7, to: peer, home: Some(home), envelope: sealed }),
+        to("fanout", &ToSignaler::Fanout { re: 8, discovery, payload: sealed }),
+        to("ping", &ToSignaler::Ping { token: 9 }),
+        from("challenge", &FromSignaler::Challenge { signaler: home, nonce }),
+        from(
+            "welcome",
+            &FromSignaler::Welcome {
+                signature,
+                ttl_ms: 120_000,
+                keepalive_ms: 18_000,
+                max_frame: 262_144,
+                max_swarms: 64,
+                now_ms: 1_700_000_000_000,
+            },
+        ),
+        from(
+            "error",
+            &FromSignaler::Error {
+                code: Code::UnknownPeer,
+                re: Some(7),
+                discovery: None,
+                text: Text::cut("nobody"),
+            },
+        ),
+        from(
+            "error about a swarm",
+            &FromSignaler::Error {
+                code: Code::SwarmFull,
+                re: None,
+                discovery: Some(discovery),
+                text: Text::cut(""),
+            },
+        ),
+        from("members", &FromSignaler::Members { discovery, entries: entries(), total: 300 }),
+        from("joined", &FromSignaler::Joined { entry }),
+        from("left", &FromSignaler::Left { discovery, peer }),
+        from("deliver", &FromSignaler::Deliver { envelope: sealed }),
+        from("fanned", &FromSignaler::Fanned { discovery, payload: sealed }),
+        from("ack", &FromSignaler::Ack { re: 7 }),
+        from("pong", &FromSignaler::Pong { token: 9 }),
+        from("goodbye", &FromSignaler::Goodbye { code: Code::ShuttingDown, retry_ms: 1500 }),
+        sibling("challenge", &Sibling::Challenge { signaler: home, nonce }),
+        sibling("prove", &Sibling::Prove { signature }),
+        sibling("admitted", &Sibling::Admitted { url: None }),
+        sibling("admitted with url", &Sibling::Admitted { url: Some(Text::cut("wss://weft.example")) }),
+        sibling("error", &Sibling::Error { code: Code::NotAdmitted, text: Text::cut("no") }),
+        sibling("entries", &Sibling::Entries { entries: entries() }),
+        sibling("gone", &Sibling::Gone { gone: entries() }),
+        sibling("forward", &Sibling::Forward { re: 1, to: peer, home, hops: 0, envelope: sealed }),
+        sibling("outcome: delivered", &Sibling::Outcome { re: 1, code: None }),
+        sibling("outcome: refused", &Sibling::Outcome { re: 1, code: Some(Code::RecipientBusy) }),
+        sibling("fanout", &Sibling::Fanout { re: 2, discovery, home, hops: 1, from: peer, payload: sealed }),
+        sibling("ping", &Sibling::Ping { token: 9 }),
+        sibling("pong", &Sibling::Pong { token: 9 }),
+        sibling("goodbye", &Sibling::Goodbye { code: Code::ShuttingDown }),
+    ]
+}
+
+fn json(vectors: &[Vector]) -> String {
+    let mut text = String::from("[\n");
+    for (at, vector) in vectors.iter().enumerate() {
+        let hex: String = vector.bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let comma = if at + 1 < vectors.len() { "," } else { "" };
+        let meaning = vector.meaning.replace('\\', "\\\\").replace('"', "\\\"");
+        let Vector { protocol, name, .. } = vector;
+        writeln!(
+            text,
+            r#"  {{ "protocol": "{protocol}", "name": "{name}", "hex": "{hex}", "meaning": "{meaning}" }}{comma}"#
+        )
+        .unwrap();
+    }
+    text.push_str("]\n");
+    text
+}
+
+#[test]
+fn frames_have_their_golden_bytes() {
+    let written = json(&vectors());
+    if std::env::var_os("WEFT_WRITE_VECTORS").is_some() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/vectors/frames-signaler.json");
+        std::fs::write(file, &written).unwrap();
+        return;
+    }
+    let golden = GOLDEN;
+    for (ours, golden) in written.lines().zip(golden.lines()) {
+        assert_eq!(ours, golden);
+    }
+    assert_eq!(written.len(), golden.len());
+}
+
+#[test]
+fn golden_bytes_decode_to_themselves() {
+    for vector in vectors() {
+        let again = (vector.again)(&vector.bytes);
+        assert_eq!(again.as_deref(), Ok(&*vector.bytes), "{} {}", vector.protocol, vector.name);
+    }
+}
+
+#[test]
+fn cut_frames_are_errors() {
+    for vector in vectors() {
+        for len in 0..vector.bytes.len() {
+            assert!((vector.again)(&vector.bytes[..len]).is_err(), "{} {}", vector.protocol, vector.name);
+        }
+    }
+}
