@@ -1,0 +1,75 @@
+/** What is left when everybody has left (ACCEPTANCE D7). */
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { test } from "node:test";
+import { HASTY, pair, type Signaler, until } from "./signaler.ts";
+import { Peer } from "./wire/peer.ts";
+
+/** Joins and leaves: 2,000 in every run, 10,000 with WEFT_LONG=1. */
+const JOINS = process.env["WEFT_LONG"] === "1" ? 10_000 : 2_000;
+/** Swarms that one peer is in at once; a signaler allows 64. */
+const SWARMS = 50;
+
+test("d7_after_thousands_of_joins_and_leaves_swarms_are_dropped_and_memory_is_back", async (t) => {
+  const signalers = await pair(t, HASTY);
+  const [a, b] = signalers;
+  // What an allocator keeps for good, it has after a first round of the same.
+  await round(a, JOINS / 4, 0);
+  await settle(signalers);
+  const before = signalers.map((signaler) => signaler.memory());
+  await round(a, JOINS, 1);
+  await settle(signalers);
+  for (const [at, signaler] of signalers.entries()) {
+    const grown = signaler.memory() - (before[at] ?? 0);
+    assert.ok(grown < 2 * 1024 * 1024, `${JOINS} joins left ${grown} bytes behind`);
+  }
+  assert.equal((await b.metrics()).get("weft_forged_entries_total"), 0);
+});
+
+test("d7_a_signaler_drops_a_swarm_when_its_last_local_member_leaves", async (t) => {
+  const [a, b] = await pair(t, HASTY);
+  const discovery = createHash("sha256").update("a swarm").digest();
+  const [one, two] = [await Peer.connect(a.url), await Peer.connect(b.url)];
+  await one.announce(discovery);
+  await two.announce(discovery);
+  await one.joined(two.id);
+  const local = async (signaler: Signaler) => (await signaler.metrics()).get("weft_local_swarms");
+  assert.deepEqual([await local(a), await local(b)], [1, 1]);
+  two.leave(discovery);
+  await two.ping();
+  assert.deepEqual([await local(a), await local(b)], [1, 0]);
+  one.leave(discovery);
+  await one.ping();
+  assert.deepEqual([await local(a), await local(b)], [0, 0]);
+  await settle([a, b]);
+});
+
+/** So many joins and leaves, of swarms that nobody was in before. */
+async function round(signaler: Signaler, joins: number, salt: number): Promise<void> {
+  for (let first = 0; first < joins; first += 10 * SWARMS) {
+    const peers = await Promise.all(Array.from({ length: 10 }, () => Peer.connect(signaler.url)));
+    const discoveries = (at: number) =>
+      Array.from({ length: SWARMS }, (_, n) =>
+        createHash("sha256").update(`${salt} ${first} ${at} ${n}`).digest(),
+      );
+    await Promise.all(
+      peers.map(async (peer, at) => {
+        await Promise.all(discoveries(at).map((discovery) => peer.announce(discovery)));
+        for (const discovery of discoveries(at)) peer.leave(discovery);
+        await peer.ping();
+        await peer.socket.close();
+      }),
+    );
+  }
+}
+
+/** Waits until tombstones, too, have gone, on all signalers. */
+async function settle(signalers: readonly Signaler[]): Promise<void> {
+  for (const signaler of signalers) {
+    const left = async () => {
+      const { swarms, entries, peers } = await signaler.health();
+      return { swarms, entries, peers };
+    };
+    await until("nothing left", left, (now) => now.swarms === 0 && now.entries === 0);
+  }
+}

@@ -1,0 +1,109 @@
+/** A signaler that speaks to another frame by frame (docs/spec/federation.md): it sees what siblings are told. */
+import { decode, encode, type Fields, fields, type Value } from "./cbor.ts";
+import { codeName } from "./codes.ts";
+import { Inbox } from "./inbox.ts";
+import { bytesAt, type Entry, isSignedBy, Key, numberAt, openEntry, openGone, same } from "./keys.ts";
+import { type Closed, Socket } from "./socket.ts";
+
+export const Said = {
+  Challenge: 1,
+  Prove: 2,
+  Admitted: 3,
+  Error: 4,
+  Entries: 5,
+  Gone: 6,
+  Forward: 7,
+  Outcome: 8,
+  Fanout: 9,
+  Ping: 10,
+  Pong: 11,
+  Goodbye: 12,
+} as const;
+
+const nameOf = (kind: number) =>
+  Object.entries(Said).find(([, number]) => number === kind)?.[0] ?? `frame ${kind}`;
+const DOMAIN = "weft/v1/signaler-to-signaler";
+
+export class Sibling {
+  readonly inbox = new Inbox(nameOf);
+  /** Every entry and tombstone that was told, verified, in order. */
+  readonly entries: Entry[] = [];
+  readonly #nonce = Buffer.alloc(32, 5);
+  /** Who the other side says it is. */
+  theirs: Uint8Array = new Uint8Array();
+
+  private constructor(
+    readonly socket: Socket,
+    readonly key: Key,
+  ) {
+    socket.onMessage = (bytes) => {
+      const [kind, body] = decode(bytes) as [number, Fields];
+      if (kind === Said.Entries) this.entries.push(...(body.get(0) as Uint8Array[]).map(openEntry));
+      if (kind === Said.Ping) this.send(Said.Pong, [0, numberAt(body, 0)]);
+      this.inbox.add(kind, body);
+    };
+  }
+
+  /** Connects and proves its key; what the signaler makes of it is the next frame. `forged`: proves another key. */
+  static async call(url: string, key = new Key(), forged?: Key): Promise<Sibling> {
+    const sibling = new Sibling(await Socket.open(url, "weft-federation.v1"), key);
+    const { fields: challenge } = await sibling.inbox.take(Said.Challenge);
+    sibling.theirs = bytesAt(challenge, 0);
+    const theirNonce = bytesAt(challenge, 1);
+    sibling.send(Said.Challenge, [0, key.id], [1, sibling.#nonce]);
+    const proof = (forged ?? key).sign(DOMAIN, [key.id, sibling.theirs, sibling.#nonce, theirNonce]);
+    sibling.send(Said.Prove, [0, proof]);
+    if (forged === undefined) {
+      const { fields: proved } = await sibling.inbox.take(Said.Prove);
+      const parts = [sibling.theirs, key.id, theirNonce, sibling.#nonce];
+      if (!isSignedBy(sibling.theirs, DOMAIN, parts, bytesAt(proved, 0))) throw new Error("a false proof");
+    }
+    return sibling;
+  }
+
+  /** The same, admitted on both sides. */
+  static async join(url: string, key?: Key): Promise<Sibling> {
+    const sibling = await Sibling.call(url, key);
+    await sibling.inbox.take(Said.Admitted);
+    sibling.send(Said.Admitted);
+    return sibling;
+  }
+
+  get closed(): Promise<Closed> {
+    return this.socket.closed;
+  }
+
+  send(kind: number, ...body: readonly (readonly [number, Value | undefined])[]): void {
+    this.socket.send(encode([kind, fields(...body)]));
+  }
+
+  /** Waits until an entry of this peer has been told; returns all that were told so far. */
+  async entriesOf(peer: Uint8Array, count = 1): Promise<Entry[]> {
+    const mine = () => this.entries.filter((entry) => same(entry.peer, peer));
+    while (mine().length < count) await this.inbox.take(Said.Entries);
+    return mine();
+  }
+
+  /** The next removal of a peer's entry by its home, verified. */
+  async gone(peer: Uint8Array): Promise<ReturnType<typeof openGone>> {
+    const about = (body: Fields) => (body.get(0) as Uint8Array[]).map(openGone);
+    const frame = await this.inbox.take(Said.Gone, (body) =>
+      about(body).some((gone) => same(gone.peer, peer)),
+    );
+    const found = about(frame.fields).find((gone) => same(gone.peer, peer));
+    if (found === undefined) throw new Error("unreachable: the frame was chosen for it");
+    return found;
+  }
+
+  /** The next error frame's code. */
+  async refusal(): Promise<string> {
+    return codeName(numberAt((await this.inbox.take(Said.Error)).fields, 0));
+  }
+
+  /** Resolves once everything that was sent before has been dealt with. */
+  async ping(): Promise<void> {
+    const token = 1 + Math.floor(performance.now());
+    this.send(Said.Ping, [0, token]);
+    await this.inbox.take(Said.Pong, (body) => body.get(0) === token);
+  }
+}
