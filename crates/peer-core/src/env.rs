@@ -10,7 +10,7 @@ use weft_wire::{AgreementKey, IdentityId, PeerId, PeerRecord, Text, Time, encode
 
 use crate::api::{Event, Output, Stats};
 use crate::config::Config;
-use crate::peer::Keys;
+use crate::keys::Keys;
 
 #[derive(Debug)]
 pub(crate) struct Env {

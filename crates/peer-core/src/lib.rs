@@ -22,6 +22,7 @@ mod env;
 mod feeds;
 mod homes;
 mod kept;
+mod keys;
 mod links;
 mod mail;
 mod negotiation;
@@ -37,4 +38,5 @@ pub use api::{
     PeerChange, PeerInfo, Publication, SendError, SignalerState, Stats,
 };
 pub use config::Config;
-pub use peer::{Keys, Peer};
+pub use keys::Keys;
+pub use peer::Peer;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use weft_crypto::{IdentityKey, Party, PeerKey, envelope, statement};
+use weft_crypto::{Party, envelope, statement};
 use weft_query::Document;
 use weft_wire::link::{ByeReason, Link as Frame};
 use weft_wire::sealed::{Refusal, Sealed, Signal};
@@ -17,6 +17,7 @@ use crate::env::Env;
 use crate::feeds::{Accepted, Verdict};
 use crate::homes::{HomeEvent, Homes};
 use crate::kept::Kept;
+use crate::keys::Keys;
 use crate::links::{LinkEvent, Links};
 use crate::mail::{self, Letter, Mail};
 use crate::negotiation::{Negotiator, Step};
@@ -31,15 +32,6 @@ const HOUSEKEEPING: Duration = Duration::from_secs(1);
 const AFTER_FULL: Duration = Duration::from_secs(2);
 /// Leave a peer alone for this long after it broke the protocol.
 const AFTER_MISBEHAVIOUR: Duration = Duration::from_secs(60);
-
-/// The keys of a peer.
-#[derive(Clone, Debug)]
-pub struct Keys {
-    /// Whose peer it is.
-    pub identity: IdentityKey,
-    /// The peer's own.
-    pub peer: PeerKey,
-}
 
 /// A peer. See [`crate::api`] for how to drive it.
 #[derive(Debug)]
