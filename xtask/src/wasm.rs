@@ -117,7 +117,7 @@ pub(crate) fn bindgen(
 }
 
 fn compile(toolchain: &Toolchain) -> Result<PathBuf> {
-    let mut build = toolchain.cargo("build");
+    let mut build = toolchain.release();
     build.args(["--profile", "wasm", "-p", "weft-wasm-peer"]);
     run(&mut build, "read the compiler's first error above; `cargo xtask setup` if a tool is missing")?;
     let raw = wasm_target_dir().join(TARGET).join("wasm").join("weft_wasm_peer.wasm");
@@ -130,7 +130,7 @@ fn compile(toolchain: &Toolchain) -> Result<PathBuf> {
 fn optimise(module: &Path, names: Names) -> Result<()> {
     let optimised = module.with_extension("wasm.tmp");
     let mut wasm_opt = command(node_binary("wasm-opt"), &root());
-    wasm_opt.arg(module).arg("-o").arg(&optimised).arg(WASM_OPT_LEVEL).arg("--mvp-features");
+    wasm_opt.arg(module).arg("-o").arg(&optimised).args([WASM_OPT_LEVEL, "--converge", "--mvp-features"]);
     wasm_opt.args(WASM_FEATURES.map(|feature| format!("--enable-{feature}")));
     match names {
         Names::Strip => wasm_opt.args(["--strip-debug", "--strip-producers", "--strip-target-features"]),
