@@ -1,0 +1,79 @@
+/** A network of its own for a browser: a namespace joined to ours by a cable that can be pulled. Needs root. */
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { TestContext } from "node:test";
+import { program } from "./browser.ts";
+
+/** Why these tests cannot run here, or false. */
+export const NO_NETWORK: string | false = (() => {
+  if (process.getuid?.() !== 0) return "network namespaces need root";
+  try {
+    execFileSync("ip", ["netns", "list"], { stdio: "ignore" });
+    return false;
+  } catch {
+    return "ip (iproute2) is not installed; next: cargo xtask setup --tests";
+  }
+})();
+
+let count = 0;
+
+export class Network {
+  private constructor(
+    readonly name: string,
+    /** Our end's address, reachable from both sides. */
+    readonly outside: string,
+    /** The other end's address. */
+    readonly inside: string,
+    /** Starts Chromium in there. */
+    readonly chromium: string,
+    /** Starts Chromium out here, with the same settings. */
+    readonly plain: string,
+  ) {}
+
+  static async open(t: TestContext): Promise<Network> {
+    count += 1;
+    // The last part of our number and a count: several test files may run, and an earlier run may have left one.
+    const number = process.pid % 200;
+    const name = `weft${process.pid}n${count}`;
+    const [outside, inside] = [`10.${number + 10}.${count}.1`, `10.${number + 10}.${count}.2`];
+    const cable = `wf${process.pid % 100_000}c${count}`;
+    const dir = mkdtempSync(join(tmpdir(), "weft-network-"));
+    t.after(() => {
+      ip("netns", "delete", name);
+      rmSync(dir, { recursive: true, force: true });
+    });
+    ip("netns", "add", name);
+    ip("link", "add", cable, "type", "veth", "peer", "name", "eth0", "netns", name);
+    ip("address", "add", `${outside}/24`, "dev", cable);
+    ip("link", "set", cable, "up");
+    ip("-n", name, "link", "set", "lo", "up");
+    ip("-n", name, "address", "add", `${inside}/24`, "dev", "eth0");
+    const flags = "--disable-features=WebRtcHideLocalIpsWithMdns";
+    const script = (file: string, line: string) => {
+      writeFileSync(join(dir, file), `#!/bin/sh\nexec ${line} ${flags} "$@"\n`, { mode: 0o755 });
+      return join(dir, file);
+    };
+    const chromium = script("inside", `ip netns exec ${name} ${program("chromium")}`);
+    const plain = script("outside", program("chromium"));
+    const network = new Network(name, outside, inside, chromium, plain);
+    network.up();
+    return network;
+  }
+
+  /** Pulls the cable. */
+  down(): void {
+    ip("-n", this.name, "link", "set", "eth0", "down");
+  }
+
+  /** Plugs it in again. */
+  up(): void {
+    ip("-n", this.name, "link", "set", "eth0", "up");
+    ip("-n", this.name, "route", "replace", "default", "via", this.outside, "dev", "eth0");
+  }
+}
+
+function ip(...args: string[]): void {
+  execFileSync("ip", args, { stdio: ["ignore", "ignore", "inherit"] });
+}
