@@ -105,7 +105,7 @@ impl Toolchain {
                 "-Zunstable-options",
                 "-Cpanic=immediate-abort",
                 "-Zlocation-detail=none",
-                "-Zfmt-debug=none",
+                "-Zfmt-debug=shallow",
             ] {
                 flags.push('\u{1f}');
                 flags.push_str(flag);
