@@ -25,6 +25,8 @@ const mesh = {
   async start(options) {
     const weft = await connect(options);
     mesh.weft = weft;
+    // The package tries the configuration on a connection that it closes at once.
+    connections.made = 0;
     weft.on("link", (event) => mesh.seen.links.push({ ...event, at: performance.now() }));
     weft.on("message", (event) => mesh.seen.messages.push(event));
     weft.on("warning", (event) => mesh.seen.warnings.push(event));

@@ -52,6 +52,11 @@ impl Backoff {
         }
     }
 
+    /// A link ended because it was not needed: that says nothing against the next one.
+    pub(crate) fn forget(&mut self, peer: &PeerId) {
+        self.peers.remove(peer);
+    }
+
     /// The network is back: everybody may be tried at once.
     pub(crate) fn on_online(&mut self) {
         self.peers.clear();

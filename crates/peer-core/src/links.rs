@@ -36,6 +36,8 @@ pub(crate) enum LinkEvent {
     Frame { peer: PeerId, bytes: Vec<u8> },
     /// The link has to be closed.
     Close { peer: PeerId, reason: String, misbehaved: bool },
+    /// The other side has closed it; `needless` if only because nothing is left to say.
+    Closed { peer: PeerId, reason: ByeReason, needless: bool },
 }
 
 #[derive(Debug, Default)]
@@ -314,8 +316,8 @@ impl Links {
                 Some(LinkEvent::Parties { peer, joined: news, left })
             }
             Frame::Bye { reason } => {
-                let reason = format!("the other side closed the link ({reason:?})");
-                Some(LinkEvent::Close { peer, reason, misbehaved: false })
+                let needless = matches!(reason, ByeReason::NothingInCommon | ByeReason::Leaving);
+                Some(LinkEvent::Closed { peer, reason, needless })
             }
             _ => Some(LinkEvent::Frame { peer, bytes }),
         }

@@ -86,6 +86,12 @@ struct Session {
     since: Time,
     local: Option<Text<{ limits::SDP }>>,
     local_sent: bool,
+    /// The platform is making a description: it takes one wish at a time.
+    describing: bool,
+    /// An offer that came meanwhile.
+    waiting_offer: Option<(u32, Description)>,
+    /// A restart is wanted whatever has happened to the one before: the network has changed.
+    restart_anew: bool,
     candidates: Vec<Candidate>,
     candidates_sent: usize,
     flush_at: Option<Time>,
@@ -260,8 +266,15 @@ impl Negotiator {
         let (Some(text), Some(fingerprint)) = (Text::new(sdp), fingerprint(sdp)) else {
             return self.end(peer, "the platform made an unusable description", None, env);
         };
-        session.local = Some(text);
+        session.describing = false;
         session.fingerprints.0.get_or_insert(fingerprint);
+        if let Some((generation, offer)) = session.waiting_offer.take() {
+            // This answer is to an offer that has been overtaken.
+            session.begin_generation(now, generation);
+            session.accept(generation, offer, false, env);
+            return Vec::new();
+        }
+        session.local = Some(text);
         session.flush_at = Some(now + env.config.candidate_wait);
         Vec::new()
     }
@@ -367,6 +380,7 @@ impl Negotiator {
     pub(crate) fn on_reachable(&mut self, now: Time) {
         for session in self.sessions.values_mut().filter(|session| session.troubled_since.is_some()) {
             session.restart_at = Some(now);
+            session.restart_anew = true;
         }
         for knock in self.knocks.values_mut() {
             knock.retry.at = now;
@@ -417,15 +431,7 @@ impl Negotiator {
             steps.extend(session.describe(peer, attempt));
         }
         if session.restart_at.is_some_and(|at| at <= now) {
-            // Should this restart get lost, another one follows.
-            session.restart_at = Some(now + env.config.ice_restart_after);
-            if session.offerer {
-                session.begin_generation(now, session.generation + 1);
-                env.out.push_back(Output::RestartIce { link: session.link });
-            } else {
-                let (discovery, id, generation) = (session.discovery, session.id, session.generation);
-                steps.push(knock_step(peer, discovery, Some(id), generation, false, generation));
-            }
+            session.restart(now, peer, env, steps);
         }
         if session.give_up_at(env).is_some_and(|at| at <= now) {
             let reason = if session.open_since.is_some() {
@@ -493,6 +499,9 @@ impl Negotiator {
                 since: now,
                 local: None,
                 local_sent: false,
+                describing: offerer,
+                waiting_offer: None,
+                restart_anew: false,
                 candidates: Vec::new(),
                 candidates_sent: 0,
                 flush_at: None,
@@ -522,9 +531,13 @@ impl Negotiator {
         if session.offerer || generation < session.generation {
             return Vec::new();
         }
-        if generation > session.generation || session.remote.is_none() {
-            session.begin_generation(now, generation);
-            session.accept(generation, description, false, env);
+        if generation > session.generation {
+            if !session.describing {
+                session.begin_generation(now, generation);
+                session.accept(generation, description, false, env);
+            } else if session.waiting_offer.as_ref().is_none_or(|(waiting, _)| *waiting < generation) {
+                session.waiting_offer = Some((generation, description));
+            }
             return Vec::new();
         }
         session.take_candidates(generation, description.candidates, env);
@@ -658,6 +671,32 @@ impl Session {
         self.remote_candidates.retain(|(of, _)| *of >= generation);
     }
 
+    /// Restarts ICE, or asks the other side to. Should that get lost, another one follows.
+    fn restart(&mut self, now: Time, peer: PeerId, env: &mut Env, steps: &mut Vec<Step>) {
+        self.restart_at = Some(now + env.config.ice_restart_after);
+        if !self.offerer {
+            steps.push(knock_step(
+                peer,
+                self.discovery,
+                Some(self.id),
+                self.generation,
+                false,
+                self.generation,
+            ));
+            return;
+        }
+        // An offer that is on its way is sent again by itself; a newer one would only overtake its answer.
+        let under_way = self.remote.is_none_or(|of| of < self.generation)
+            && now.since(self.since) < env.config.signal_give_up;
+        if self.describing || (under_way && !self.restart_anew) {
+            return;
+        }
+        self.restart_anew = false;
+        self.begin_generation(now, self.generation + 1);
+        self.describing = true;
+        env.out.push_back(Output::RestartIce { link: self.link });
+    }
+
     /// Gives a remote description to the platform, and the candidates that waited for it.
     fn accept(&mut self, generation: u32, description: Description, answer: bool, env: &mut Env) {
         let (link, sdp) = (self.link, description.sdp.into_string());
@@ -666,6 +705,7 @@ impl Session {
         } else {
             Output::AcceptOffer { link, sdp }
         });
+        self.describing |= !answer;
         self.remote = Some(generation);
         let waited: Vec<Candidate> = self
             .remote_candidates

@@ -600,6 +600,9 @@ impl Peer {
         self.links.bye(peer, reason, &mut self.env);
         let steps = self.negotiator.close(peer, text, &mut self.env);
         self.take(now, steps);
+        if reason == ByeReason::NothingInCommon {
+            self.backoff.forget(&peer);
+        }
     }
 
     // ---- what neighbours say ----
@@ -634,6 +637,14 @@ impl Peer {
                 self.take(now, steps);
                 if misbehaved {
                     self.backoff.hold(now, peer, AFTER_MISBEHAVIOUR, &self.env);
+                }
+            }
+            LinkEvent::Closed { peer, reason, needless } => {
+                let reason = format!("the other side closed the link ({reason:?})");
+                let steps = self.negotiator.close(peer, &reason, &mut self.env);
+                self.take(now, steps);
+                if needless {
+                    self.backoff.forget(&peer);
                 }
             }
             LinkEvent::Frame { peer, bytes } => {

@@ -235,3 +235,19 @@ fn every_link_that_opened_is_told_to_close_or_stays_open() {
         assert_eq!(world.nodes[node].peer.peers(&discovery).len(), 6);
     }
 }
+
+#[test]
+fn parties_that_are_left_and_joined_again_are_linked_again_at_once() {
+    let mut world = World::new(11, 1);
+    let (a, b) = (world.add(&[0]), world.add(&[0]));
+    for round in 0..8 {
+        let party = world.join(a, "p");
+        world.join(b, "p");
+        let took = world.run_until(SECOND * 20, |w| w.linked(a, b)).unwrap();
+        assert!(took < SECOND, "round {round}: {took:?}");
+        world.run(Duration::from_millis(200));
+        world.command(a, Command::Leave { discovery: party });
+        world.command(b, Command::Leave { discovery: party });
+        world.run(SECOND);
+    }
+}

@@ -30,6 +30,8 @@ pub(crate) struct World {
     connections: BTreeMap<(usize, LinkId), Connection>,
     /// Nodes without any network.
     cut: BTreeSet<usize>,
+    /// What a cut holds up on WebSockets: TCP delivers it when the network is back.
+    stalled: Vec<What>,
     /// Changes what a signaler passes on: (envelope) -> altered.
     pub(crate) tamper: bool,
     /// Drops this share of forwarded envelopes, percent.
@@ -65,6 +67,8 @@ struct Connection {
     waiting: Vec<Vec<u8>>,
     last_arrival: Time,
     candidates: Vec<Candidate>,
+    /// A description was asked for and has not been given yet.
+    describing: bool,
 }
 
 struct Happening {
@@ -126,6 +130,7 @@ impl World {
             rng,
             connections: BTreeMap::new(),
             cut: BTreeSet::new(),
+            stalled: Vec::new(),
             tamper: false,
             drop_forwards: 0,
             connections_made: 0,
@@ -235,6 +240,9 @@ impl World {
     /// Gives it back; the platform says `online`.
     pub(crate) fn restore(&mut self, node: usize) {
         self.cut.remove(&node);
+        for what in std::mem::take(&mut self.stalled) {
+            self.later(what);
+        }
         self.input(node, Input::Online);
     }
 
@@ -347,8 +355,11 @@ impl World {
                 }
             }
             Output::SignalerFrame { home, bytes } => {
-                if !self.cut.contains(&node) {
-                    self.later(What::ToSignaler(node, home, bytes));
+                let what = What::ToSignaler(node, home, bytes);
+                if self.cut.contains(&node) {
+                    self.stalled.push(what);
+                } else {
+                    self.later(what);
                 }
             }
             Output::HangUpSignaler { home } => self.hang_up(node, home),
@@ -386,6 +397,9 @@ impl World {
     fn describe(&mut self, node: usize, link: LinkId) {
         let Some(connection) = self.connections.get_mut(&(node, link)) else { return };
         let (local, generation) = (link.0, connection.generation);
+        // As in a browser: two at once end in "called in wrong state".
+        assert!(!connection.describing, "a description was asked for while another was being made");
+        connection.describing = true;
         connection.local = Some(local);
         let sdp = format!(
             "v=0\r\no={node} {local} {generation}\r\na=fingerprint:sha-256 {:02x}:AA:BB:CC:DD:EE:{local:04x}\r\n",
@@ -499,7 +513,9 @@ impl World {
                 self.say(node, home, &FromSignaler::Challenge { signaler: id, nonce: Nonce([7; 32]) });
             }
             What::ToNode(node, home, bytes) => {
-                if self.nodes[node].sockets.contains_key(&home) && !self.cut.contains(&node) {
+                if self.cut.contains(&node) {
+                    self.stalled.push(What::ToNode(node, home, bytes));
+                } else if self.nodes[node].sockets.contains_key(&home) {
                     self.input(node, Input::SignalerFrame { home, bytes: &bytes });
                 }
             }
@@ -507,7 +523,12 @@ impl World {
             What::Closed(node, home) => {
                 self.input(node, Input::SignalerClosed { home, reason: "closed".into() });
             }
-            What::Description(node, link, sdp) => self.input(node, Input::LocalDescription { link, sdp }),
+            What::Description(node, link, sdp) => {
+                if let Some(connection) = self.connections.get_mut(&(node, link)) {
+                    connection.describing = false;
+                    self.input(node, Input::LocalDescription { link, sdp });
+                }
+            }
             What::Candidate(node, link) => {
                 let candidate =
                     Text::new(format!("candidate:1 1 udp 1 host{node} {} typ host", link.0)).unwrap();

@@ -1,0 +1,286 @@
+/**
+ * Somebody in a swarm who keeps to the protocol (docs/spec/wire.md) only as far as a test wants: it seals signals to a page,
+ * opens a channel to it from a bare RTCPeerConnection, and says hello with what it has or has not.
+ */
+import { randomBytes } from "node:crypto";
+import type { Page } from "playwright-core";
+import { decode, encode, type Fields, fields, type Value } from "../federation/wire/cbor.ts";
+import { bytesAt, Key, numberAt, parse, same } from "../federation/wire/keys.ts";
+import { Peer as Client, From, To } from "../federation/wire/peer.ts";
+import { derive, keyed } from "./blake3.ts";
+import type { Lab, Peer } from "./browser.ts";
+import { Agreement, type Recipient, seal, unseal } from "./envelope.ts";
+
+/** Kinds of signals. */
+export const Signal = { Knock: 1, Offer: 2, Answer: 3, Candidates: 4, Refuse: 5 } as const;
+/** Kinds of frames of a link. */
+export const Frame = { Hello: 1, Bye: 5, Publish: 6, Want: 7, Presence: 9 } as const;
+
+const ENVELOPE_SIGNAL = 1;
+const FIRST_AND_LAST = 3;
+const HEAD = 9;
+/** How long is waited for what a page should answer, milliseconds. */
+const PATIENCE = 20_000;
+
+/** The public key of the open party of a name, and what signalers see of it. */
+export function openParty(name: string): { readonly key: Uint8Array; readonly discovery: Uint8Array } {
+  const key = new Key(derive("weft/v1/open-party", Buffer.from(name))).id;
+  return { key, discovery: keyed(key, Buffer.from("weft/v1/discovery-key")) };
+}
+
+/** A party's key, proved for one connection by one peer. */
+export function proof(party: Uint8Array, transcript: Uint8Array, prover: Uint8Array): Uint8Array {
+  return keyed(derive("weft/v1/party-proof", party), Buffer.concat([transcript, prover]));
+}
+
+export interface Candidate {
+  readonly candidate: string;
+  readonly sdpMid?: string | null;
+  readonly sdpMLineIndex?: number | null;
+}
+
+/** A frame that came over the channel, if it was of one chunk. */
+export interface Received {
+  readonly kind: number;
+  readonly body: Fields;
+  readonly bytes: Uint8Array;
+}
+
+/** What a signal says besides its own fields. */
+export interface Envelope {
+  readonly discovery?: Uint8Array;
+  readonly session?: Uint8Array;
+  readonly generation?: number;
+}
+
+export class Intruder {
+  readonly session: Uint8Array = randomBytes(16);
+  /** Both ends' fingerprints, once there is an answer. */
+  transcript: Uint8Array = new Uint8Array();
+
+  private constructor(
+    readonly page: Page,
+    readonly client: Client,
+    readonly agreement: Agreement,
+    readonly discovery: Uint8Array,
+    readonly target: Recipient,
+  ) {}
+
+  /** Joins the swarm, with a key that is lower than the target's, so that it is the one who offers. */
+  static async join(lab: Lab, url: string, discovery: Uint8Array, target: Peer): Promise<Intruder> {
+    const peer = parse(target.id);
+    let key = new Key();
+    while (Buffer.compare(key.id, peer) > 0) key = new Key();
+    const client = await Client.connect(url, { key });
+    const agreement = new Agreement();
+    client.send(To.Announce, [0, entry(client, agreement, discovery)]);
+    const { fields: members } = await client.inbox.take(From.Members);
+    const about = (members.get(1) as Uint8Array[])
+      .map((bytes) => decode((decode(bytes) as Uint8Array[])[0] ?? new Uint8Array()) as Fields)
+      .find((member) => same(bytesAt(member, 1), peer));
+    if (about === undefined) throw new Error("the page is not in the swarm");
+    const { page } = await lab.page();
+    await page.addScriptTag({ path: new URL("raw.js", import.meta.url).pathname });
+    return new Intruder(page, client, agreement, discovery, { peer, agreement: bytesAt(about, 3) });
+  }
+
+  get id(): Uint8Array {
+    return this.client.id;
+  }
+
+  /** Seals any bytes to the target and passes them on. */
+  async put(body: Uint8Array): Promise<void> {
+    await this.pass(seal(this.client.key, this.target, body));
+  }
+
+  /** Gives the signaler bytes for the target, in place of an envelope. */
+  async pass(envelope: Uint8Array): Promise<void> {
+    const outcome = await this.client.forward(this.target.peer, envelope);
+    if (outcome !== "ack") throw new Error(`the signaler did not pass it on: ${outcome}`);
+  }
+
+  /** The body of a signal. */
+  signal(kind: number, body: readonly (readonly [number, Value])[], about: Envelope = {}): Uint8Array {
+    const { discovery = this.discovery, session = this.session, generation = 0 } = about;
+    const signal = [kind, fields(...body)];
+    const contents = fields([0, discovery], [1, session], [2, generation], [3, signal]);
+    return encode([ENVELOPE_SIGNAL, contents]);
+  }
+
+  /** The body of an offer. */
+  offer(sdp: string, candidates: readonly Candidate[] = [], about: Envelope = {}): Uint8Array {
+    const body = [
+      [0, sdp],
+      [1, candidates.map(candidateFields)],
+      [2, true],
+      [3, entry(this.client, this.agreement, this.discovery)],
+    ] as const;
+    return this.signal(Signal.Offer, body, about);
+  }
+
+  candidates(candidates: readonly Candidate[], about: Envelope = {}): Uint8Array {
+    return this.signal(Signal.Candidates, [[0, candidates.map(candidateFields)]], about);
+  }
+
+  /** The next signal of a session that the target sends; knocks are passed over. */
+  async answer(session = this.session): Promise<{ readonly kind: number; readonly body: Fields }> {
+    for (;;) {
+      const { from, body } = unseal(this.id, this.agreement, await this.client.delivered());
+      if (!same(from, this.target.peer)) continue;
+      const [kind, contents] = decode(body) as [number, Fields];
+      if (kind !== ENVELOPE_SIGNAL || !same(bytesAt(contents, 1), session)) continue;
+      const [signal, fields] = contents.get(3) as [number, Fields];
+      if (signal === Signal.Answer || signal === Signal.Refuse) return { kind: signal, body: fields };
+    }
+  }
+
+  /** A description and all candidates of the bare connection. */
+  async describe(): Promise<{ readonly sdp: string; readonly candidates: readonly Candidate[] }> {
+    const sdp = (await this.page.evaluate("raw.offer()")) as string;
+    await this.#until("raw.gathered()");
+    return { sdp, candidates: (await this.page.evaluate("raw.candidates")) as Candidate[] };
+  }
+
+  /** Sends an offer, takes the answer and waits until the channel is open. */
+  async open(): Promise<void> {
+    const { sdp, candidates } = await this.describe();
+    await this.put(this.offer(sdp, candidates));
+    await this.settle(sdp);
+  }
+
+  /** Takes the answer to an offer, with or without its candidates, and waits until the channel is open. */
+  async settle(sdp: string, options: { readonly deaf?: boolean } = {}): Promise<void> {
+    const { kind, body } = await this.answer();
+    if (kind !== Signal.Answer) throw new Error(`refused with reason ${numberAt(body, 0)}`);
+    const theirs = body.get(0) as string;
+    this.transcript = derive(
+      "weft/v1/link-transcript",
+      Buffer.concat([
+        this.session,
+        this.id,
+        this.target.peer,
+        ...[sdp, theirs].flatMap((description) => {
+          const value = /^a=fingerprint:(.*)$/m.exec(description)?.[1]?.trim().toUpperCase() ?? "";
+          return [u64(value.length), Buffer.from(value)];
+        }),
+      ]),
+    );
+    const deaf = options.deaf === true;
+    const candidates = deaf ? [] : (body.get(1) as Fields[]).map(candidateOf);
+    const heard = deaf ? theirs.replaceAll(/^a=candidate:.*\r\n/gm, "") : theirs;
+    await this.page.evaluate(
+      ([sdp, candidates]) =>
+        // biome-ignore lint/suspicious/noExplicitAny: the page's own object.
+        (globalThis as any).raw.answer(sdp, candidates),
+      [heard, candidates] as const,
+    );
+    await this.#until("raw.opened");
+  }
+
+  /** Says who it is, truly, with these proofs of parties' keys. */
+  async hello(...parties: readonly (readonly [Uint8Array, Uint8Array])[]): Promise<void> {
+    const identity = new Key();
+    const now = Date.now();
+    const record = encode(
+      fields(
+        [0, identity.id],
+        [1, this.id],
+        [2, this.agreement.id],
+        [3, "intruder"],
+        [4, now],
+        [5, now + 600_000],
+      ),
+    );
+    const statement = encode([record, identity.sign("weft/v1/peer-record", [record])]);
+    const signature = this.client.key.sign("weft/v1/link", [this.id, this.transcript]);
+    await this.say(Frame.Hello, [
+      [0, 1],
+      [1, this.id],
+      [2, signature],
+      [3, statement],
+      [4, parties],
+    ]);
+  }
+
+  /** Sends a frame over the channel. */
+  async say(kind: number, body: readonly (readonly [number, Value])[]): Promise<void> {
+    const frame = encode([kind, fields(...body)]);
+    const head = Buffer.alloc(HEAD);
+    head[0] = FIRST_AND_LAST;
+    head.writeUInt32BE(frame.length, 5);
+    const chunk = Buffer.concat([head, frame]).toString("base64");
+    await this.page.evaluate(`raw.send(${JSON.stringify(chunk)})`);
+  }
+
+  /** What has come over the channel. */
+  async received(): Promise<Received[]> {
+    const chunks = (await this.page.evaluate("raw.received")) as string[];
+    return chunks.map((chunk) => {
+      const bytes = Buffer.from(chunk, "base64").subarray(HEAD);
+      const [kind, body] = decode(bytes) as [number, Fields];
+      return { kind, body, bytes };
+    });
+  }
+
+  /** Waits for a frame of a kind. */
+  async heard(kind: number): Promise<Received> {
+    const deadline = performance.now() + PATIENCE;
+    for (let count = 0; ; ) {
+      const received = await this.received();
+      const found = received.slice(count).find((frame) => frame.kind === kind);
+      if (found !== undefined) return found;
+      count = received.length;
+      const rest = deadline - performance.now();
+      await this.#until(`raw.received.length > ${count}`, Math.max(1, rest)).catch(() => {
+        throw new Error(`no frame ${kind}; there were ${received.map((frame) => frame.kind).join()}`);
+      });
+    }
+  }
+
+  /** Waits until the other side has closed the channel. */
+  async closed(): Promise<void> {
+    await this.#until("raw.closed");
+  }
+
+  async #until(expression: string, timeout = PATIENCE): Promise<void> {
+    await this.page.waitForFunction(expression, undefined, { timeout, polling: 20 }).catch(() => {
+      throw new Error(`${expression} did not hold within ${timeout} ms`);
+    });
+  }
+}
+
+function entry(client: Client, agreement: Agreement, discovery: Uint8Array): Uint8Array {
+  const now = Date.now();
+  const body = encode(
+    fields(
+      [0, discovery],
+      [1, client.id],
+      [2, client.signaler],
+      [3, agreement.id],
+      [4, now],
+      [5, now],
+      [6, now + 100_000],
+      [7, false],
+    ),
+  );
+  return encode([body, client.key.sign("weft/v1/entry", [body])]);
+}
+
+function candidateFields({ candidate, sdpMid, sdpMLineIndex }: Candidate): Fields {
+  return fields([0, candidate], [1, sdpMid ?? undefined], [2, sdpMLineIndex ?? undefined]);
+}
+
+function candidateOf(body: Fields): Candidate {
+  const [candidate, mid, index] = [body.get(0), body.get(1), body.get(2)];
+  return {
+    candidate: String(candidate),
+    sdpMid: typeof mid === "string" ? mid : null,
+    sdpMLineIndex: typeof index === "number" ? index : null,
+  };
+}
+
+function u64(value: number): Buffer {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64BE(BigInt(value));
+  return bytes;
+}

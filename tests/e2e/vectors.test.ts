@@ -1,0 +1,45 @@
+/** The tests' own cryptography agrees with the golden vectors; without a browser. */
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import { Key, parse, show } from "../federation/wire/keys.ts";
+import { derive, keyed } from "./blake3.ts";
+import { Agreement, seal, unseal } from "./envelope.ts";
+
+const vectors: readonly { readonly name: string; readonly value: string }[] = JSON.parse(
+  readFileSync(new URL("../vectors/crypto.json", import.meta.url), "utf8"),
+);
+
+function vector(name: string): string {
+  return vectors.find((one) => one.name.startsWith(name))?.value ?? assert.fail(`no vector ${name}`);
+}
+
+function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString("hex");
+}
+
+test("keys that the tests derive are those of the golden vectors", () => {
+  const seed = Buffer.alloc(32, 2);
+  assert.equal(show(new Key(derive("weft/v1/peer-signing", seed)).id), vector("peer id of seed 02"));
+  const agreement = new Agreement(derive("weft/v1/peer-agreement", seed));
+  assert.equal(hex(agreement.id), vector("agreement key of seed 02"));
+  const party = new Key(derive("weft/v1/open-party", Buffer.from("movies"))).id;
+  assert.equal(show(party), vector("party key of 'movies'"));
+  const discovery = keyed(party, Buffer.from("weft/v1/discovery-key"));
+  assert.equal(hex(discovery), vector("discovery key of 'movies'"));
+});
+
+test("envelopes that the tests open and seal are those of the golden vectors", () => {
+  const seed = Buffer.alloc(32, 3);
+  const own = new Agreement(derive("weft/v1/peer-agreement", seed));
+  const key = new Key(derive("weft/v1/peer-signing", seed));
+  const golden = Buffer.from(vector("envelope to seed 03"), "hex");
+  const { from, body } = unseal(key.id, own, golden);
+  assert.equal(show(from), vector("peer id of seed 02"));
+  assert.equal(Buffer.from(body).toString(), "hello");
+  const again = seal(key, { peer: key.id, agreement: own.id }, Buffer.from("to myself"));
+  assert.equal(Buffer.from(unseal(key.id, own, again).body).toString(), "to myself");
+  again[again.length - 1] = (again.at(-1) ?? 0) ^ 1;
+  assert.throws(() => unseal(key.id, own, again));
+  assert.equal(parse(show(key.id)).length, 32);
+});
