@@ -59,7 +59,7 @@ pub(crate) fn build(names: Names) -> Result<()> {
         return Ok(());
     }
     ui::step("wasm: glue (the first time the generator is compiled, half a minute)", || {
-        bindgen(&raw, &generated, OUT_NAME, "web", names)
+        bindgen(&raw, &generated, names)
     })?;
     ui::step(&format!("wasm: wasm-opt {WASM_OPT_LEVEL}"), || optimise(&module(), names))?;
     stamp.write()?;
@@ -95,13 +95,7 @@ pub(crate) fn check_budget() -> Result<()> {
 }
 
 /// Writes the JavaScript glue of a wasm file with the pinned generator.
-pub(crate) fn bindgen(
-    input: &Path,
-    out_dir: &Path,
-    out_name: &str,
-    target: &str,
-    names: Names,
-) -> Result<()> {
+fn bindgen(input: &Path, out_dir: &Path, names: Names) -> Result<()> {
     let next = "the version of `wasm-bindgen` in Cargo.lock must equal that of `wasm-bindgen-cli-support`";
     let tool = target_dir().join("tools").join(format!("weft-bindgen{}", std::env::consts::EXE_SUFFIX));
     run(
@@ -109,7 +103,7 @@ pub(crate) fn bindgen(
         next,
     )?;
     let mut generate = command(tool, &root());
-    generate.arg(input).arg(out_dir).args([out_name, target]);
+    generate.arg(input).arg(out_dir).arg(OUT_NAME);
     if names == Names::Keep {
         generate.arg("--names");
     }

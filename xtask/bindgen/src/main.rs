@@ -1,6 +1,5 @@
-//! `weft-bindgen INPUT.wasm OUT_DIR OUT_NAME web|nodejs [--names]`: the JavaScript glue for a wasm module.
-//!
-//! `web` is what the npm package wraps; `nodejs` runs test binaries. `--names` keeps function names for profiling.
+//! `weft-bindgen INPUT.wasm OUT_DIR OUT_NAME [--names]`: the JavaScript glue for a wasm module, which the npm package
+//! wraps. `--names` keeps function names for profiling.
 
 use anyhow::{Context as _, Result, bail};
 use wasm_bindgen_cli_support::Bindgen;
@@ -8,20 +7,17 @@ use wasm_bindgen_cli_support::Bindgen;
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let (positional, flags): (Vec<_>, Vec<_>) = arguments.iter().partition(|a| !a.starts_with("--"));
-    let [input, out_dir, out_name, target] = positional.as_slice() else {
-        bail!("usage: weft-bindgen INPUT.wasm OUT_DIR OUT_NAME web|nodejs [--names]");
+    let [input, out_dir, out_name] = positional.as_slice() else {
+        bail!("usage: weft-bindgen INPUT.wasm OUT_DIR OUT_NAME [--names]");
     };
     let names = flags.iter().any(|f| *f == "--names");
 
     let mut bindgen = Bindgen::new();
-    match target.as_str() {
-        // Without the default path the glue holds no `import.meta.url`: the package says itself where the wasm is,
-        // in a form that bundlers and Node understand.
-        "web" => bindgen.web(true)?.omit_default_module_path(true),
-        "nodejs" => bindgen.nodejs(true)?,
-        other => bail!("unknown target {other}; web or nodejs"),
-    };
+    // Without the default path the glue holds no `import.meta.url`: the package says itself where the wasm is, in a
+    // form that bundlers and Node understand.
     bindgen
+        .web(true)?
+        .omit_default_module_path(true)
         .input_path(input)
         .out_name(out_name)
         .typescript(true)
