@@ -1,21 +1,29 @@
 //! `npm run bench NAME`: the benchmarks whose figures the documents quote.
 
 use crate::process::{command, run as run_command};
-use crate::workspace::{files, is_source_dir, root};
+use crate::workspace::{cargo, files, is_source_dir, release_binary, root, target_dir};
 use crate::{build, setup, ui};
 use anyhow::{Context as _, Result};
 use std::path::{Path, PathBuf};
+
+/// The benchmarks of the crate `weft-bench`.
+const NATIVE: [&str; 2] = ["relay", "idle"];
+/// The rival from crates.io. Those from npm are in bench/package.json.
+const MATCHBOX: &str = "matchbox_server@0.15.0";
 
 /// Builds everything, then runs one benchmark with the rest of the arguments.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let known = benchmarks()?;
     let Some((name, rest)) = arguments.split_first() else {
         ui::out("benchmarks (npm run bench NAME -- ARGS):");
-        for bench in &known {
-            ui::out(&format!("  {}", stem(bench)));
+        for bench in NATIVE.into_iter().map(str::to_owned).chain(known.iter().map(|bench| stem(bench))) {
+            ui::out(&format!("  {bench}"));
         }
         return Ok(());
     };
+    if NATIVE.contains(&name.as_str()) {
+        return native(name, rest);
+    }
     let bench = known.iter().find(|bench| stem(bench) == *name).with_context(|| {
         format!("there is no bench/{name}.mjs\nNext: `npm run bench` lists what there is")
     })?;
@@ -26,6 +34,34 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
             command("node", &root()).args(["--import", "tsx"]).arg(bench).args(rest),
             "read the error above",
         )
+    })
+}
+
+/// Runs a benchmark of `weft-bench` against the built signaler and its rivals, installed once below the target directory.
+fn native(name: &str, rest: &[String]) -> Result<()> {
+    setup::run(setup::Scope::Build)?;
+    build::everything()?;
+    let rivals = target_dir().join("rivals");
+    let matchbox = rivals.join("bin").join("matchbox_server");
+    if !matchbox.is_file() {
+        ui::step("bench: install matchbox_server (some minutes, once)", || {
+            let mut install = command(cargo(), &root());
+            install.args(["install", MATCHBOX, "--locked", "--root"]).arg(&rivals);
+            run_command(&mut install, "is crates.io reachable?")
+        })?;
+    }
+    ui::step("bench: build the load client", || {
+        let mut build = command(cargo(), &root());
+        run_command(
+            build.args(["build", "--release", "-p", "weft-bench"]),
+            "read the compiler's first error above",
+        )
+    })?;
+    ui::step(&format!("bench {name}"), || {
+        let mut bench = command(release_binary("weft-bench"), &root());
+        bench.arg(name).args(rest);
+        bench.arg("--signaler").arg(release_binary("weft-signaler")).arg("--matchbox").arg(&matchbox);
+        run_command(&mut bench, "read the error above")
     })
 }
 

@@ -1,0 +1,195 @@
+/**
+ * `cargo xtask bench join [--quick]`: from `join` to the first document in Chromium, beside what it cannot be faster than.
+ *
+ * Every round measures, one after the other: a bare pair of RTCPeerConnections in two pages of one browser, whose
+ * descriptions and candidates go through a BroadcastChannel; the signaler's round trip; and a page that joins a party
+ * in which another page, with a profile of its own, has published one document. Pages are new in each round, and
+ * `connect` is over when the clock starts.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
+import { FLAGS, program } from "../tests/e2e/browser.ts";
+import { serve } from "../tests/e2e/site.ts";
+import { Peer } from "../tests/federation/wire/peer.ts";
+
+const ROOT = resolve(fileURLToPath(import.meta.url), "../..");
+const PROGRAM = process.env["WEFT_SIGNALER"] ?? join(ROOT, "target/release/weft-signaler");
+const BARE_PAIR = join(ROOT, "bench/bare-pair.js");
+/** Rounds that count, and in `--quick` runs. One goes ahead that does not: caches of code, files and the database. */
+const ROUNDS = 21;
+const ROUNDS_QUICK = 3;
+/** Pings of which the median is a round's round trip. */
+const PINGS = 15;
+/** What a join may take beyond a bare pair and three round trips to the signaler, milliseconds. */
+const MARGIN = 50;
+/** Longest that one step in a page may take, milliseconds. */
+const STEP = 20_000;
+
+interface Round {
+  /** Milliseconds each. */
+  readonly pair: number;
+  readonly trip: number;
+  readonly join: number;
+}
+
+interface Running {
+  readonly url: string;
+  stop(): void;
+}
+
+const quick = process.argv.includes("--quick");
+const cleanups: (() => unknown)[] = [];
+try {
+  const signaler = await start();
+  cleanups.unshift(() => signaler.stop());
+  const site = await serve();
+  cleanups.unshift(() => site.close());
+  const browser = await chromium.launch({ executablePath: program("chromium"), args: FLAGS });
+  cleanups.unshift(() => browser.close());
+  const rounds: Round[] = [];
+  for (let at = 0; at <= (quick ? ROUNDS_QUICK : ROUNDS); at += 1) {
+    const pair = await barePair(browser, site.url);
+    const trip = await roundTrip(signaler.url);
+    const joined = await firstDocument(browser, site.url, signaler.url, `bench-${at}`);
+    if (at > 0) rounds.push({ pair, trip, join: joined });
+  }
+  if (!report(rounds) && !quick) process.exitCode = 1;
+} finally {
+  for (const cleanup of cleanups) await cleanup();
+}
+
+/** The signaler as shipped, without a configuration. */
+async function start(): Promise<Running> {
+  const dir = mkdtempSync(join(tmpdir(), "weft-bench-"));
+  const child: ChildProcess = spawn(PROGRAM, ["--listen", "127.0.0.1:0", "--data", join(dir, "mesh.db")], {
+    stdio: ["ignore", "pipe", "ignore"],
+  });
+  const stop = () => {
+    child.kill("SIGKILL");
+    rmSync(dir, { recursive: true, force: true });
+  };
+  if (child.stdout === null) throw new Error("no standard output");
+  for await (const line of createInterface(child.stdout)) {
+    const url = / listens on (ws:\S+)/.exec(line)?.[1];
+    if (url !== undefined) return { url, stop };
+  }
+  stop();
+  throw new Error("the signaler ended before it listened");
+}
+
+async function open(context: BrowserContext, url: string): Promise<Page> {
+  const page = await context.newPage();
+  page.setDefaultTimeout(STEP);
+  await page.goto(url);
+  await page.waitForFunction("globalThis.mesh !== undefined");
+  return page;
+}
+
+/** From the first line of the page that offers to a message through the channel. */
+async function barePair(browser: Browser, url: string): Promise<number> {
+  const context = await browser.newContext();
+  try {
+    const [answers, offers] = [await open(context, url), await open(context, url)];
+    for (const page of [answers, offers]) await page.addScriptTag({ path: BARE_PAIR });
+    await answers.evaluate("bareEnd(false)");
+    return (await offers.evaluate("bareEnd(true)")) as number;
+  } finally {
+    await context.close();
+  }
+}
+
+/** Median time from a frame to its answer on an authenticated connection. */
+async function roundTrip(url: string): Promise<number> {
+  const peer = await Peer.connect(url);
+  const trips: number[] = [];
+  for (let at = 0; at < PINGS; at += 1) {
+    const start = performance.now();
+    await peer.ping();
+    trips.push(performance.now() - start);
+  }
+  await peer.socket.close();
+  return quantile(trips, 0.5);
+}
+
+/** From `join` to the first document of somebody else. */
+async function firstDocument(
+  browser: Browser,
+  url: string,
+  signaler: string,
+  party: string,
+): Promise<number> {
+  const contexts = [await browser.newContext(), await browser.newContext()] as const;
+  try {
+    const [there, here] = [await open(contexts[0], url), await open(contexts[1], url)];
+    for (const page of [there, here]) {
+      await page.evaluate((url) => globalThis.mesh.start({ signalers: [url] }), signaler);
+      await page.waitForFunction("mesh.weft.signalers().some(({ state }) => state === 'connected')");
+    }
+    await there.evaluate(async (party) => {
+      await globalThis.mesh.join(party);
+      await globalThis.mesh.publish(party, [{ title: "Ran" }]);
+    }, party);
+    return await here.evaluate(async (party) => {
+      const start = performance.now();
+      const joined = await globalThis.mesh.weft.join(party);
+      const subscription = joined.subscribe({ title: "Ran" });
+      return await new Promise<number>((resolve) => {
+        subscription.on("data", () => resolve(performance.now() - start));
+      });
+    }, party);
+  } finally {
+    for (const context of contexts) await context.close();
+  }
+}
+
+/** Prints the table; true if the median of the excess is within the margin. */
+function report(rounds: readonly Round[]): boolean {
+  const line = (what: string, figures: readonly number[]) =>
+    console.log(
+      `| ${what} | ${[0, 0.5, 0.9, 1].map((share) => quantile(figures, share).toFixed(1)).join(" | ")} |`,
+    );
+  console.log(
+    `\n${rounds.length} rounds, milliseconds\n\n| | least | median | p90 | greatest |\n|---|---|---|---|---|`,
+  );
+  line(
+    "bare pair",
+    rounds.map(({ pair }) => pair),
+  );
+  line(
+    "signaler round trip",
+    rounds.map(({ trip }) => trip),
+  );
+  line(
+    "join to first document",
+    rounds.map(({ join }) => join),
+  );
+  const excess = rounds.map(({ pair, trip, join }) => join - pair - 3 * trip);
+  line("join less (bare pair + 3 round trips)", excess);
+  const reached = quantile(excess, 0.5) <= MARGIN;
+  console.log(`\nbar: the last line's median <= ${MARGIN} ms: ${reached ? "reached" : "MISSED"}`);
+  return reached;
+}
+
+function quantile(figures: readonly number[], share: number): number {
+  const sorted = [...figures].sort((a, b) => a - b);
+  return sorted[Math.round((sorted.length - 1) * share)] ?? Number.NaN;
+}
+
+/** What tests/e2e/page.js puts into the page, as far as it is used here. */
+declare global {
+  var mesh: {
+    readonly weft: {
+      join(party: string): Promise<{
+        subscribe(query: object): { on(event: "data", handler: () => void): void };
+      }>;
+    };
+    start(options: object): Promise<unknown>;
+    join(party: string): Promise<unknown>;
+    publish(party: string, documents: object[]): Promise<unknown>;
+  };
+}
