@@ -1,0 +1,126 @@
+//! What the protocols of the measured servers have in common.
+
+mod matchbox;
+mod peerjs;
+mod weft;
+mod y_webrtc;
+
+use crate::framing;
+use crate::server::Kind;
+
+/// Connections that form one swarm (room, topic).
+pub(crate) const SWARM: usize = 8;
+/// Bytes of the signal that is relayed.
+pub(crate) const PAYLOAD: usize = 256;
+
+/// Which way messages are relayed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Mode {
+    /// To one connection.
+    Unicast,
+    /// To the whole swarm.
+    Fanout,
+}
+
+/// What a client says to a server on its own account.
+#[derive(Default)]
+pub(crate) struct Step {
+    /// Encoded frames to send.
+    pub(crate) send: Vec<Vec<u8>>,
+    /// The connection can be used now.
+    pub(crate) ready: bool,
+}
+
+/// What a frame of the server was.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Received {
+    /// A relayed offer.
+    Offer,
+    /// A relayed answer.
+    Answer,
+    /// Anything that is not a relayed message.
+    Other,
+    /// The server did not do what it was asked for.
+    Refused(String),
+}
+
+/// One server's protocol, for all the connections of a run; they are numbered from 0.
+pub(crate) trait Wire {
+    /// Path and sub-protocol of the upgrade of connection `at`.
+    fn request(&self, at: usize) -> (String, Option<&'static str>);
+    /// What connection `at` says first.
+    fn open(&mut self, at: usize) -> Step;
+    /// What connection `at` answers to a frame that arrived before it was ready.
+    fn greet(&mut self, at: usize, payload: &[u8]) -> anyhow::Result<Step>;
+    /// The encoded frame with which `from` sends its signal to `to` (or to the swarm of both).
+    fn signal(&self, mode: Mode, from: usize, to: usize, kind: Signal) -> Vec<u8>;
+    /// What a frame was. Called for each one, so it must be cheap.
+    fn received(&self, payload: &[u8]) -> Received {
+        relayed(payload)
+    }
+}
+
+/// The two signals of an exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Signal {
+    /// From the asking connection.
+    Offer,
+    /// From the other.
+    Answer,
+}
+
+impl Signal {
+    /// The signal's bytes: one letter repeated, so that its kind can be told from any byte of it and no protocol has to
+    /// escape anything.
+    pub(crate) fn payload(self) -> [u8; PAYLOAD] {
+        match self {
+            Self::Offer => [b'o'; PAYLOAD],
+            Self::Answer => [b'a'; PAYLOAD],
+        }
+    }
+
+    /// The same as text.
+    pub(crate) fn text(self) -> String {
+        String::from_utf8_lossy(&self.payload()).into_owned()
+    }
+}
+
+/// The protocol of a server.
+pub(crate) fn of(kind: Kind) -> Box<dyn Wire> {
+    match kind {
+        Kind::Weft => Box::new(weft::Weft::default()),
+        Kind::Peerjs => Box::new(peerjs::Peerjs),
+        Kind::Matchbox => Box::new(matchbox::Matchbox::default()),
+        Kind::YWebrtc => Box::new(y_webrtc::YWebrtc),
+    }
+}
+
+/// Reads the signal's letter. In every protocol the signal comes last, with under 40 bytes behind it.
+fn relayed(payload: &[u8]) -> Received {
+    let letters = payload.len().checked_sub(48).filter(|_| payload.len() >= PAYLOAD);
+    match letters.and_then(|at| payload.get(at..at + 4)) {
+        Some(b"oooo") => Received::Offer,
+        Some(b"aaaa") => Received::Answer,
+        _ => Received::Other,
+    }
+}
+
+fn text(payload: &str) -> Vec<u8> {
+    framing::frame(framing::TEXT, payload.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_relayed_signal_is_told_from_everything_else() {
+        for (signal, expected) in [(Signal::Offer, Received::Offer), (Signal::Answer, Received::Answer)] {
+            let publish = format!(r#"{{"type":"publish","data":"{}","clients":8}}"#, signal.text());
+            assert_eq!(relayed(publish.as_bytes()), expected);
+            assert_eq!(relayed(&signal.payload()), expected);
+        }
+        assert_eq!(relayed(br#"{"type":"pong"}"#), Received::Other);
+        assert_eq!(relayed(&[0; 400]), Received::Other);
+    }
+}

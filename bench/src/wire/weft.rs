@@ -1,0 +1,128 @@
+//! weft-signaler: CBOR, every connection authenticated and announced in its swarm.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::Context as _;
+use weft_crypto::challenge::answer_as_peer;
+use weft_crypto::statement::sign_entry;
+use weft_crypto::{PeerKey, Seed};
+use weft_wire::signaler::{FromSignaler, ToSignaler};
+use weft_wire::{DiscoveryKey, Entry, Nonce, PeerId, SignalerId, Text, decode, encode, limits};
+
+use super::{Mode, Received, SWARM, Signal, Step, Wire, relayed};
+use crate::framing;
+
+/// Longest life that is asked for; the signaler clamps it.
+const UNTIL_MS: u64 = 120_000;
+
+/// The clients of a weft-signaler.
+#[derive(Default)]
+pub(super) struct Weft {
+    clients: Vec<Option<Client>>,
+}
+
+struct Client {
+    key: PeerKey,
+    id: PeerId,
+    home: SignalerId,
+}
+
+impl Wire for Weft {
+    fn request(&self, _: usize) -> (String, Option<&'static str>) {
+        ("/".to_owned(), Some(weft_wire::PEER_PROTOCOL))
+    }
+
+    fn open(&mut self, at: usize) -> Step {
+        if self.clients.len() <= at {
+            self.clients.resize_with(at + 1, || None);
+        }
+        Step::default()
+    }
+
+    fn greet(&mut self, at: usize, payload: &[u8]) -> anyhow::Result<Step> {
+        match decode::<FromSignaler<'_>>(payload, limits::FRAME)? {
+            FromSignaler::Challenge { signaler, nonce } => {
+                let key = PeerKey::new(&seed(at));
+                let ours = Nonce([7; 32]);
+                let signature = answer_as_peer(&key, signaler, &nonce, &ours);
+                let id = key.id();
+                *self.clients.get_mut(at).context("challenged before it was open")? =
+                    Some(Client { key, id, home: signaler });
+                let agent = Text::cut("weft-bench");
+                Ok(say(&ToSignaler::Authenticate { peer: id, nonce: ours, signature, agent }))
+            }
+            FromSignaler::Welcome { .. } => {
+                let Client { key, id, home } =
+                    self.client(at).context("welcomed before it was challenged")?;
+                let now = u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?;
+                let entry = sign_entry(
+                    key,
+                    &Entry {
+                        discovery: swarm(at),
+                        peer: *id,
+                        home: *home,
+                        agreement: key.agreement(),
+                        seq: now,
+                        since: now,
+                        until: now + UNTIL_MS,
+                        left: false,
+                    },
+                );
+                Ok(say(&ToSignaler::Announce { entry: &entry }))
+            }
+            FromSignaler::Members { .. } => Ok(Step { ready: true, ..Step::default() }),
+            other => anyhow::bail!("instead of a greeting: {other:?}"),
+        }
+    }
+
+    fn signal(&self, mode: Mode, from: usize, to: usize, kind: Signal) -> Vec<u8> {
+        let signal = kind.payload();
+        let re = u32::from(kind == Signal::Answer);
+        let bytes = match (mode, self.client(to)) {
+            (Mode::Unicast, Some(to)) => {
+                encode(&ToSignaler::Forward { re, to: to.id, home: None, envelope: &signal })
+            }
+            _ => encode(&ToSignaler::Fanout { re, discovery: swarm(from), payload: &signal }),
+        };
+        framing::frame(framing::BINARY, &bytes)
+    }
+
+    fn received(&self, payload: &[u8]) -> Received {
+        match relayed(payload) {
+            // The rest is acknowledgements (frame number 9), as a rule.
+            Received::Other if payload.get(1) != Some(&9) => {
+                match decode::<FromSignaler<'_>>(payload, limits::FRAME) {
+                    Ok(FromSignaler::Error { code, text, .. }) => {
+                        Received::Refused(format!("{code:?} {text:?}"))
+                    }
+                    Ok(FromSignaler::Goodbye { code, .. }) => Received::Refused(format!("goodbye: {code:?}")),
+                    Ok(_) => Received::Other,
+                    Err(error) => Received::Refused(format!("not a frame: {error}")),
+                }
+            }
+            received => received,
+        }
+    }
+}
+
+impl Weft {
+    fn client(&self, at: usize) -> Option<&Client> {
+        self.clients.get(at)?.as_ref()
+    }
+}
+
+fn say(frame: &ToSignaler<'_>) -> Step {
+    Step { send: vec![framing::frame(framing::BINARY, &encode(frame))], ready: false }
+}
+
+fn seed(at: usize) -> Seed {
+    let mut bytes = [1; 32];
+    bytes[..8].copy_from_slice(&(at as u64).to_be_bytes());
+    Seed::new(bytes)
+}
+
+fn swarm(at: usize) -> DiscoveryKey {
+    let mut bytes = [9; 32];
+    bytes[..8].copy_from_slice(&((at / SWARM) as u64).to_be_bytes());
+    DiscoveryKey(bytes)
+}
