@@ -1,9 +1,10 @@
 //! docs/acceptance.md, held to its word: every test it names exists, and ran, and passed.
 //!
-//! The table's rows are `| id | tests | state |`. `done` and `partial` need at least one test, and one whose name
-//! begins with the id; `open` (this release) and `planned` (a later one) name none.
+//! The table's rows are `| id | tests | state |`. `done` needs a test of what is shipped whose name begins with the id;
+//! `partial` needs a test named so anywhere; `open` (this release) and `planned` (a later one) name none.
 
 use crate::results::{Outcome, Results};
+use crate::suites::is_end_to_end;
 use crate::ui;
 use crate::workspace::{files, is_source_dir, read, root};
 use anyhow::{Result, bail};
@@ -20,13 +21,42 @@ struct Item {
     state: String,
 }
 
+/// A file with tests.
+struct Source {
+    text: String,
+    /// Whether its tests run what is shipped: the built programs, the packed package.
+    shipped: bool,
+    /// The list in test-results/ that its tests are in.
+    suite: &'static str,
+}
+
+/// A definition of a test, and how its last run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Definition {
+    shipped: bool,
+    outcome: Option<Outcome>,
+}
+
+/// Where tests of what is shipped are.
+const SHIPPED: [&str; 7] = [
+    "tests/e2e",
+    "tests/interop",
+    "tests/federation",
+    "tests/packaging",
+    "web/test",
+    "signaler/tests",
+    "native-peer/tests",
+];
+
 /// Checks the table against the sources and the last run of the tests.
 pub(crate) fn run() -> Result<()> {
     let items = parse(&read(&root().join("docs").join("acceptance.md"))?);
     let sources = sources()?;
-    let exists = |test: &str| sources.iter().any(|source| defines(source, test));
-    let ran = Results::load_all()?;
-    let problems = check(&items, &exists, &|test| ran.outcome(test));
+    let mut ran = Vec::new();
+    for suite in ["rust", "node", "e2e"] {
+        ran.push((suite, Results::load(suite)?));
+    }
+    let problems = check(&items, &|test| definitions(test, &sources, &ran));
     for problem in &problems {
         ui::note(problem);
     }
@@ -71,11 +101,7 @@ fn parse(document: &str) -> Vec<Item> {
 }
 
 /// Everything the table claims that does not hold.
-fn check(
-    items: &[Item],
-    exists: &dyn Fn(&str) -> bool,
-    outcome: &dyn Fn(&str) -> Option<Outcome>,
-) -> Vec<String> {
+fn check(items: &[Item], definitions: &dyn Fn(&str) -> Vec<Definition>) -> Vec<String> {
     let mut problems = Vec::new();
     for id in
         ITEMS.iter().flat_map(|(letter, last)| (1..=*last).map(move |number| format!("{letter}{number}")))
@@ -87,47 +113,72 @@ fn check(
         }
     }
     for item in items {
-        let id = &item.id;
-        match item.state.as_str() {
-            "done" | "partial" => {
-                let prefix = format!("{}_", id.to_lowercase());
-                if !item.tests.iter().any(|test| test.starts_with(&prefix)) {
-                    problems.push(format!("{id} is {} without a test named {prefix}…", item.state));
-                }
+        let Item { id, tests, state } = item;
+        let named = || tests.iter().filter(|test| is_named_after(id, test));
+        match state.as_str() {
+            "done" if !named().any(|test| definitions(test).iter().any(|definition| definition.shipped)) => {
+                problems
+                    .push(format!("{id} is done without a test of what is shipped that is named after it"));
             }
-            "open" | "planned" if item.tests.is_empty() => {}
-            "open" | "planned" => problems.push(format!("{id} is {} and yet names tests", item.state)),
+            "partial" if named().next().is_none() => {
+                problems.push(format!("{id} is partial without a test that is named after it"));
+            }
+            "open" | "planned" if !tests.is_empty() => {
+                problems.push(format!("{id} is {state} and yet names tests"));
+            }
+            "done" | "partial" | "open" | "planned" => {}
             other => {
                 problems
                     .push(format!("{id}: the state {other:?} is not one of done, partial, open, planned"));
             }
         }
-        for test in &item.tests {
-            if !exists(test) {
+        for test in tests {
+            let definitions = definitions(test);
+            if definitions.is_empty() {
                 problems.push(format!("{id}: no source defines {test}"));
-                continue;
             }
-            match outcome(test) {
-                Some(Outcome::Passed) => {}
-                Some(Outcome::Failed) => problems.push(format!("{id}: {test} failed")),
-                Some(Outcome::Skipped) => problems.push(format!("{id}: {test} was skipped")),
-                None => problems.push(format!("{id}: {test} did not run")),
+            for definition in definitions {
+                match definition.outcome {
+                    Some(Outcome::Passed) => {}
+                    Some(Outcome::Failed) => problems.push(format!("{id}: {test} failed")),
+                    Some(Outcome::Skipped) => problems.push(format!("{id}: {test} was skipped")),
+                    None => problems.push(format!("{id}: {test} did not run")),
+                }
             }
         }
     }
     problems
 }
 
-/// Names of tests in the sources that begin with an id and are in no row.
-fn unlisted(items: &[Item], sources: &[String]) -> Vec<String> {
+/// `d3_…`, or `d2_d3_…` for a test of several items.
+fn is_named_after(id: &str, test: &str) -> bool {
+    let id = id.to_lowercase();
+    test.split('_').take_while(|part| is_id(&part.to_uppercase())).any(|part| part == id)
+}
+
+/// All definitions of a test: one name may be used in a core and with what is shipped, and then both have to hold.
+fn definitions(test: &str, sources: &[Source], ran: &[(&'static str, Results)]) -> Vec<Definition> {
+    let outcome =
+        |suite: &str| ran.iter().find(|(name, _)| *name == suite).and_then(|(_, all)| all.outcome(test));
+    sources
+        .iter()
+        .filter(|source| defines(&source.text, test))
+        .map(|source| Definition { shipped: source.shipped, outcome: outcome(source.suite) })
+        .collect()
+}
+
+/// Names of tests of what is shipped that begin with an id and are in no row.
+fn unlisted(items: &[Item], sources: &[Source]) -> Vec<String> {
     let mut found: Vec<String> = sources
         .iter()
-        .flat_map(|source| source.split(|c: char| !c.is_ascii_alphanumeric() && c != '_'))
-        .filter(|word| {
-            word.split_once('_').is_some_and(|(id, rest)| is_id(&id.to_uppercase()) && rest.contains('_'))
+        .filter(|source| source.shipped)
+        .flat_map(|source| {
+            let words = source.text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+            words
+                .filter(|word| word.split_once('_').is_some_and(|(id, _)| is_id(&id.to_uppercase())))
+                .filter(|word| defines(&source.text, word))
         })
         .filter(|word| !items.iter().any(|item| item.tests.iter().any(|test| test == word)))
-        .filter(|word| sources.iter().any(|source| defines(source, word)))
         .map(str::to_owned)
         .collect();
     found.sort();
@@ -145,16 +196,32 @@ fn defines(source: &str, test: &str) -> bool {
     source.contains(&format!("fn {test}(")) || ['"', '\'', '`'].into_iter().any(quoted)
 }
 
-fn sources() -> Result<Vec<String>> {
+fn sources() -> Result<Vec<Source>> {
     let root = root();
     let is_source = |path: &Path| {
-        let is_rust = path.extension().is_some_and(|extension| extension == "rs");
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         // This crate's own tests hold names of tests in strings.
-        let own = path.starts_with(root.join("xtask"));
-        !own && (is_rust || name.ends_with(".test.mjs") || name.ends_with(".test.ts"))
+        !path.starts_with(root.join("xtask")) && (is_rust(path) || is_node_test(path))
     };
-    files(&root, &is_source_dir, &is_source)?.iter().map(|path| read(path)).collect()
+    let mut found = Vec::new();
+    for path in files(&root, &is_source_dir, &is_source)? {
+        let shipped = SHIPPED.iter().any(|dir| path.starts_with(root.join(dir)));
+        let suite = match (is_rust(&path), is_end_to_end(&path)) {
+            (true, _) => "rust",
+            (false, true) => "e2e",
+            (false, false) => "node",
+        };
+        found.push(Source { text: read(&path)?, shipped, suite });
+    }
+    Ok(found)
+}
+
+fn is_rust(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "rs")
+}
+
+fn is_node_test(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    name.ends_with(".test.mjs") || name.ends_with(".test.ts")
 }
 
 /// `D3`: a letter of [`ITEMS`] and a number.
@@ -182,38 +249,63 @@ mod tests {
         items
     }
 
+    fn defined(shipped: bool, outcome: Option<Outcome>) -> impl Fn(&str) -> Vec<Definition> {
+        move |_| vec![Definition { shipped, outcome }]
+    }
+
     #[test]
-    fn a_row_that_is_done_holds_when_its_test_exists_and_passed() {
+    fn a_row_that_is_done_holds_when_its_test_of_what_is_shipped_passed() {
         let items = complete("| D3 | `d3_no_leave` (both) | done |");
         assert_eq!(items[0].tests, ["d3_no_leave"]);
-        assert!(check(&items, &|_| true, &|_| Some(Outcome::Passed)).is_empty());
+        assert!(check(&items, &defined(true, Some(Outcome::Passed))).is_empty());
+        let several = complete("| D3 | `d2_d3_leaves` | done |");
+        assert!(check(&several, &defined(true, Some(Outcome::Passed))).is_empty());
+    }
+
+    #[test]
+    fn a_test_of_a_core_makes_a_row_partial_and_not_done() {
+        let check = |row| check(&complete(row), &defined(false, Some(Outcome::Passed)));
+        assert!(check("| D3 | `d3_no_leave` | partial |").is_empty());
+        let problem = "D3 is done without a test of what is shipped that is named after it";
+        assert_eq!(check("| D3 | `d3_no_leave` | done |"), [problem]);
     }
 
     #[test]
     fn a_row_that_claims_too_much_is_a_problem() {
-        let items = complete("| D3 | `d3_no_leave` | done |");
-        let problems = |exists, outcome| check(&items, &|_| exists, &|_| outcome);
-        assert_eq!(problems(false, Some(Outcome::Passed)), ["D3: no source defines d3_no_leave"]);
-        assert_eq!(problems(true, None), ["D3: d3_no_leave did not run"]);
-        assert_eq!(problems(true, Some(Outcome::Skipped)), ["D3: d3_no_leave was skipped"]);
-        assert_eq!(problems(true, Some(Outcome::Failed)), ["D3: d3_no_leave failed"]);
+        let items = complete("| D3 | `d3_no_leave` | partial |");
+        let problems = |outcome| check(&items, &defined(true, outcome));
+        assert_eq!(problems(None), ["D3: d3_no_leave did not run"]);
+        assert_eq!(problems(Some(Outcome::Skipped)), ["D3: d3_no_leave was skipped"]);
+        assert_eq!(problems(Some(Outcome::Failed)), ["D3: d3_no_leave failed"]);
+        assert_eq!(check(&items, &|_| Vec::new()), ["D3: no source defines d3_no_leave"]);
         for (row, problem) in [
-            ("| D3 | `d4_other` | done |", "D3 is done without a test named d3_…"),
-            ("| D3 |  | done |", "D3 is done without a test named d3_…"),
+            ("| D3 | `d4_other` | partial |", "D3 is partial without a test that is named after it"),
+            ("| D3 |  | partial |", "D3 is partial without a test that is named after it"),
             ("| D3 | `d3_x` | planned |", "D3 is planned and yet names tests"),
             ("| D3 |  | soon |", "D3: the state \"soon\" is not one of done, partial, open, planned"),
         ] {
-            assert_eq!(check(&complete(row), &|_| true, &|_| Some(Outcome::Passed)), [problem]);
+            assert_eq!(check(&complete(row), &defined(true, Some(Outcome::Passed))), [problem]);
         }
+    }
+
+    #[test]
+    fn a_test_counts_only_where_the_suite_of_its_file_ran_it() {
+        let source = |suite, shipped| Source { text: "fn d3_no_leave() {".to_owned(), shipped, suite };
+        let sources = [source("rust", false), source("e2e", true)];
+        let mut rust = Results::default();
+        rust.add("core::d3_no_leave", Outcome::Passed);
+        let found = definitions("d3_no_leave", &sources, &[("rust", rust), ("e2e", Results::default())]);
+        let core = Definition { shipped: false, outcome: Some(Outcome::Passed) };
+        assert_eq!(found, [core, Definition { shipped: true, outcome: None }]);
     }
 
     #[test]
     fn every_item_has_exactly_one_row() {
         let mut items = complete("");
         let first = items.remove(0);
-        assert_eq!(check(&items, &|_| true, &|_| None), ["M1 has no row"]);
+        assert_eq!(check(&items, &|_| Vec::new()), ["M1 has no row"]);
         items.extend([first.clone(), first]);
-        assert_eq!(check(&items, &|_| true, &|_| None), ["M1 has 2 rows"]);
+        assert_eq!(check(&items, &|_| Vec::new()), ["M1 has 2 rows"]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Which tests ran and how they ended: read from the output of cargo and node, kept in test-results/ for the
 //! acceptance check and the final line.
 
-use crate::workspace::{files, read, results_dir};
+use crate::workspace::{read, results_dir};
 use anyhow::{Context as _, Result};
 use std::collections::BTreeMap;
 use std::fs;
@@ -122,16 +122,6 @@ impl Results {
     pub(crate) fn load(suite: &str) -> Result<Self> {
         let list = results_dir().join(format!("{suite}.list"));
         if list.exists() { Self::read_list(&list) } else { Ok(Self::default()) }
-    }
-
-    /// The lists of all suites of the last run.
-    pub(crate) fn load_all() -> Result<Self> {
-        let mut all = Self::default();
-        let is_list = |path: &Path| path.extension().is_some_and(|extension| extension == "list");
-        for list in files(&results_dir(), &|_| false, &is_list)? {
-            all.extend(&Self::read_list(&list)?);
-        }
-        Ok(all)
     }
 
     fn read_list(list: &Path) -> Result<Self> {

@@ -88,10 +88,13 @@ pub(crate) fn end_to_end() -> Result<Results> {
     if let Some(missing) = shipped.iter().find(|file| !file.exists()) {
         bail!("{} is not built\nNext: `npm run build`", missing.display());
     }
-    let is_end_to_end =
-        |path: &PathBuf| END_TO_END.iter().any(|dir| path.starts_with(root().join("tests").join(dir)));
-    let found = test_files()?.into_iter().filter(is_end_to_end).collect::<Vec<_>>();
+    let found = test_files()?.into_iter().filter(|path| is_end_to_end(path)).collect::<Vec<_>>();
     run_node("e2e", &found, &["--test-concurrency=1"])
+}
+
+/// Whether a test file belongs to [`end_to_end`].
+pub(crate) fn is_end_to_end(path: &Path) -> bool {
+    END_TO_END.iter().any(|dir| path.starts_with(root().join("tests").join(dir)))
 }
 
 fn test_files() -> Result<Vec<PathBuf>> {
