@@ -105,7 +105,7 @@ impl Toolchain {
                 "-Zunstable-options",
                 "-Cpanic=immediate-abort",
                 "-Zlocation-detail=none",
-                "-Zfmt-debug=shallow",
+                "-Zfmt-debug=none",
             ] {
                 flags.push('\u{1f}');
                 flags.push_str(flag);

@@ -11,7 +11,7 @@
 //!
 //! A driver holds no rule of the protocol: it opens what it is told to open and reports what happens.
 
-use std::collections::BTreeSet;
+use crate::sorted::Set;
 
 use weft_crypto::Party;
 use weft_query::{Document, Filter};
@@ -448,9 +448,9 @@ pub struct PeerInfo {
     /// We have an open link to it.
     pub linked: bool,
     /// Whom it says it has links to.
-    pub links: BTreeSet<PeerId>,
+    pub links: Set<PeerId>,
     /// The signalers it says it is at home at.
-    pub homes: BTreeSet<SignalerId>,
+    pub homes: Set<SignalerId>,
     /// How many publications it says it has passed on.
     pub forwarded: u64,
 }

@@ -3,7 +3,7 @@
 //! Inputs: a link opened, closed, failed or was refused. No outputs, no timers of its own: [`Backoff::ready_at`] is
 //! asked. Invariant: at most [`PEERS`] peers are remembered; the one that may be tried first is forgotten first.
 
-use std::collections::BTreeMap;
+use crate::sorted::Map;
 use std::time::Duration;
 
 use weft_wire::{PeerId, Time};
@@ -14,7 +14,7 @@ const PEERS: usize = 1024;
 
 #[derive(Debug, Default)]
 pub(crate) struct Backoff {
-    peers: BTreeMap<PeerId, Attempts>,
+    peers: Map<PeerId, Attempts>,
 }
 
 #[derive(Debug)]

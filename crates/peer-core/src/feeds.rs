@@ -8,7 +8,8 @@
 //! censor the true one; each publication is accepted once; each feed is delivered in ascending order; everything that
 //! is kept or held is bounded.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use crate::sorted::{Map, Set};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,13 +33,13 @@ const BUNDLE: usize = limits::DOCUMENT + limits::BUNDLE_BYTES + 4096;
 pub(crate) struct Feeds {
     discovery: DiscoveryKey,
     own: Own,
-    others: BTreeMap<PeerId, Feed>,
+    others: Map<PeerId, Feed>,
     kept: VecDeque<Arc<Kept>>,
     kept_bytes: usize,
     kept_publications: u64,
     held_bytes: usize,
     /// Own bundles (by their first number) that were made when there was nobody to send them to.
-    alone: BTreeSet<u64>,
+    alone: Set<u64>,
     alone_bytes: usize,
 }
 
@@ -61,7 +62,7 @@ struct Feed {
     issued: u64,
     seen: Ranges,
     delivered: u64,
-    held: BTreeMap<u64, Accepted>,
+    held: Map<u64, Accepted>,
     held_since: Time,
     heard: Time,
 }
@@ -103,12 +104,12 @@ impl Feeds {
                 flush_at: None,
                 flushed_at: Time::ZERO,
             },
-            others: BTreeMap::new(),
+            others: Map::new(),
             kept: VecDeque::new(),
             kept_bytes: 0,
             kept_publications: 0,
             held_bytes: 0,
-            alone: BTreeSet::new(),
+            alone: Set::new(),
             alone_bytes: 0,
         }
     }
@@ -246,7 +247,7 @@ impl Feeds {
             issued: 0,
             seen: Ranges::default(),
             delivered: 0,
-            held: BTreeMap::new(),
+            held: Map::new(),
             held_since: now,
             heard: now,
         });
@@ -281,7 +282,7 @@ impl Feeds {
     ) -> Vec<(Arc<Kept>, Duration)> {
         let alone = std::mem::take(&mut self.alone);
         self.alone_bytes = 0;
-        let known: BTreeMap<PeerId, Ranges> =
+        let known: Map<PeerId, Ranges> =
             have.iter().map(|have| (have.feed, Ranges::from_pairs(have.ranges.iter().copied()))).collect();
         let mut wanted: Vec<(Arc<Kept>, Duration)> = Vec::new();
         for kept in &self.kept {
@@ -300,7 +301,7 @@ impl Feeds {
     /// Everything of others that is kept, feed by feed, ascending, decoded: for a subscription that wants the backlog.
     pub(crate) fn backlog(&self, env: &Env) -> Vec<Accepted> {
         let mut kept: Vec<&Arc<Kept>> = self.kept.iter().filter(|kept| kept.feed != env.me).collect();
-        let mut begins: BTreeMap<PeerId, Time> = BTreeMap::new();
+        let mut begins: Map<PeerId, Time> = Map::new();
         for one in &kept {
             let begin = begins.entry(one.feed).or_insert(one.since);
             *begin = (*begin).min(one.since);
@@ -383,11 +384,8 @@ impl Feed {
 
     /// Delivers what was held and now follows.
     fn follow(&mut self, ready: &mut Vec<Accepted>, held_bytes: &mut usize) {
-        while let Some(entry) = self.held.first_entry() {
-            if *entry.key() > self.delivered + 1 {
-                return;
-            }
-            let accepted = entry.remove();
+        while self.held.first_key_value().is_some_and(|(first, _)| *first <= self.delivered + 1) {
+            let Some((_, accepted)) = self.held.pop_first() else { return };
             *held_bytes -= accepted.kept.bytes.len();
             if accepted.bundle.first > self.delivered {
                 self.deliver(accepted, ready);

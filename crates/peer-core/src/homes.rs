@@ -6,7 +6,7 @@
 //! Invariants: at most [`Config::homes`](crate::Config::homes) signalers are dialled or connected at once; a signaler
 //! is told of exactly the wanted swarms, after it has proved its key; no frame but `Authenticate` is sent before that.
 
-use std::collections::BTreeMap;
+use crate::sorted::Map;
 use std::time::Duration;
 
 use weft_crypto::{challenge, statement};
@@ -39,7 +39,7 @@ pub(crate) enum HomeEvent {
 pub(crate) struct Homes {
     list: Vec<Home>,
     /// Swarms to be in, and since when.
-    wanted: BTreeMap<DiscoveryKey, Time>,
+    wanted: Map<DiscoveryKey, Time>,
     next_re: u32,
     closing: bool,
 }
@@ -58,7 +58,7 @@ struct Home {
     keepalive: Duration,
     ttl: Duration,
     /// When each swarm's entry is to be signed anew, and the last one that was.
-    announced: BTreeMap<DiscoveryKey, Announced>,
+    announced: Map<DiscoveryKey, Announced>,
 }
 
 #[derive(Debug)]
@@ -98,9 +98,9 @@ impl Homes {
             code: None,
             keepalive: env.config.signaler_keepalive,
             ttl: env.config.entry_ttl,
-            announced: BTreeMap::new(),
+            announced: Map::new(),
         };
-        Self { list: urls.iter().map(home).collect(), wanted: BTreeMap::new(), next_re: 0, closing: false }
+        Self { list: urls.iter().map(home).collect(), wanted: Map::new(), next_re: 0, closing: false }
     }
 
     // ---- swarms ----

@@ -29,6 +29,7 @@ mod negotiation;
 pub mod peer;
 mod ranges;
 mod roster;
+pub mod sorted;
 mod subscriptions;
 mod swarm;
 mod view;

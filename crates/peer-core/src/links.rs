@@ -7,7 +7,8 @@
 //! has buffered stays within [`Config::channel_high`](crate::Config::channel_high); every queue is bounded, and a link
 //! whose queue is full is closed rather than anything on it being lost silently.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use crate::sorted::{Map, Set};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use weft_crypto::link::{Transcript, check_link, sign_link};
@@ -42,7 +43,7 @@ pub(crate) enum LinkEvent {
 
 #[derive(Debug, Default)]
 pub(crate) struct Links {
-    links: BTreeMap<PeerId, Link>,
+    links: Map<PeerId, Link>,
 }
 
 #[derive(Debug)]
@@ -52,14 +53,14 @@ struct Link {
     opened: Time,
     /// The hello has been verified.
     open: bool,
-    parties: BTreeSet<DiscoveryKey>,
+    parties: Set<DiscoveryKey>,
     /// Proofs that came for parties we were not in (yet).
-    offered: BTreeMap<DiscoveryKey, PartyProof>,
+    offered: Map<DiscoveryKey, PartyProof>,
     heard: Time,
     pinged: Option<Time>,
     reassembler: Reassembler,
     outbox: Outbox,
-    records_sent: BTreeSet<PeerId>,
+    records_sent: Set<PeerId>,
 }
 
 /// What waits to be sent, in two lanes that take turns chunk by chunk: a ping need not wait for a backlog. Within a lane
@@ -150,13 +151,13 @@ impl Links {
             transcript,
             opened: now,
             open: false,
-            parties: BTreeSet::new(),
-            offered: BTreeMap::new(),
+            parties: Set::new(),
+            offered: Map::new(),
             heard: now,
             pinged: None,
             reassembler: Reassembler::default(),
             outbox: Outbox::default(),
-            records_sent: BTreeSet::new(),
+            records_sent: Set::new(),
         };
         link.outbox.push(encode(&hello));
         self.links.insert(peer, link);
@@ -445,7 +446,7 @@ impl Outbox {
             || self.control.queue.len() + self.bulk.queue.len() >= QUEUE_FRAMES
     }
 
-    fn next_chunk(&mut self, records_sent: &mut BTreeSet<PeerId>, hello_only: bool) -> Option<Vec<u8>> {
+    fn next_chunk(&mut self, records_sent: &mut Set<PeerId>, hello_only: bool) -> Option<Vec<u8>> {
         if hello_only {
             // Before the other side's hello only ours goes out; it is the first frame and fits a chunk.
             return if self.next_number == 0 { self.lane_chunk(false, records_sent) } else { None };
@@ -455,7 +456,7 @@ impl Outbox {
         self.lane_chunk(first, records_sent).or_else(|| self.lane_chunk(!first, records_sent))
     }
 
-    fn lane_chunk(&mut self, bulk: bool, records_sent: &mut BTreeSet<PeerId>) -> Option<Vec<u8>> {
+    fn lane_chunk(&mut self, bulk: bool, records_sent: &mut Set<PeerId>) -> Option<Vec<u8>> {
         loop {
             let lane = if bulk { &mut self.bulk } else { &mut self.control };
             if let Some(chunk) = lane.current.as_mut().and_then(Outgoing::next_chunk) {
@@ -480,7 +481,7 @@ impl Item {
         }
     }
 
-    fn encode(self, records_sent: &mut BTreeSet<PeerId>) -> Vec<u8> {
+    fn encode(self, records_sent: &mut Set<PeerId>) -> Vec<u8> {
         match self {
             Self::Frame(frame) => frame,
             Self::Kept { kept, hops, age_ms } => {

@@ -6,7 +6,8 @@
 //! Invariants: a message is told to the application once, however often it comes; every message ends in one
 //! [`Event::Sent`]; at most [`OUTGOING`] messages are under way.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use crate::sorted::{Map, Set};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use weft_query::Document;
@@ -20,8 +21,8 @@ pub(crate) const OUTGOING: usize = 1024;
 
 #[derive(Debug, Default)]
 pub(crate) struct Mail {
-    outgoing: BTreeMap<MessageId, Outgoing>,
-    received: BTreeSet<MessageId>,
+    outgoing: Map<MessageId, Outgoing>,
+    received: Set<MessageId>,
     received_order: VecDeque<MessageId>,
 }
 

@@ -8,7 +8,8 @@
 //! other at once end up with one connection; a session id is never accepted twice; a remote candidate is never given
 //! to the platform before the description it belongs to.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use crate::sorted::{Map, Set};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use weft_crypto::link::Transcript;
@@ -56,10 +57,10 @@ pub(crate) enum Step {
 
 #[derive(Debug, Default)]
 pub(crate) struct Negotiator {
-    sessions: BTreeMap<PeerId, Session>,
-    links: BTreeMap<LinkId, PeerId>,
-    knocks: BTreeMap<PeerId, Knock>,
-    seen: BTreeSet<SessionId>,
+    sessions: Map<PeerId, Session>,
+    links: Map<LinkId, PeerId>,
+    knocks: Map<PeerId, Knock>,
+    seen: Set<SessionId>,
     seen_order: VecDeque<SessionId>,
     next_link: u64,
 }
@@ -825,5 +826,5 @@ fn refusal_text(reason: Refusal) -> &'static str {
 /// The value of the first `a=fingerprint` line (RFC 8122 section 5), in upper case.
 fn fingerprint(sdp: &str) -> Option<String> {
     let value = sdp.lines().find_map(|line| line.trim().strip_prefix("a=fingerprint:"))?.trim();
-    (value.len() >= 16 && value.len() <= 256).then(|| value.to_uppercase())
+    (value.len() >= 16 && value.len() <= 256).then(|| value.to_ascii_uppercase())
 }

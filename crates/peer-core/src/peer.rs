@@ -1,6 +1,6 @@
 //! The composition of a peer: it only routes between the machines.
 
-use std::collections::{BTreeMap, BTreeSet};
+use crate::sorted::{Map, Set};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ const AFTER_MISBEHAVIOUR: Duration = Duration::from_secs(60);
 pub struct Peer {
     env: Env,
     homes: Homes,
-    swarms: BTreeMap<DiscoveryKey, Swarm>,
+    swarms: Map<DiscoveryKey, Swarm>,
     negotiator: Negotiator,
     links: Links,
     view: View,
@@ -59,7 +59,7 @@ impl Peer {
         let mut peer = Self {
             env,
             homes,
-            swarms: BTreeMap::new(),
+            swarms: Map::new(),
             negotiator: Negotiator::default(),
             links: Links::default(),
             view: View::default(),
@@ -385,7 +385,7 @@ impl Peer {
             }
             HomeEvent::Members { home, discovery, entries, total } => {
                 let complete = entries.len() >= total as usize;
-                let mut listed = BTreeSet::new();
+                let mut listed = Set::new();
                 for bytes in entries {
                     listed.extend(self.on_entry(now, home, &bytes).map(|entry| entry.peer));
                 }
@@ -640,7 +640,7 @@ impl Peer {
                 }
             }
             LinkEvent::Closed { peer, reason, needless } => {
-                let reason = format!("the other side closed the link ({reason:?})");
+                let reason = format!("the other side closed the link ({})", reason.text());
                 let steps = self.negotiator.close(peer, &reason, &mut self.env);
                 self.take(now, steps);
                 if needless {
@@ -863,7 +863,7 @@ impl Peer {
 
     /// Seals a message for each known peer of its recipient.
     fn post(&mut self, letter: &Letter) {
-        let peers: BTreeSet<PeerId> =
+        let peers: Set<PeerId> =
             self.swarms.values().flat_map(|swarm| swarm.roster.peers_of(&letter.to)).collect();
         let contents = Sealed::Message {
             id: letter.id,

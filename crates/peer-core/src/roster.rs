@@ -6,7 +6,7 @@
 //! Invariants: a member is here while a signaler lists it, a link to it is open, or its presence is fresh; at most
 //! [`MEMBERS`] members; each member is told of once when it comes and once when it goes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use crate::sorted::{Map, Set};
 
 use weft_crypto::statement;
 use weft_wire::{AgreementKey, DiscoveryKey, Entry, IdentityId, PeerId, PeerRecord, SignalerId, Time};
@@ -20,20 +20,20 @@ const MEMBERS: usize = 4096;
 #[derive(Debug)]
 pub(crate) struct Roster {
     discovery: DiscoveryKey,
-    members: BTreeMap<PeerId, Member>,
+    members: Map<PeerId, Member>,
     /// Peers that said goodbye, and the number of that statement: an older presence does not bring them back.
-    gone: BTreeMap<PeerId, u64>,
+    gone: Map<PeerId, u64>,
 }
 
 #[derive(Debug, Default)]
 struct Member {
     agreement: Option<AgreementKey>,
-    homes: BTreeMap<SignalerId, u64>,
+    homes: Map<SignalerId, u64>,
     since: Option<u64>,
     record: Option<PeerRecord>,
     record_bytes: Vec<u8>,
     /// Our signalers that list it; with a time once we have lost that signaler.
-    listed: BTreeMap<HomeIndex, Option<Time>>,
+    listed: Map<HomeIndex, Option<Time>>,
     linked: bool,
     presence: Option<Presence>,
     /// It is negotiating with us: kept until then even if nothing else says that it is here.
@@ -45,8 +45,8 @@ struct Member {
 struct Presence {
     seq: u64,
     heard: Time,
-    links: BTreeSet<PeerId>,
-    homes: BTreeSet<SignalerId>,
+    links: Set<PeerId>,
+    homes: Set<SignalerId>,
     forwarded: u64,
     bytes: Vec<u8>,
 }
@@ -71,14 +71,14 @@ pub(crate) enum Heard {
 
 impl Roster {
     pub(crate) fn new(discovery: DiscoveryKey) -> Self {
-        Self { discovery, members: BTreeMap::new(), gone: BTreeMap::new() }
+        Self { discovery, members: Map::new(), gone: Map::new() }
     }
 
     // ---- questions ----
 
     pub(crate) fn contact(&self, peer: &PeerId) -> Option<Contact> {
         let member = self.members.get(peer)?;
-        let homes: BTreeSet<SignalerId> = member
+        let homes: Set<SignalerId> = member
             .homes
             .keys()
             .chain(member.presence.iter().flat_map(|presence| &presence.homes))
@@ -171,7 +171,7 @@ impl Roster {
     }
 
     /// A complete list of a signaler has come: whom it does not hold, that signaler does not list.
-    pub(crate) fn on_list(&mut self, now: Time, home: HomeIndex, listed: &BTreeSet<PeerId>, env: &mut Env) {
+    pub(crate) fn on_list(&mut self, now: Time, home: HomeIndex, listed: &Set<PeerId>, env: &mut Env) {
         let missing: Vec<PeerId> = self
             .members
             .iter()
@@ -247,8 +247,8 @@ impl Roster {
             return Heard::Known;
         }
         let member = self.members.entry(peer).or_default();
-        let links: BTreeSet<PeerId> = presence.links.iter().copied().collect();
-        let homes: BTreeSet<SignalerId> = presence.homes.iter().copied().collect();
+        let links: Set<PeerId> = presence.links.iter().copied().collect();
+        let homes: Set<SignalerId> = presence.homes.iter().copied().collect();
         let changed = member.presence.as_ref().is_none_or(|known| {
             known.links != links || known.homes != homes || known.forwarded != presence.forwarded
         });

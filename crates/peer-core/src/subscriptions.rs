@@ -6,7 +6,7 @@
 //! Invariants: a subscription gets each publication at most once, each author's in order; one without backlog gets
 //! nothing that was published before it was made; filters are evaluated here and nowhere else.
 
-use std::collections::{BTreeMap, BTreeSet};
+use crate::sorted::{Map, Set};
 use std::time::Duration;
 
 use weft_query::{Document, Filter};
@@ -21,7 +21,7 @@ const BACKLOG_WAIT: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Default)]
 pub(crate) struct Subscriptions {
-    subscriptions: BTreeMap<CommandId, Subscription>,
+    subscriptions: Map<CommandId, Subscription>,
 }
 
 #[derive(Debug)]
@@ -32,14 +32,14 @@ struct Subscription {
     created: Time,
     collecting: Option<Collecting>,
     /// The last number of each feed that the backlog brought.
-    marks: BTreeMap<PeerId, u64>,
+    marks: Map<PeerId, u64>,
 }
 
 /// Neighbours are being asked for their backlog; what is live waits until it is complete, to keep each author's order.
 #[derive(Debug)]
 struct Collecting {
     asked: bool,
-    awaited: BTreeSet<PeerId>,
+    awaited: Set<PeerId>,
     until: Time,
 }
 
@@ -68,7 +68,7 @@ impl Subscriptions {
             until: now + BACKLOG_WAIT,
         });
         let subscription =
-            Subscription { discovery, filter, backlog, created: now, collecting, marks: BTreeMap::new() };
+            Subscription { discovery, filter, backlog, created: now, collecting, marks: Map::new() };
         self.subscriptions.insert(id, subscription);
     }
 

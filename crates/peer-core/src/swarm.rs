@@ -6,7 +6,7 @@
 //! Invariants: live publications go to a neighbour only after it has said what it has (its want), so that what it gets
 //! is in order and without gaps.
 
-use std::collections::BTreeSet;
+use crate::sorted::Set;
 
 use weft_crypto::{Party, statement};
 use weft_wire::{List, PeerId, Presence, SignalerId, Time};
@@ -24,7 +24,7 @@ pub(crate) struct Swarm {
     pub(crate) feeds: Feeds,
     pub(crate) broadcast: Broadcast,
     /// Neighbours that have said what they have.
-    pub(crate) synced: BTreeSet<PeerId>,
+    pub(crate) synced: Set<PeerId>,
     pub(crate) ready: bool,
     /// Our presence has been given to the signalers' members.
     pub(crate) introduced: bool,
@@ -41,7 +41,7 @@ impl Swarm {
             roster: Roster::new(discovery),
             feeds: Feeds::new(discovery, now),
             broadcast: Broadcast::default(),
-            synced: BTreeSet::new(),
+            synced: Set::new(),
             ready: false,
             introduced: false,
             presence_at: now,

@@ -10,7 +10,7 @@
 //!
 //! This is the place of a HyParView: its interface is what such a machine needs.
 
-use std::collections::BTreeSet;
+use crate::sorted::Set;
 
 use weft_wire::sealed::Refusal;
 use weft_wire::{DiscoveryKey, PeerId, Time};
@@ -20,7 +20,7 @@ use crate::env::Env;
 
 #[derive(Debug, Default)]
 pub(crate) struct View {
-    blocked: BTreeSet<PeerId>,
+    blocked: Set<PeerId>,
     made_room_at: Option<Time>,
     wake_at: Option<Time>,
 }

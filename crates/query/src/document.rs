@@ -80,7 +80,7 @@ pub enum DocumentError {
         limit: usize,
     },
     /// Two members of one object have the same name.
-    #[error("the name {key:?} occurs twice in one object")]
+    #[error("the name {} occurs twice in one object", crate::quoted::Quoted(key))]
     DuplicateKey {
         /// The name.
         key: String,

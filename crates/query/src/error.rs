@@ -30,7 +30,8 @@ pub enum FilterError {
     },
     /// Operators and ordinary names in one object.
     #[error(
-        "operators and the name {key:?} mixed at {path}; to compare with an object that has such names, use $eq"
+        "operators and the name {} mixed at {path}; to compare with an object that has such names, use $eq",
+        crate::quoted::Quoted(key)
     )]
     MixedNames {
         /// The object.

@@ -4,6 +4,7 @@ use crate::Value;
 use crate::error::{ROOT, shortened};
 use crate::limits;
 use crate::pattern::Searches;
+use crate::quoted::{self, Quoted};
 use crate::term::{Logic, Term, Test};
 
 /// The outcome of a match with what stood against it.
@@ -95,8 +96,8 @@ fn describe(value: &Value) -> String {
         Value::Null => "null".to_owned(),
         Value::Bool(bool) => bool.to_string(),
         Value::Int(int) => int.to_string(),
-        Value::Float(float) => format!("{float:?}"),
-        Value::String(text) => format!("{:?}", shortened(text)),
+        Value::Float(float) => quoted::float(*float),
+        Value::String(text) => Quoted(shortened(text)).to_string(),
         Value::Bytes(bytes) => format!("{} bytes", bytes.len()),
         Value::Date(millis) => format!("date {millis}"),
         Value::Array(items) => format!("an array of {}", items.len()),

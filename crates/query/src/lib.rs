@@ -32,6 +32,7 @@ mod order;
 mod parse;
 mod path;
 mod pattern;
+mod quoted;
 mod term;
 mod value;
 

@@ -24,7 +24,7 @@ impl Pattern {
                 'x' => builder.ignore_whitespace(true),
                 // Patterns and strings are Unicode in any case.
                 'u' => &mut builder,
-                other => return Err(format!("unknown option {other:?}; known are i, m, s, x and u")),
+                other => return Err(format!("unknown option '{other}'; known are i, m, s, x and u")),
             };
         }
         builder.build().map(Self).map_err(|error| error.to_string())

@@ -180,7 +180,7 @@ impl IntoIterator for Object {
 
 /// Two members of one object have the same name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the name {key:?} occurs twice in one object")]
+#[error("the name {} occurs twice in one object", crate::quoted::Quoted(key))]
 pub struct DuplicateKey {
     /// The name.
     pub key: String,

@@ -13,8 +13,6 @@
 //! Chunks of one message come in order; chunks of different messages may interleave. `number` names the message and is
 //! free again after its last chunk.
 
-use std::collections::BTreeMap;
-
 use crate::limits;
 
 const FIRST: u8 = 1;
@@ -99,7 +97,8 @@ impl Outgoing {
 /// Puts messages together from chunks, within [`limits::PARTIAL_MESSAGES`] and [`limits::PARTIAL_BYTES`].
 #[derive(Debug, Default)]
 pub struct Reassembler {
-    partial: BTreeMap<u32, Partial>,
+    /// A handful: [`limits::PARTIAL_MESSAGES`].
+    partial: Vec<(u32, Partial)>,
     announced: usize,
 }
 
@@ -140,7 +139,7 @@ impl Reassembler {
         part: &[u8],
         last: bool,
     ) -> Result<Option<Vec<u8>>, ChunkError> {
-        if self.partial.contains_key(&number) {
+        if self.place(number).is_some() {
             return Err(ChunkError::OutOfOrder);
         }
         if part.len() > length || (last && part.len() != length) {
@@ -153,12 +152,13 @@ impl Reassembler {
             return Err(ChunkError::TooManyPartial);
         }
         self.announced += length;
-        self.partial.insert(number, Partial { length, bytes: part.to_vec() });
+        self.partial.push((number, Partial { length, bytes: part.to_vec() }));
         Ok(None)
     }
 
     fn go_on(&mut self, number: u32, part: &[u8], last: bool) -> Result<Option<Vec<u8>>, ChunkError> {
-        let partial = self.partial.get_mut(&number).ok_or(ChunkError::OutOfOrder)?;
+        let at = self.place(number).ok_or(ChunkError::OutOfOrder)?;
+        let (_, partial) = &mut self.partial[at];
         let length = partial.bytes.len() + part.len();
         if length > partial.length || (last && length != partial.length) || part.is_empty() {
             return Err(ChunkError::Length);
@@ -167,9 +167,13 @@ impl Reassembler {
         if !last {
             return Ok(None);
         }
-        let whole = self.partial.remove(&number).ok_or(ChunkError::OutOfOrder)?;
+        let (_, whole) = self.partial.swap_remove(at);
         self.announced -= whole.length;
         Ok(Some(whole.bytes))
+    }
+
+    fn place(&self, number: u32) -> Option<usize> {
+        self.partial.iter().position(|(other, _)| *other == number)
     }
 }
 

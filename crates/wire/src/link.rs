@@ -169,3 +169,17 @@ pub enum ByeReason {
     #[n(5)]
     Blocked,
 }
+
+impl ByeReason {
+    /// For people.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Leaving => "it is leaving",
+            Self::MadeRoom => "it made room for a peer that had no link",
+            Self::NothingInCommon => "no party in common any more",
+            Self::Misbehaved => "it says that we broke the protocol",
+            Self::TooSlow => "it says that we read too slowly",
+            Self::Blocked => "it blocks us",
+        }
+    }
+}

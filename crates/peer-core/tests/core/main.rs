@@ -6,4 +6,5 @@ mod hostile;
 mod links;
 mod messages;
 mod publications;
+mod strangers;
 mod world;

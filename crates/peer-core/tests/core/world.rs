@@ -12,6 +12,8 @@ use weft_peer_core::{
     Command, CommandId, Config, Event, HomeIndex, IceState, Input, Keys, LinkId, LinkState, Output, Peer,
 };
 use weft_query::{Document, Filter, Value};
+use weft_wire::chunk::{Outgoing, Reassembler};
+use weft_wire::link::Frame;
 use weft_wire::sealed::Candidate;
 use weft_wire::signaler::{EntryBytes, FromSignaler, ToSignaler};
 use weft_wire::{Code, DiscoveryKey, List, Nonce, PeerId, Text, Time, decode, encode, limits};
@@ -36,6 +38,8 @@ pub(crate) struct World {
     pub(crate) tamper: bool,
     /// Drops this share of forwarded envelopes, percent.
     pub(crate) drop_forwards: u64,
+    /// Nodes whose hellos prove no party's key.
+    pub(crate) unproved: BTreeSet<usize>,
     pub(crate) connections_made: u64,
     pub(crate) forwards: u64,
 }
@@ -133,6 +137,7 @@ impl World {
             stalled: Vec::new(),
             tamper: false,
             drop_forwards: 0,
+            unproved: BTreeSet::new(),
             connections_made: 0,
             forwards: 0,
         }
@@ -457,6 +462,7 @@ impl World {
 
     fn send(&mut self, node: usize, link: LinkId, bytes: Vec<u8>) {
         assert!(bytes.len() <= limits::CHUNK, "a chunk of {} bytes", bytes.len());
+        let bytes = if self.unproved.contains(&node) { without_proofs(bytes) } else { bytes };
         let latency = self.latency();
         let now = self.now;
         let Some(connection) = self.connections.get_mut(&(node, link)) else { return };
@@ -705,6 +711,23 @@ impl World {
         self.order += 1;
         self.queue.push(Happening { at, order: self.order, what });
     }
+}
+
+/// A hello in one chunk without its proofs; anything else as it is.
+fn without_proofs(chunk: Vec<u8>) -> Vec<u8> {
+    let whole = Reassembler::default().push(&chunk).ok().flatten();
+    match whole.as_deref().and_then(|bytes| decode::<Frame<'_>>(bytes, limits::LINK_MESSAGE).ok()) {
+        Some(Frame::Hello { version, peer, signature, record, .. }) => {
+            one_chunk(&Frame::Hello { version, peer, signature, record, parties: List::default() })
+        }
+        _ => chunk,
+    }
+}
+
+/// A frame of a link as one message of the channel.
+pub(crate) fn one_chunk(frame: &Frame<'_>) -> Vec<u8> {
+    let mut cutter = Outgoing::new(9, encode(frame)).expect("a short frame");
+    cutter.next_chunk().expect("the first chunk")
 }
 
 pub(crate) fn number(n: i64) -> Document {
