@@ -62,7 +62,9 @@ export class Peer {
       const [kind, body] = decode(bytes) as [number, Fields];
       this.inbox.add(kind, body);
     };
-    void socket.closed.then(() => this.#refreshing.forEach(clearInterval));
+    socket.onClosed = () => {
+      for (const timer of this.#refreshing) clearInterval(timer);
+    };
   }
 
   /** Connects and authenticates; checks the signaler's own signature. */
@@ -78,10 +80,15 @@ export class Peer {
     return peer;
   }
 
-  /** Connects and takes the challenge, no more. */
+  /** Connects and takes the challenge, no more; rejects with the code if the signaler says goodbye instead. */
   static async strange(url: string, options: PeerOptions = {}): Promise<Peer> {
     const peer = new Peer(await Socket.open(url, "weft.v1", options), options.key ?? new Key());
-    const { fields: challenge } = await peer.inbox.take(From.Challenge);
+    const first = await peer.inbox.wait(
+      "Challenge",
+      ({ kind }) => kind === From.Challenge || kind === From.Goodbye,
+    );
+    const challenge = first.fields;
+    if (first.kind === From.Goodbye) throw new Error(`goodbye: ${codeName(numberAt(challenge, 0))}`);
     peer.signaler = bytesAt(challenge, 0);
     peer.nonce = bytesAt(challenge, 1);
     return peer;
@@ -92,7 +99,7 @@ export class Peer {
   }
 
   get closed(): Promise<Closed> {
-    return this.socket.closed;
+    return this.socket.closed();
   }
 
   /** Answers the challenge; what else than the truth is signed or claimed may be said. */

@@ -70,7 +70,7 @@ export class Sibling {
   }
 
   get closed(): Promise<Closed> {
-    return this.socket.closed;
+    return this.socket.closed();
   }
 
   send(kind: number, ...body: readonly (readonly [number, Value | undefined])[]): void {

@@ -32,7 +32,7 @@ export class Socket {
   /** Called for each message, in order. Those that came before it was set are given to it then. */
   #onMessage: ((bytes: Uint8Array) => void) | undefined;
   readonly #early: Uint8Array[] = [];
-  readonly closed: Promise<Closed>;
+  readonly #closed: Promise<Closed>;
   #settle: (closed: Closed) => void = () => {};
   #buffer = Buffer.alloc(0);
   #partial: Buffer[] = [];
@@ -41,7 +41,7 @@ export class Socket {
     readonly stream: Duplex,
     head: Buffer,
   ) {
-    this.closed = new Promise((resolve) => {
+    this.#closed = new Promise((resolve) => {
       this.#settle = resolve;
     });
     stream.on("data", (data: Buffer) => this.#read(data));
@@ -129,7 +129,25 @@ export class Socket {
   /** Says goodbye and waits for the server's close. */
   async close(): Promise<Closed> {
     this.send(Buffer.from([0x03, 0xe8]), 8);
-    return await this.closed;
+    return await this.closed();
+  }
+
+  /** Resolves when the server has said close, or the connection is gone. */
+  async closed(within = 10_000): Promise<Closed> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error(`not closed within ${within} ms`)), within);
+    });
+    try {
+      return await Promise.race([this.#closed, late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Called once it is closed. */
+  set onClosed(handler: () => void) {
+    void this.#closed.then(handler);
   }
 
   /** Ends without a word, as a process that was killed does. */
