@@ -47,7 +47,7 @@ struct Connection {
     inbox: Vec<u8>,
     /// What the socket did not take yet.
     outbox: Vec<u8>,
-    /// The pair it belongs to, and whether it is the one that asks.
+    /// The pair it belongs to, and what it sends there.
     role: Option<(usize, Signal)>,
 }
 
@@ -287,16 +287,12 @@ impl Client {
         match (self.wire.received(payload), role) {
             (Received::Refused(why), _) => bail!("refused: {why}"),
             (Received::Other, _) => Ok(()),
-            (Received::Offer, Some((pair, Signal::Answer))) => {
+            (Received::Signal(sent, slot), Some((pair, own))) if sent != own && slot == wire::slot(at) => {
                 self.delivered += 1;
-                self.answer(pair)
+                if sent == Signal::Offer { self.answer(pair) } else { self.finish(pair) }
             }
-            (Received::Answer, Some((pair, Signal::Offer))) => {
-                self.delivered += 1;
-                self.finish(pair)
-            }
-            // Other members of a swarm, and one's own message coming back.
-            _ => {
+            // For others of the swarm, or one's own coming back.
+            (Received::Signal(..), _) => {
                 self.delivered += 1;
                 Ok(())
             }

@@ -16,17 +16,52 @@ use crate::wire::{Mode, SWARM};
 const CONNECTIONS: usize = 2_000;
 /// Pairs that exchange at once, unicast: everybody.
 const UNICAST_PAIRS: usize = 1_000;
-/// Pairs that exchange at once, fan-out: each in a swarm of its own.
+/// Pairs that exchange at once, fan-out.
 const FANOUT_PAIRS: usize = 64;
 /// An answer later than that, with nothing else going on, was held back by something (Nagle: 40 ms).
 const HELD: Duration = Duration::from_millis(5);
 
+/// Who exchanges with whom, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Case {
+    /// Everybody with a neighbour.
+    Unicast,
+    /// In 16 swarms of 8, all of whose members are busy: what is queued for one of them can share a write.
+    Fanout,
+    /// In 64 swarms of 8, one pair in each: nothing to share.
+    Apart,
+}
+
+impl Case {
+    fn mode(self) -> Mode {
+        if self == Self::Unicast { Mode::Unicast } else { Mode::Fanout }
+    }
+
+    fn servers(self) -> &'static [Kind] {
+        match self {
+            Self::Unicast => &[Kind::Weft, Kind::Peerjs, Kind::Matchbox],
+            Self::Fanout | Self::Apart => &[Kind::Weft, Kind::YWebrtc],
+        }
+    }
+
+    fn pairs(self) -> usize {
+        if self == Self::Unicast { UNICAST_PAIRS } else { FANOUT_PAIRS }
+    }
+
+    fn pair(self, pair: usize) -> (usize, usize) {
+        match self {
+            Self::Unicast | Self::Fanout => (2 * pair, 2 * pair + 1),
+            Self::Apart => (SWARM * pair, SWARM * pair + 1),
+        }
+    }
+}
+
 /// What to measure.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Only unicast or only fan-out
+    /// One case instead of all three
     #[arg(long)]
-    mode: Option<Mode>,
+    case: Option<Case>,
     /// Interleaved rounds
     #[arg(long, default_value_t = 5)]
     rounds: u32,
@@ -39,19 +74,16 @@ pub(crate) struct Options {
 pub(crate) fn run(common: &Common, options: &Options) -> anyhow::Result<()> {
     let (rounds, seconds) = if common.quick { (1, 0.5) } else { (options.rounds, options.seconds) };
     let lasting = Duration::from_secs_f64(seconds);
-    for (mode, kinds) in [
-        (Mode::Unicast, [Kind::Weft, Kind::Peerjs, Kind::Matchbox].as_slice()),
-        (Mode::Fanout, &[Kind::Weft, Kind::YWebrtc]),
-    ] {
-        if options.mode.is_some_and(|only| only != mode) {
+    for case in [Case::Unicast, Case::Fanout, Case::Apart] {
+        if options.case.is_some_and(|only| only != case) {
             continue;
         }
         let mut rows: Vec<Row> =
-            kinds.iter().filter(|kind| common.wants(**kind)).map(|kind| Row::new(*kind)).collect();
+            case.servers().iter().filter(|kind| common.wants(**kind)).map(|kind| Row::new(*kind)).collect();
         for _ in 0..rounds {
-            round(common, mode, lasting, &mut rows)?;
+            round(common, case, lasting, &mut rows)?;
         }
-        print(mode, rounds, &rows);
+        print(case, rounds, &rows);
     }
     Ok(())
 }
@@ -123,23 +155,19 @@ impl Busy {
 }
 
 /// Every server once, weft-signaler first.
-fn round(common: &Common, mode: Mode, lasting: Duration, rows: &mut [Row]) -> anyhow::Result<()> {
+fn round(common: &Common, case: Case, lasting: Duration, rows: &mut [Row]) -> anyhow::Result<()> {
     let mut ours = None;
     for row in rows {
         let server = Server::start(row.kind, common)?;
         let mut client = Client::open(row.kind, server.addr(), CONNECTIONS)?;
-        let pairs = match mode {
-            Mode::Unicast => UNICAST_PAIRS,
-            Mode::Fanout => FANOUT_PAIRS,
-        };
-        client.pair(mode, (0..pairs).map(|pair| pair_of(mode, pair)));
+        client.pair(case.mode(), (0..case.pairs()).map(|pair| case.pair(pair)));
         client.exchange(lasting)?;
         let (server_before, client_before) = (server.cpu()?, own_cpu()?);
         let stretch = client.exchange(lasting)?;
         let busy =
             Busy { stretch, server: server.cpu()? - server_before, client: own_cpu()? - client_before };
         client.settle()?;
-        client.pair(mode, std::iter::once(pair_of(mode, 0)));
+        client.pair(case.mode(), std::iter::once(case.pair(0)));
         let alone = client.exchange(lasting)?;
         client.settle()?;
 
@@ -149,7 +177,7 @@ fn round(common: &Common, mode: Mode, lasting: Duration, rows: &mut [Row]) -> an
         row.alone_ratio.add(our_p50 / alone_p50.max(0.001));
         row.add(&busy, &alone);
         say(&format!(
-            "# {mode:?} {}: {:.0} delivered/CPU-s, {:.0}/s wall, p50 {:.1} ms, alone {:.3} ms",
+            "# {case:?} {}: {:.0} delivered/CPU-s, {:.0}/s wall, p50 {:.1} ms, alone {:.3} ms",
             row.kind.name(),
             busy.per_cpu(),
             busy.stretch.delivered as f64 / busy.stretch.lasted.as_secs_f64(),
@@ -160,17 +188,13 @@ fn round(common: &Common, mode: Mode, lasting: Duration, rows: &mut [Row]) -> an
     Ok(())
 }
 
-fn pair_of(mode: Mode, pair: usize) -> (usize, usize) {
-    match mode {
-        Mode::Unicast => (2 * pair, 2 * pair + 1),
-        Mode::Fanout => (SWARM * pair, SWARM * pair + 1),
-    }
-}
-
-fn print(mode: Mode, rounds: u32, rows: &[Row]) {
-    let what = match mode {
-        Mode::Unicast => format!("Unicast, {UNICAST_PAIRS} pairs at once"),
-        Mode::Fanout => format!("Fan-out to swarms of {SWARM}, {FANOUT_PAIRS} pairs at once"),
+fn print(case: Case, rounds: u32, rows: &[Row]) {
+    let what = match case {
+        Case::Unicast => format!("Unicast, {UNICAST_PAIRS} pairs at once"),
+        Case::Fanout => {
+            format!("Fan-out to swarms of {SWARM}, {FANOUT_PAIRS} pairs at once, four in each swarm")
+        }
+        Case::Apart => format!("Fan-out to swarms of {SWARM}, {FANOUT_PAIRS} pairs at once, each in its own"),
     };
     say(&format!("\n{what}, {CONNECTIONS} connections, {rounds} rounds: median (least to most)\n"));
     say("| server | delivered/CPU-s | weft is x times | p50 / p99 ms | server / client CPU % |");

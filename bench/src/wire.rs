@@ -34,10 +34,8 @@ pub(crate) struct Step {
 /// What a frame of the server was.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Received {
-    /// A relayed offer.
-    Offer,
-    /// A relayed answer.
-    Answer,
+    /// A relayed signal, and whose: see [`slot`].
+    Signal(Signal, usize),
     /// Anything that is not a relayed message.
     Other,
     /// The server did not do what it was asked for.
@@ -69,19 +67,26 @@ pub(crate) enum Signal {
     Answer,
 }
 
+/// Which pair of its swarm a connection is in, so that members can tell whom a signal is for.
+pub(crate) fn slot(at: usize) -> usize {
+    at % SWARM / 2
+}
+
+/// The letters of the signals, by slot.
+const LETTERS: [(Signal, [u8; SWARM / 2]); 2] = [(Signal::Offer, *b"opqr"), (Signal::Answer, *b"abcd")];
+
 impl Signal {
-    /// The signal's bytes: one letter repeated, so that its kind can be told from any byte of it and no protocol has to
+    /// The signal's bytes: one letter repeated, so that it can be told from any byte of it and no protocol has to
     /// escape anything.
-    pub(crate) fn payload(self) -> [u8; PAYLOAD] {
-        match self {
-            Self::Offer => [b'o'; PAYLOAD],
-            Self::Answer => [b'a'; PAYLOAD],
-        }
+    pub(crate) fn payload(self, from: usize) -> [u8; PAYLOAD] {
+        let [offers, answers] = LETTERS.map(|(_, letters)| letters);
+        let letters = if self == Self::Offer { offers } else { answers };
+        [letters.get(slot(from)).copied().unwrap_or_default(); PAYLOAD]
     }
 
     /// The same as text.
-    pub(crate) fn text(self) -> String {
-        String::from_utf8_lossy(&self.payload()).into_owned()
+    pub(crate) fn text(self, from: usize) -> String {
+        String::from_utf8_lossy(&self.payload(from)).into_owned()
     }
 }
 
@@ -97,12 +102,20 @@ pub(crate) fn of(kind: Kind) -> Box<dyn Wire> {
 
 /// Reads the signal's letter. In every protocol the signal comes last, with under 40 bytes behind it.
 fn relayed(payload: &[u8]) -> Received {
-    let letters = payload.len().checked_sub(48).filter(|_| payload.len() >= PAYLOAD);
-    match letters.and_then(|at| payload.get(at..at + 4)) {
-        Some(b"oooo") => Received::Offer,
-        Some(b"aaaa") => Received::Answer,
-        _ => Received::Other,
+    let four = payload.len().checked_sub(48).filter(|_| payload.len() >= PAYLOAD);
+    let Some(&[letter, b, c, d]) = four.and_then(|at| payload.get(at..at + 4)) else {
+        return Received::Other;
+    };
+    if [b, c, d] != [letter; 3] {
+        return Received::Other;
     }
+    LETTERS
+        .into_iter()
+        .find_map(|(signal, letters)| {
+            let slot = letters.iter().position(|known| *known == letter)?;
+            Some(Received::Signal(signal, slot))
+        })
+        .unwrap_or(Received::Other)
 }
 
 fn text(payload: &str) -> Vec<u8> {
@@ -115,10 +128,12 @@ mod tests {
 
     #[test]
     fn a_relayed_signal_is_told_from_everything_else() {
-        for (signal, expected) in [(Signal::Offer, Received::Offer), (Signal::Answer, Received::Answer)] {
-            let publish = format!(r#"{{"type":"publish","data":"{}","clients":8}}"#, signal.text());
-            assert_eq!(relayed(publish.as_bytes()), expected);
-            assert_eq!(relayed(&signal.payload()), expected);
+        for (signal, from) in
+            [(Signal::Offer, 0), (Signal::Offer, 7), (Signal::Answer, 2), (Signal::Answer, 13)]
+        {
+            let publish = format!(r#"{{"type":"publish","data":"{}","clients":8}}"#, signal.text(from));
+            assert_eq!(relayed(publish.as_bytes()), Received::Signal(signal, slot(from)));
+            assert_eq!(relayed(&signal.payload(from)), Received::Signal(signal, slot(from)));
         }
         assert_eq!(relayed(br#"{"type":"pong"}"#), Received::Other);
         assert_eq!(relayed(&[0; 400]), Received::Other);

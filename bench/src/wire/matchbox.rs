@@ -31,8 +31,8 @@ impl Wire for Matchbox {
         Ok(Step { ready: true, ..Step::default() })
     }
 
-    fn signal(&self, _: Mode, _: usize, to: usize, kind: Signal) -> Vec<u8> {
+    fn signal(&self, _: Mode, from: usize, to: usize, kind: Signal) -> Vec<u8> {
         let id = self.ids.get(to).map_or("", String::as_str);
-        text(&format!(r#"{{"Signal":{{"receiver":"{id}","data":"{}"}}}}"#, kind.text()))
+        text(&format!(r#"{{"Signal":{{"receiver":"{id}","data":"{}"}}}}"#, kind.text(from)))
     }
 }

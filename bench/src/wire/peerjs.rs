@@ -19,9 +19,9 @@ impl Wire for Peerjs {
         Ok(Step { ready: true, ..Step::default() })
     }
 
-    fn signal(&self, _: Mode, _: usize, to: usize, kind: Signal) -> Vec<u8> {
+    fn signal(&self, _: Mode, from: usize, to: usize, kind: Signal) -> Vec<u8> {
         let name = if kind == Signal::Offer { "OFFER" } else { "ANSWER" };
-        text(&format!(r#"{{"type":"{name}","dst":"{}","payload":"{}"}}"#, id(to), kind.text()))
+        text(&format!(r#"{{"type":"{name}","dst":"{}","payload":"{}"}}"#, id(to), kind.text(from)))
     }
 
     fn received(&self, payload: &[u8]) -> Received {

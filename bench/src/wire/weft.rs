@@ -76,7 +76,7 @@ impl Wire for Weft {
     }
 
     fn signal(&self, mode: Mode, from: usize, to: usize, kind: Signal) -> Vec<u8> {
-        let signal = kind.payload();
+        let signal = kind.payload(from);
         let re = u32::from(kind == Signal::Answer);
         let bytes = match (mode, self.client(to)) {
             (Mode::Unicast, Some(to)) => {

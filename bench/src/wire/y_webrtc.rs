@@ -21,7 +21,7 @@ impl Wire for YWebrtc {
     }
 
     fn signal(&self, _: Mode, from: usize, _: usize, kind: Signal) -> Vec<u8> {
-        text(&format!(r#"{{"type":"publish","topic":"{}","data":"{}"}}"#, topic(from), kind.text()))
+        text(&format!(r#"{{"type":"publish","topic":"{}","data":"{}"}}"#, topic(from), kind.text(from)))
     }
 }
 
