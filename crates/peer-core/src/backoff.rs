@@ -21,6 +21,8 @@ pub(crate) struct Backoff {
 struct Attempts {
     step: usize,
     ready_at: Time,
+    /// Its own attempts are refused until then.
+    barred_until: Time,
 }
 
 impl Backoff {
@@ -36,7 +38,8 @@ impl Backoff {
                 self.peers.iter().min_by_key(|(_, attempts)| attempts.ready_at).map(|(peer, _)| *peer);
             first.map(|peer| self.peers.remove(&peer));
         }
-        let attempts = self.peers.entry(peer).or_insert(Attempts { step: 0, ready_at: now });
+        let attempts =
+            self.peers.entry(peer).or_insert(Attempts { step: 0, ready_at: now, barred_until: Time::ZERO });
         if up.is_some_and(|up| up >= env.config.link_stable) {
             attempts.step = 0;
         }
@@ -50,6 +53,18 @@ impl Backoff {
         if let Some(attempts) = self.peers.get_mut(&peer) {
             attempts.ready_at = attempts.ready_at.max(now + wait);
         }
+    }
+
+    /// Neither try this peer nor let it try for a while.
+    pub(crate) fn bar(&mut self, now: Time, peer: PeerId, wait: Duration, env: &Env) {
+        self.hold(now, peer, wait, env);
+        if let Some(attempts) = self.peers.get_mut(&peer) {
+            attempts.barred_until = now + wait;
+        }
+    }
+
+    pub(crate) fn is_barred(&self, now: Time, peer: &PeerId) -> bool {
+        self.peers.get(peer).is_some_and(|attempts| now < attempts.barred_until)
     }
 
     /// A link ended because it was not needed: that says nothing against the next one.

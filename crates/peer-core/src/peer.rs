@@ -504,6 +504,9 @@ impl Peer {
             return;
         }
         if self.negotiator.is_new(&from, &session, &signal) {
+            if self.backoff.is_barred(now, &from) {
+                return self.take(now, vec![Negotiator::refuse(from, about, Refusal::Full)]);
+            }
             let urgent =
                 matches!(signal, Signal::Knock { urgent: true, .. } | Signal::Offer { urgent: true, .. });
             // A peer whose session we hold takes its own place, and so does one we are knocking at.
@@ -609,6 +612,13 @@ impl Peer {
 
     fn on_link(&mut self, now: Time, event: LinkEvent) {
         match event {
+            // Who knows a discovery key, as every signaler does, but proves no party's key, takes nobody's place.
+            LinkEvent::Open { peer, parties, .. } if parties.is_empty() => {
+                self.links.bye(peer, ByeReason::NothingInCommon, &mut self.env);
+                let steps = self.negotiator.close(peer, "it proved no party's key", &mut self.env);
+                self.take(now, steps);
+                self.backoff.bar(now, peer, AFTER_FULL, &self.env);
+            }
             LinkEvent::Open { peer, record, record_bytes, parties } => {
                 self.env.event(Event::Link { peer, state: crate::api::LinkState::Open });
                 for discovery in parties {
@@ -722,6 +732,10 @@ impl Peer {
         let Ok(peeked) = statement::peek_presence(bytes) else {
             return self.strike(now, from, "a presence that cannot be read");
         };
+        // What came through a signaler was sealed under the party's key.
+        if from.is_some_and(|peer| !self.links.shares(&peer, &peeked.discovery)) {
+            return;
+        }
         let Some(swarm) = self.swarms.get_mut(&peeked.discovery) else { return };
         match swarm.roster.on_presence(now, bytes, &mut self.env) {
             Heard::New => {

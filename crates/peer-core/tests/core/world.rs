@@ -13,7 +13,7 @@ use weft_peer_core::{
 };
 use weft_query::{Document, Filter, Value};
 use weft_wire::chunk::{Outgoing, Reassembler};
-use weft_wire::link::Frame;
+use weft_wire::link::Link as Frame;
 use weft_wire::sealed::Candidate;
 use weft_wire::signaler::{EntryBytes, FromSignaler, ToSignaler};
 use weft_wire::{Code, DiscoveryKey, List, Nonce, PeerId, Text, Time, decode, encode, limits};
