@@ -208,13 +208,9 @@ impl Roster {
         if record.until <= now.millis() || peer == env.me || !self.has_room(&peer) {
             return false;
         }
-        let member = self.members.entry(peer).or_default();
-        if member.record.as_ref().is_some_and(|known| known.issued >= record.issued) {
-            return true;
+        if self.members.entry(peer).or_default().learn(record, bytes) {
+            self.settle(now, peer, true, env);
         }
-        member.record = Some(record);
-        bytes.clone_into(&mut member.record_bytes);
-        self.settle(now, peer, true, env);
         true
     }
 
@@ -243,10 +239,11 @@ impl Roster {
             self.remove(now, peer, env);
             return Heard::New;
         }
-        if !self.on_record(now, record, &presence.record, env) {
+        if record.until <= now.millis() {
             return Heard::Known;
         }
         let member = self.members.entry(peer).or_default();
+        let learnt = member.learn(record, &presence.record);
         let links: Set<PeerId> = presence.links.iter().copied().collect();
         let homes: Set<SignalerId> = presence.homes.iter().copied().collect();
         let changed = member.presence.as_ref().is_none_or(|known| {
@@ -260,7 +257,7 @@ impl Roster {
             forwarded: presence.forwarded,
             bytes: bytes.to_vec(),
         });
-        self.settle(now, peer, changed, env);
+        self.settle(now, peer, changed || learnt, env);
         Heard::New
     }
 
@@ -326,6 +323,16 @@ impl Member {
 
     fn here(&self, now: Time, env: &Env) -> bool {
         self.linked || !self.listed.is_empty() || self.fresh(now, env)
+    }
+
+    /// Takes a record if it is newer; true if it is.
+    fn learn(&mut self, record: PeerRecord, bytes: &[u8]) -> bool {
+        if self.record.as_ref().is_some_and(|known| known.issued >= record.issued) {
+            return false;
+        }
+        self.record = Some(record);
+        bytes.clone_into(&mut self.record_bytes);
+        true
     }
 
     fn info(&self, peer: PeerId) -> PeerInfo {
