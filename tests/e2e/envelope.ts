@@ -47,10 +47,11 @@ export function seal(signer: Key, to: Recipient, body: Uint8Array, as = signer.i
   const ephemeral = new Agreement();
   const signature = signer.sign("weft/v1/envelope", [as, to.peer, to.agreement, ephemeral.id, body]);
   const head = header(to.agreement);
-  const [key, nonce] = schedule(ephemeral.with(to.agreement), ephemeral.id, to.agreement);
+  const { key, nonce } = schedule(ephemeral.with(to.agreement), ephemeral.id, to.agreement);
   const cipher = createCipheriv(AEAD, key, nonce, { authTagLength: TAG });
-  cipher.setAAD(head);
-  const sealed = cipher.update(Buffer.concat([as, signature, body]));
+  const plain = Buffer.concat([as, signature, body]);
+  cipher.setAAD(head, { plaintextLength: plain.length });
+  const sealed = cipher.update(plain);
   return Buffer.concat([head, ephemeral.id, sealed, cipher.final(), cipher.getAuthTag()]);
 }
 
@@ -63,11 +64,11 @@ export function unseal(
   const head = header(own.id);
   if (!head.equals(envelope.subarray(0, head.length))) throw new Error("an envelope for somebody else");
   const encapsulated = envelope.subarray(head.length, head.length + 32);
-  const [key, nonce] = schedule(own.with(encapsulated), encapsulated, own.id);
+  const { key, nonce } = schedule(own.with(encapsulated), encapsulated, own.id);
   const decipher = createDecipheriv(AEAD, key, nonce, { authTagLength: TAG });
-  decipher.setAAD(head);
-  decipher.setAuthTag(envelope.subarray(-TAG));
   const sealed = envelope.subarray(head.length + 32, -TAG);
+  decipher.setAAD(head, { plaintextLength: sealed.length });
+  decipher.setAuthTag(envelope.subarray(-TAG));
   const plain = Buffer.concat([decipher.update(sealed), decipher.final()]);
   const [from, signature, body] = [plain.subarray(0, 32), plain.subarray(32, 96), plain.subarray(96)];
   if (!isSignedBy(from, "weft/v1/envelope", [from, peer, own.id, encapsulated, body], signature)) {
@@ -83,7 +84,7 @@ function header(agreement: Uint8Array): Buffer {
 }
 
 /** Key and nonce (RFC 9180, sections 4.1 and 5.1). */
-function schedule(dh: Uint8Array, encapsulated: Uint8Array, recipient: Uint8Array): [Buffer, Buffer] {
+function schedule(dh: Uint8Array, encapsulated: Uint8Array, recipient: Uint8Array) {
   const context = Buffer.concat([encapsulated, recipient]);
   const prk = extract(KEM_SUITE, "", "eae_prk", dh);
   const shared = expand(KEM_SUITE, prk, "shared_secret", context, 32);
@@ -93,10 +94,18 @@ function schedule(dh: Uint8Array, encapsulated: Uint8Array, recipient: Uint8Arra
   ];
   const info = Buffer.concat([Uint8Array.of(0), ...hashes]);
   const secret = extract(HPKE_SUITE, shared, "secret", "");
-  return [expand(HPKE_SUITE, secret, "key", info, 32), expand(HPKE_SUITE, secret, "base_nonce", info, 12)];
+  return {
+    key: expand(HPKE_SUITE, secret, "key", info, 32),
+    nonce: expand(HPKE_SUITE, secret, "base_nonce", info, 12),
+  };
 }
 
-function extract(suite: Buffer, salt: Uint8Array | string, label: string, input: Uint8Array | string): Buffer {
+function extract(
+  suite: Buffer,
+  salt: Uint8Array | string,
+  label: string,
+  input: Uint8Array | string,
+): Buffer {
   return createHmac("sha256", salt).update("HPKE-v1").update(suite).update(label).update(input).digest();
 }
 

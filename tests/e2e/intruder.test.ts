@@ -17,7 +17,9 @@ test("d6_who_knows_the_discovery_key_but_not_the_party_key_gets_no_document", as
   const lab = await Lab.open(t);
   const page = await lab.peer([signaler.url], NAME);
   await page.publish(NAME, { text: SECRET });
-  const lies: Readonly<Record<string, (intruder: Intruder) => Promise<readonly (readonly [Uint8Array, Uint8Array])[]>>> = {
+  const lies: Readonly<
+    Record<string, (intruder: Intruder) => Promise<readonly (readonly [Uint8Array, Uint8Array])[]>>
+  > = {
     "a proof of another key": async ({ transcript, id }) => [
       [PARTY.discovery, proof(openParty("The Party").key, transcript, id)],
     ],
@@ -36,23 +38,17 @@ test("d6_who_knows_the_discovery_key_but_not_the_party_key_gets_no_document", as
     await intruder.hello(...(await parties(intruder)));
     await intruder.closed();
     const kinds = (await intruder.received()).map(({ kind }) => kind);
-    assert.deepEqual(kinds.filter((kind) => kind !== Frame.Bye), [Frame.Hello], what);
+    assert.deepEqual(
+      kinds.filter((kind) => kind !== Frame.Bye),
+      [Frame.Hello],
+      what,
+    );
     await page.until(`mesh.seen.warnings.some(({ code }) => code === "peer-misbehaved")`);
     await page.look("mesh.seen.warnings.length = 0");
     assert.deepEqual(await page.look("mesh.openLinks()"), [], what);
     intruder.client.socket.destroy();
     await intruder.page.close();
   }
-  // Who proves nothing may stay for another party, but hears nothing of this one.
-  const silent = await Intruder.join(lab, signaler.url, PARTY.discovery, page);
-  await silent.open();
-  await silent.hello();
-  await silent.say(Frame.Want, [
-    [0, PARTY.discovery],
-    [2, []],
-  ]);
-  await silent.closed();
-  for (const { bytes } of await silent.received()) assert.ok(!Buffer.from(bytes).includes(SECRET));
   // The same intruder's hands with the right key: what it is refused above is there.
   const member = await Intruder.join(lab, signaler.url, PARTY.discovery, page);
   await member.open();
@@ -62,6 +58,29 @@ test("d6_who_knows_the_discovery_key_but_not_the_party_key_gets_no_document", as
     [2, []],
   ]);
   assert.ok(Buffer.from((await member.heard(Frame.Publish)).bytes).includes(SECRET));
+});
+
+test("d6_who_proves_no_key_is_not_kept_and_has_no_say_in_the_party", async (t) => {
+  const signaler = await Signaler.start(t);
+  const lab = await Lab.open(t);
+  const page = await lab.peer([signaler.url], NAME);
+  await page.publish(NAME, { text: SECRET });
+  const silent = await Intruder.join(lab, signaler.url, PARTY.discovery, page);
+  await silent.open();
+  await silent.hello();
+  await silent.appear();
+  await silent.say(Frame.Want, [
+    [0, PARTY.discovery],
+    [2, []],
+  ]);
+  await silent.closed();
+  const kinds = (await silent.received()).map(({ kind }) => kind);
+  assert.deepEqual(
+    kinds.filter((kind) => kind !== Frame.Bye),
+    [Frame.Hello],
+  );
+  const present = `mesh.parties[${JSON.stringify(NAME)}].presence()`;
+  assert.deepEqual(await page.look(present), [], "nobody else is present");
 });
 
 test("d9_signals_of_a_wrong_party_session_recipient_or_sender_open_nothing", async (t) => {
@@ -74,11 +93,22 @@ test("d9_signals_of_a_wrong_party_session_recipient_or_sender_open_nothing", asy
   const elsewhere = { session: randomBytes(16) };
   const stranger = { peer: intruder.target.peer, agreement: new Agreement().id };
   await intruder.put(intruder.offer(sdp, candidates, { ...elsewhere, discovery: randomBytes(32) }));
-  await intruder.put(intruder.signal(Signal.Answer, [[0, sdp], [1, []]], elsewhere));
+  await intruder.put(
+    intruder.signal(
+      Signal.Answer,
+      [
+        [0, sdp],
+        [1, []],
+      ],
+      elsewhere,
+    ),
+  );
   await intruder.put(intruder.candidates(candidates, elsewhere));
   await intruder.pass(seal(key, stranger, intruder.offer(sdp, candidates, elsewhere)));
   await intruder.pass(seal(key, intruder.target, intruder.offer(sdp, candidates, elsewhere), new Key().id));
-  await intruder.pass(seal(key, { ...intruder.target, peer: new Key().id }, intruder.offer(sdp, candidates, elsewhere)));
+  await intruder.pass(
+    seal(key, { ...intruder.target, peer: new Key().id }, intruder.offer(sdp, candidates, elsewhere)),
+  );
   await intruder.pass(randomBytes(300));
   // Envelopes keep their order: once this one is answered, the others have been dealt with.
   await intruder.put(intruder.offer("no description", [], { session: Buffer.alloc(16, 9) }));
@@ -89,16 +119,19 @@ test("d9_signals_of_a_wrong_party_session_recipient_or_sender_open_nothing", asy
   assert.ok(refused.filter(({ code }) => code === "bad-envelope").length >= 4, JSON.stringify(refused));
 });
 
-test("d9_candidates_that_come_before_their_offer_are_kept_for_it", async (t) => {
+test("d9_candidates_that_come_before_their_offer_do_no_harm_and_count_when_they_come_with_it", async (t) => {
   const signaler = await Signaler.start(t);
   const lab = await Lab.open(t);
   const page = await lab.peer([signaler.url], NAME);
   const intruder = await Intruder.join(lab, signaler.url, PARTY.discovery, page);
   const { sdp, candidates } = await intruder.describe();
+  const bare = sdp.replaceAll(/^a=candidate:.*\r\n/gm, "");
   await intruder.put(intruder.candidates(candidates));
-  await intruder.put(intruder.offer(sdp.replaceAll(/^a=candidate:.*\r\n/gm, "")));
-  // It does not hear the page's candidates either, so that only the early ones can make the connection.
-  await intruder.settle(sdp, { deaf: true });
+  await intruder.put(intruder.offer(bare));
+  // It does not hear the page's candidates either: only its own, when the offer comes again, can make the connection.
+  const { body } = await intruder.answer();
+  await intruder.put(intruder.offer(bare, candidates));
+  await intruder.accept(sdp, body, { deaf: true });
   await intruder.hello([PARTY.discovery, proof(PARTY.key, intruder.transcript, intruder.id)]);
   await intruder.heard(Frame.Want);
 });
@@ -160,8 +193,14 @@ test("q12_broken_descriptions_candidates_and_frames_cost_their_sender_a_link_and
 
   await b.publish(NAME, { n: 1 });
   await a.publish(NAME, { n: 2 });
-  assert.deepEqual((await a.got(NAME, 1)).map(({ data }) => data), [{ n: 1 }]);
-  assert.deepEqual((await b.got(NAME, 1)).map(({ data }) => data), [{ n: 2 }]);
+  assert.deepEqual(
+    (await a.got(NAME, 1)).map(({ data }) => data),
+    [{ n: 1 }],
+  );
+  assert.deepEqual(
+    (await b.got(NAME, 1)).map(({ data }) => data),
+    [{ n: 2 }],
+  );
   assert.deepEqual(await a.look("mesh.openLinks()"), [b.id]);
   assert.deepEqual(errors, []);
 });

@@ -55,6 +55,7 @@ export interface Envelope {
 
 export class Intruder {
   readonly session: Uint8Array = randomBytes(16);
+  readonly identity = new Key();
   /** Both ends' fingerprints, once there is an answer. */
   transcript: Uint8Array = new Uint8Array();
 
@@ -75,10 +76,10 @@ export class Intruder {
     const agreement = new Agreement();
     client.send(To.Announce, [0, entry(client, agreement, discovery)]);
     const { fields: members } = await client.inbox.take(From.Members);
-    const about = (members.get(1) as Uint8Array[])
-      .map((bytes) => decode((decode(bytes) as Uint8Array[])[0] ?? new Uint8Array()) as Fields)
-      .find((member) => same(bytesAt(member, 1), peer));
-    if (about === undefined) throw new Error("the page is not in the swarm");
+    const listed = (members.get(1) as Uint8Array[]).map(entryBody);
+    const about =
+      listed.find((member) => same(bytesAt(member, 1), peer)) ??
+      entryBody(bytesAt((await client.joined(peer)).fields, 0));
     const { page } = await lab.page();
     await page.addScriptTag({ path: new URL("raw.js", import.meta.url).pathname });
     return new Intruder(page, client, agreement, discovery, { peer, agreement: bytesAt(about, 3) });
@@ -148,10 +149,15 @@ export class Intruder {
     await this.settle(sdp);
   }
 
-  /** Takes the answer to an offer, with or without its candidates, and waits until the channel is open. */
-  async settle(sdp: string, options: { readonly deaf?: boolean } = {}): Promise<void> {
+  /** Waits for the answer to an offer, and until the channel is open. */
+  async settle(sdp: string): Promise<void> {
     const { kind, body } = await this.answer();
     if (kind !== Signal.Answer) throw new Error(`refused with reason ${numberAt(body, 0)}`);
+    await this.accept(sdp, body);
+  }
+
+  /** Takes an answer, with or without its candidates, and waits until the channel is open. */
+  async accept(sdp: string, body: Fields, options: { readonly deaf?: boolean } = {}): Promise<void> {
     const theirs = body.get(0) as string;
     this.transcript = derive(
       "weft/v1/link-transcript",
@@ -179,11 +185,22 @@ export class Intruder {
 
   /** Says who it is, truly, with these proofs of parties' keys. */
   async hello(...parties: readonly (readonly [Uint8Array, Uint8Array])[]): Promise<void> {
-    const identity = new Key();
+    const signature = this.client.key.sign("weft/v1/link", [this.id, this.transcript]);
+    await this.say(Frame.Hello, [
+      [0, 1],
+      [1, this.id],
+      [2, signature],
+      [3, this.record()],
+      [4, parties],
+    ]);
+  }
+
+  /** A true statement of an identity that this peer is its own. */
+  record(): Uint8Array {
     const now = Date.now();
-    const record = encode(
+    const body = encode(
       fields(
-        [0, identity.id],
+        [0, this.identity.id],
         [1, this.id],
         [2, this.agreement.id],
         [3, "intruder"],
@@ -191,14 +208,27 @@ export class Intruder {
         [5, now + 600_000],
       ),
     );
-    const statement = encode([record, identity.sign("weft/v1/peer-record", [record])]);
-    const signature = this.client.key.sign("weft/v1/link", [this.id, this.transcript]);
-    await this.say(Frame.Hello, [
-      [0, 1],
-      [1, this.id],
-      [2, signature],
-      [3, statement],
-      [4, parties],
+    return encode([body, this.identity.sign("weft/v1/peer-record", [body])]);
+  }
+
+  /** Says that it is in the party. */
+  async appear(): Promise<void> {
+    const body = encode(
+      fields(
+        [0, this.discovery],
+        [1, this.id],
+        [2, Date.now()],
+        [3, this.record()],
+        [4, []],
+        [5, []],
+        [6, false],
+        [7, 0],
+      ),
+    );
+    const presence = encode([body, this.client.key.sign("weft/v1/presence", [body])]);
+    await this.say(Frame.Presence, [
+      [0, 0],
+      [1, presence],
     ]);
   }
 
@@ -264,6 +294,12 @@ function entry(client: Client, agreement: Agreement, discovery: Uint8Array): Uin
     ),
   );
   return encode([body, client.key.sign("weft/v1/entry", [body])]);
+}
+
+/** What a signed entry says. */
+function entryBody(statement: Uint8Array): Fields {
+  const [body] = decode(statement) as [Uint8Array];
+  return decode(body) as Fields;
 }
 
 function candidateFields({ candidate, sdpMid, sdpMLineIndex }: Candidate): Fields {
