@@ -89,10 +89,7 @@ test("m2_three_browsers_on_three_signalers_get_exactly_their_films", async (t) =
 test("q1_the_seed_query_selects_its_datum_and_no_near_miss_between_two_browsers", async (t) => {
   const signaler = await Signaler.start(t);
   const lab = await Lab.open(t);
-  const [reader, writer] = [
-    await lab.peer([signaler.url], "seed"),
-    await lab.peer([signaler.url], "seed"),
-  ];
+  const [reader, writer] = [await lab.peer([signaler.url], "seed"), await lab.peer([signaler.url], "seed")];
   await reader.subscribe("seed", {
     key: "value",
     age: { $gt: 4 },
@@ -106,7 +103,10 @@ test("q1_the_seed_query_selects_its_datum_and_no_near_miss_between_two_browsers"
   const datum = { key: "value", age: 5, name: "aaa", type: 4 };
   await writer.publish("seed", ...NEAR_MISSES.slice(0, 10), datum, ...NEAR_MISSES.slice(10));
   assert.equal((await reader.got("all", 21)).length, 21);
-  assert.deepEqual((await reader.rows("seed")).map(({ data }) => data), [datum]);
+  assert.deepEqual(
+    (await reader.rows("seed")).map(({ data }) => data),
+    [datum],
+  );
 });
 
 test("q3_a_document_crosses_an_uninterested_browser_whose_handler_does_not_fire", async (t) => {
@@ -122,7 +122,10 @@ test("q3_a_document_crosses_an_uninterested_browser_whose_handler_does_not_fire"
   await middle.linked(left, right);
   await left.publish("hops", { topic: "wanted", n: 1 });
   const rows = await right.got("hops", 1);
-  assert.deepEqual(rows.map(({ data }) => data), [{ topic: "wanted", n: 1 }]);
+  assert.deepEqual(
+    rows.map(({ data }) => data),
+    [{ topic: "wanted", n: 1 }],
+  );
   assert.deepEqual(await right.look("mesh.openLinks()"), [middle.id], "there is no direct link");
   assert.equal((await middle.rows("hops")).length, 0);
   assert.ok((await middle.look<number>("mesh.weft.stats().forwarded")) >= 1);
@@ -136,7 +139,10 @@ test("q5_equal_bodies_sent_twice_are_delivered_twice_to_a_browser", async (t) =>
   await reader.linked(writer);
   await writer.publish("p", { same: 1 }, { same: 1 }, { other: 1 });
   const rows = await reader.got("p", 3);
-  assert.deepEqual(rows.map(({ data }) => data), [{ same: 1 }, { same: 1 }, { other: 1 }]);
+  assert.deepEqual(
+    rows.map(({ data }) => data),
+    [{ same: 1 }, { same: 1 }, { other: 1 }],
+  );
   assert.notEqual(rows[0]?.id, rows[1]?.id);
 });
 
@@ -147,7 +153,10 @@ test("q6_what_was_published_alone_is_delivered_when_a_browser_comes_and_ready_fi
   await early.publish("p", { n: 1 }, { n: 2 });
   const late = await lab.peer([signaler.url], "p");
   await late.subscribe("p", {});
-  assert.deepEqual((await late.got("p", 2)).map(({ data }) => data), [{ n: 1 }, { n: 2 }]);
+  assert.deepEqual(
+    (await late.got("p", 2)).map(({ data }) => data),
+    [{ n: 1 }, { n: 2 }],
+  );
   const third = await lab.peer([signaler.url], "p");
   await third.linked(early, late);
   await early.linked(late, third);
@@ -195,7 +204,10 @@ test("m_two_tabs_are_two_peers_of_one_identity_and_a_reloaded_tab_is_the_peer_it
   await one.join("p");
   await one.linked(two);
   await one.publish("p", { n: 2 });
-  assert.deepEqual((await two.got("p", 2)).map(({ data }) => data), [{ n: 1 }, { n: 2 }]);
+  assert.deepEqual(
+    (await two.got("p", 2)).map(({ data }) => data),
+    [{ n: 1 }, { n: 2 }],
+  );
 });
 
 test("m_a_throwing_handler_harms_nobody_and_a_large_document_crosses", async (t) => {

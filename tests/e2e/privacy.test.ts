@@ -6,6 +6,7 @@ import { test } from "node:test";
 import { Signaler } from "../federation/signaler.ts";
 import { parse } from "../federation/wire/keys.ts";
 import { Lab, type Peer } from "./browser.ts";
+import { memory } from "./memory.ts";
 import { Tap } from "./tap.ts";
 
 /** Every byte of a signaler's files. */
@@ -63,27 +64,27 @@ test("m4_no_signaler_ever_holds_an_sdp_an_address_a_document_or_a_party_key", as
     "what passed between the signalers": between.bytes,
     "the databases": Buffer.concat([first, second].map(stored)),
     "the logs": Buffer.from(first.log + second.log),
+    "the memory": Buffer.concat([first, second].map((signaler) => memory(signaler.process.pid ?? 0))),
   };
+  const holds = (bytes: Buffer, what: string | Uint8Array) =>
+    bytes.includes(typeof what === "string" ? what : Buffer.from(what));
   // The search would find something: the ids that signalers do see.
-  assert.ok(held["what passed to and from the pages"].includes(parse(a.id)));
-  assert.ok(held["what passed between the signalers"].includes(parse(b.id)));
+  assert.ok(holds(held["what passed to and from the pages"], parse(a.id)));
+  assert.ok(holds(held["what passed between the signalers"], parse(b.id)));
+  assert.ok(holds(held["the memory"], parse(a.id)) && holds(held["the memory"], parse(b.id)));
   assert.ok(held["the databases"].length > 0 && held["the logs"].length > 0);
   for (const [where, bytes] of Object.entries(held)) {
-    for (const secret of secrets) assert.ok(!bytes.includes(secret), `${secret} is in ${where}`);
+    for (const secret of secrets) assert.ok(!holds(bytes, secret), `${secret} is in ${where}`);
   }
 });
 
-test("m4_a_signaler_that_alters_signals_prevents_the_link_and_is_reported", async (t) => {
-  const signaler = await Signaler.start(t);
-  const taps = await Promise.all([0, 1].map(() => Tap.open(t, signaler.url)));
-  // Frame 7 is Deliver; its envelope is the last thing in it.
-  for (const tap of taps) {
-    tap.alter = (payload) => {
-      if (payload[0] === 0x82 && payload[1] === 0x07) payload[payload.length - 1] = (payload.at(-1) ?? 0) ^ 1;
-    };
-  }
-  const lab = await Lab.open(t);
-  const [a, b] = [await lab.peer([taps[0]?.url ?? ""], "p"), await lab.peer([taps[1]?.url ?? ""], "p")];
+/** Flips a bit in what is forwarded: frame 7 is Deliver, and Forward between siblings; its envelope is the last thing in it. */
+function flip(payload: Buffer): void {
+  if (payload[0] === 0x82 && payload[1] === 0x07) payload[payload.length - 1] = (payload.at(-1) ?? 0) ^ 1;
+}
+
+/** No link comes to be and that is reported, until nobody alters anything any more. */
+async function linkedOnlyWithout(taps: readonly Tap[], a: Peer, b: Peer): Promise<void> {
   const reported = `mesh.seen.warnings.some(({ code }) => code === "bad-envelope")`;
   await Promise.any([a.until(reported), b.until(reported)]);
   // One whole attempt passes without a link.
@@ -92,6 +93,26 @@ test("m4_a_signaler_that_alters_signals_prevents_the_link_and_is_reported", asyn
   for (const peer of [a, b]) assert.deepEqual(await peer.look("mesh.openLinks()"), []);
   for (const tap of taps) tap.alter = () => {};
   await a.linked(b);
+}
+
+test("m4_a_signaler_that_alters_signals_prevents_the_link_and_is_reported", async (t) => {
+  const signaler = await Signaler.start(t);
+  const taps = [await Tap.open(t, signaler.url), await Tap.open(t, signaler.url)] as const;
+  for (const tap of taps) tap.alter = flip;
+  const lab = await Lab.open(t);
+  const [a, b] = [await lab.peer([taps[0].url], "p"), await lab.peer([taps[1].url], "p")];
+  await linkedOnlyWithout(taps, a, b);
+});
+
+test("m4_a_sibling_that_alters_signals_prevents_the_link_and_is_reported", async (t) => {
+  const first = await Signaler.start(t, { args: ["--open"] });
+  const between = await Tap.open(t, first.url);
+  between.alter = flip;
+  const second = await Signaler.start(t, { args: ["--sibling", between.url] });
+  await first.siblings(1);
+  const lab = await Lab.open(t);
+  const [a, b] = [await lab.peer([first.url], "p"), await lab.peer([second.url], "p")];
+  await linkedOnlyWithout([between], a, b);
 });
 
 test("d6_a_page_with_another_key_is_never_linked_though_it_uses_the_same_signaler", async (t) => {

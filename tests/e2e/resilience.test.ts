@@ -95,7 +95,11 @@ test("d12_a_browser_that_was_offline_resumes_within_ten_seconds_and_nothing_is_l
   );
   await away.linked(home);
   const links = await Promise.all([away, home].map((peer) => peer.look("JSON.stringify(mesh.seen)")));
-  assert.equal(await away.look("mesh.connections.made"), made, `${links.join("\n")} ICE was restarted, no new connection was made`);
+  assert.equal(
+    await away.look("mesh.connections.made"),
+    made,
+    `${links.join("\n")} ICE was restarted, no new connection was made`,
+  );
   await home.publish("p", { n: 6 });
   await away.got("p", 7);
   // The signaler is used again as well.

@@ -1,6 +1,7 @@
 /** A TCP proxy in front of a signaler that keeps what passes, and can alter it: somebody in the middle. */
-import { connect, createServer, type Socket } from "node:net";
+
 import type { AddressInfo } from "node:net";
+import { connect, createServer, type Socket } from "node:net";
 import type { TestContext } from "node:test";
 
 /** Frames of one direction of one WebSocket (RFC 6455, section 5.2), unmasked, put together from a stream. */
@@ -38,8 +39,7 @@ class Frames {
     const wide = short === 126 ? 2 : short === 127 ? 8 : 0;
     const head = 2 + wide + (masked ? 4 : 0);
     if (rest.length < head) return undefined;
-    const length =
-      wide === 0 ? short : wide === 2 ? rest.readUInt16BE(2) : Number(rest.readBigUInt64BE(2));
+    const length = wide === 0 ? short : wide === 2 ? rest.readUInt16BE(2) : Number(rest.readBigUInt64BE(2));
     if (rest.length < head + length) return undefined;
     const frame = Buffer.from(rest.subarray(0, head + length));
     this.#rest = rest.subarray(head + length);
