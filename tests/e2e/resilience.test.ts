@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { Signaler } from "../federation/signaler.ts";
 import { Lab, type Peer } from "./browser.ts";
 import { Network, NO_NETWORK } from "./network.ts";
+import { Tap } from "./tap.ts";
 
 test("d8_pages_that_dial_each_other_at_once_make_exactly_one_connection", async (t) => {
   const signaler = await Signaler.start(t);
@@ -53,6 +54,30 @@ test("q8_a_signaler_dies_open_links_go_on_and_another_is_used_within_a_second", 
   await newcomer.start(both);
   await newcomer.join("p");
   await newcomer.linked(a, b);
+});
+
+test("d12_a_lost_connection_to_the_signaler_is_made_again_and_nobody_notices", async (t) => {
+  const signaler = await Signaler.start(t);
+  const tap = await Tap.open(t, signaler.url);
+  const lab = await Lab.open(t);
+  const [a, b] = [await lab.peer([tap.url], "p"), await lab.peer([signaler.url], "p")];
+  await b.subscribe("p", {});
+  await a.linked(b);
+  for (let round = 1; round <= 3; round += 1) {
+    tap.cut();
+    await a.publish("p", { round });
+    await b.got("p", round);
+    const states = "mesh.seen.signalers.map(({ state }) => state)";
+    await a.until(`${states}.filter((state) => state === "connected").length === ${round + 1}`);
+  }
+  const newcomer = await lab.peer([signaler.url], "p");
+  await newcomer.linked(a, b);
+  assert.deepEqual(await a.look("mesh.seen.links.map(({ state }) => state).slice(0, 2)"), [
+    "connecting",
+    "open",
+  ]);
+  const left = "mesh.seen.peers.filter(({ change }) => change === 'left')";
+  assert.deepEqual(await b.look(left), [], "the loss of a socket is no leave");
 });
 
 test("d12_a_browser_that_was_offline_resumes_within_ten_seconds_and_nothing_is_lost", {

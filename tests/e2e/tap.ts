@@ -58,7 +58,10 @@ export class Tap {
   /** Sees each payload on its way to the client; may change it in place. */
   alter: (payload: Buffer) => void = () => {};
 
-  private constructor(readonly url: string) {}
+  private constructor(
+    readonly url: string,
+    private readonly sockets: Set<Socket>,
+  ) {}
 
   static async open(t: TestContext, target: string): Promise<Tap> {
     const { hostname, port } = new URL(target);
@@ -69,6 +72,7 @@ export class Tap {
         sockets.add(socket);
         socket.on("error", () => {});
         socket.on("close", () => {
+          sockets.delete(socket);
           client.destroy();
           upstream.destroy();
         });
@@ -86,12 +90,17 @@ export class Tap {
       });
     });
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-    const tap = new Tap(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`);
+    const tap = new Tap(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`, sockets);
     t.after(() => {
       server.close();
-      for (const socket of sockets) socket.destroy();
+      tap.cut();
     });
     return tap;
+  }
+
+  /** Ends every connection without a word; new ones are taken. */
+  cut(): void {
+    for (const socket of this.sockets) socket.destroy();
   }
 
   /** All that passed, as one. */
