@@ -9,7 +9,7 @@
 use crate::sorted::{Map, Set};
 
 use weft_crypto::statement;
-use weft_wire::{AgreementKey, DiscoveryKey, Entry, IdentityId, PeerId, PeerRecord, SignalerId, Time};
+use weft_wire::{AgreementKey, DiscoveryKey, Entry, IdentityId, PeerId, PeerRecord, SignalerId, Time, limits};
 
 use crate::api::{Event, HomeIndex, PeerChange, PeerInfo};
 use crate::env::Env;
@@ -249,6 +249,10 @@ impl Roster {
         let changed = member.presence.as_ref().is_none_or(|known| {
             known.links != links || known.homes != homes || known.forwarded != presence.forwarded
         });
+        // It says where it is: of what older entries said, only that is left. (A full list may not be all.)
+        if homes.len() < limits::PRESENCE_HOMES {
+            member.homes.retain(|home, seq| *seq > presence.seq || homes.contains(home));
+        }
         member.presence = Some(Presence {
             seq: presence.seq,
             heard: now,

@@ -251,3 +251,19 @@ fn parties_that_are_left_and_joined_again_are_linked_again_at_once() {
         world.run(SECOND);
     }
 }
+
+#[test]
+fn d3_a_home_that_a_peer_has_lost_is_not_named_any_more() {
+    let mut world = World::new(1, 2);
+    let (watcher, other) = (world.add(&[1]), world.add(&[0, 1]));
+    let party = world.join(watcher, "p");
+    world.join(other, "p");
+    let names = |world: &World, count: usize| {
+        world.nodes[watcher].peer.peers(&party).iter().any(|peer| peer.homes.len() == count)
+    };
+    assert!(world.run_until(SECOND * 5, |world| names(world, 2)).is_some());
+    world.kill_signaler(0);
+    assert!(world.run_until(SECOND * 15, |world| names(world, 1)).is_some());
+    let left = |event: &Event| matches!(event, Event::Peer { change: PeerChange::Left, .. });
+    assert_eq!(world.count(watcher, left), 0);
+}
