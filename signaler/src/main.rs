@@ -37,30 +37,58 @@ fn start(args: Args) -> anyhow::Result<()> {
 }
 
 async fn run(settings: Settings) -> anyhow::Result<()> {
+    // Before anybody can know that it runs: who is asked to stop right away says goodbye, too.
+    let mut stops = Stops::listen()?;
     let server = Server::start(settings).await?;
     let (ws, http, id) = (server.url("ws"), server.url("http"), server.id());
     writeln!(std::io::stdout(), "Weft signaler {id} listens on {ws} (demo: {http}/demo/)")?;
-    stop().await?;
+    stops.next().await;
     tracing::info!("stopping");
     tokio::select! {
-        () = server.shutdown() => Ok(()),
-        again = stop() => again,
+        () = server.shutdown() => {}
+        () = stops.next() => {}
+    }
+    Ok(())
+}
+
+/// What the operator and the system ask to stop with.
+#[cfg(unix)]
+struct Stops {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Stops {
+    /// From now on such a signal waits for [`Self::next`].
+    fn listen() -> anyhow::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (interrupt, terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        Ok(Self { interrupt, terminate })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
     }
 }
 
-/// Resolves when the operator or the system asks to stop.
-async fn stop() -> anyhow::Result<()> {
-    #[cfg(unix)]
-    {
-        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-        tokio::select! {
-            interrupted = tokio::signal::ctrl_c() => interrupted?,
-            _ = terminate.recv() => {}
-        }
+/// What the operator asks to stop with.
+#[cfg(windows)]
+struct Stops(tokio::signal::windows::CtrlC);
+
+#[cfg(windows)]
+impl Stops {
+    /// From now on a Ctrl-C waits for [`Self::next`].
+    fn listen() -> anyhow::Result<Self> {
+        Ok(Self(tokio::signal::windows::ctrl_c()?))
     }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await?;
-    Ok(())
+
+    async fn next(&mut self) {
+        let _ = self.0.recv().await;
+    }
 }
 
 fn log(format: LogFormat) {
