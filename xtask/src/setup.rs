@@ -81,7 +81,8 @@ pub(crate) fn wasm_toolchain() -> Result<Toolchain> {
 /// The packages of package-lock.json, installed again only when a package.json or the lock file changed.
 pub(crate) fn npm() -> Result<()> {
     let root = root();
-    let manifests = ["package-lock.json", "package.json", "web/package.json", "tests/package.json"];
+    let manifests =
+        ["package-lock.json", "package.json", "web/package.json", "tests/package.json", "bench/package.json"];
     let stamp = Inputs::default()
         .files(&manifests.map(|file| root.join(file)))
         .stamp(root.join("node_modules").join(".weft-stamp"));
@@ -119,8 +120,8 @@ fn install(packages: &[String]) -> Result<()> {
     process::run(&mut apt, &by_hand)
 }
 
-/// Waits for another apt-get instead of failing.
-const APT_OPTIONS: [&str; 2] = ["-o", "DPkg::Lock::Timeout=300"];
+/// Waits for another apt-get instead of failing, and draws no progress bars into logs.
+const APT_OPTIONS: [&str; 4] = ["-o", "DPkg::Lock::Timeout=300", "-o", "Dpkg::Use-Pty=0"];
 
 fn update_lists() -> Result<()> {
     let mut apt =
