@@ -28,6 +28,8 @@ pub(crate) struct Client {
     events: Events,
     wire: Box<dyn Wire>,
     connections: Vec<Connection>,
+    /// How many of them are ready.
+    ready: usize,
     pairs: Vec<Pair>,
     /// Relayed messages that arrived, all kinds.
     delivered: u64,
@@ -83,6 +85,7 @@ impl Client {
             events: Events::with_capacity(1024),
             wire: wire::of(kind),
             connections: Vec::with_capacity(count),
+            ready: 0,
             pairs: Vec::new(),
             delivered: 0,
             exchanges: 0,
@@ -91,14 +94,12 @@ impl Client {
             scratch: vec![0; 256 * 1024].into(),
         };
         let deadline = Instant::now() + OPEN_DEADLINE;
-        let mut ready = 0;
-        while ready < count {
-            while client.connections.len() < count && client.connections.len() - ready < OPENING {
+        while client.ready < count {
+            while client.connections.len() < count && client.connections.len() - client.ready < OPENING {
                 client.connect(addr)?;
             }
-            ensure!(Instant::now() < deadline, "only {ready} of {count} connections were ready in time");
+            ensure!(Instant::now() < deadline, "only {} of {count} were ready in time", client.ready);
             client.turn(Duration::from_millis(100))?;
-            ready = client.connections.iter().filter(|connection| connection.ready).count();
         }
         Ok(client)
     }
@@ -334,6 +335,7 @@ impl Client {
             self.send(at, &frame)?;
         }
         if let Some(connection) = self.connections.get_mut(at) {
+            self.ready += usize::from(step.ready && !connection.ready);
             connection.ready |= step.ready;
         }
         Ok(())
