@@ -191,7 +191,8 @@ fn d5_a_signaler_that_shuts_down_says_so_for_its_peers() {
     world.announce(a, swarm(1));
     world.announce(c, swarm(1));
     world.pass(millis(100));
-    (world.take(a), world.take(c));
+    world.take(a);
+    world.take(c);
     world.shutdown(0);
     world.pass(millis(100));
     assert_eq!(world.take(a), [Got::Goodbye(Code::ShuttingDown), Got::Closed(Code::ShuttingDown)]);
