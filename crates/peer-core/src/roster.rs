@@ -9,7 +9,9 @@
 use crate::sorted::{Map, Set};
 
 use weft_crypto::statement;
-use weft_wire::{AgreementKey, DiscoveryKey, Entry, IdentityId, PeerId, PeerRecord, SignalerId, Time, limits};
+use weft_wire::{
+    AgreementKey, DiscoveryKey, Entry, IdentityId, PeerId, PeerRecord, SignalerId, Time, limits,
+};
 
 use crate::api::{Event, HomeIndex, PeerChange, PeerInfo};
 use crate::env::Env;
