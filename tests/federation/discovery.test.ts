@@ -176,11 +176,13 @@ test("d3_dropping_one_of_two_homes_is_no_leave", async (t) => {
 
   // One home is left politely, then, after a return, lost without a word: for nobody has the peer left. Statements
   // keep their order on the way, so whoever has heard of the newcomer has heard of the loss as well.
+  const witness = await Sibling.join(a.url);
   homes[0].leave(discovery);
+  const tombstones = () => witness.entries.filter((entry) => entry.left && same(entry.peer, key.id)).length;
+  await until("the leave", tombstones, (count) => count === 1);
   const back = await Peer.connect(b.url, { key });
   await back.stay(discovery, 500);
   for (const watcher of watchers) await watcher.joined(key.id);
-  const witness = await Sibling.join(a.url);
   back.socket.destroy();
   await witness.gone(key.id);
   const newcomer = await Peer.connect(b.url);
@@ -205,9 +207,19 @@ test("d3_a_weft_command_whose_signaler_stops_is_still_there_for_others", async (
   const [a, b] = await pair(t);
   const watcher = Weft.start(t, "peers", ["--watch"], { signalers: [b.url] });
   const both = Weft.start(t, "listen", [], { signalers: [a.url, b.url] });
-  const { json } = await watcher.line("it with two homes", (line) => line.homes.length === 2);
+  const { json } = await watcher.line(
+    "it with two homes, linked",
+    (line) => line.homes.length === 2 && line.linked,
+  );
+  const before = watcher.lines.length;
   assert.equal((await a.stop()).code, 0);
-  await watcher.line("it with one home", (line) => line.homes.length === 1 && line.homes[0] === b.idText);
+  const later = () => watcher.lines.slice(before).map((line) => line.json);
+  await until(
+    "word of its last home alone",
+    later,
+    (lines) => lines.some(({ homes }) => homes.length === 1 && homes[0] === b.idText),
+    15_000,
+  );
   assert.ok(watcher.lines.every((line) => line.json.change !== "left"));
   await both.interrupt();
   await watcher.line("it leaving", (line) => line.change === "left" && line.peer === json.peer);
