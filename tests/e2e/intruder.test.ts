@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { test } from "node:test";
 import { Signaler } from "../federation/signaler.ts";
+import { encode, fields } from "../federation/wire/cbor.ts";
 import { Key } from "../federation/wire/keys.ts";
 import { Lab } from "./browser.ts";
 import { Agreement, seal } from "./envelope.ts";
@@ -35,7 +36,7 @@ test("d6_who_knows_the_discovery_key_but_not_the_party_key_gets_no_document", as
   for (const [what, parties] of Object.entries(lies)) {
     const intruder = await Intruder.join(lab, signaler.url, PARTY.discovery, page);
     await intruder.open();
-    await intruder.hello(...(await parties(intruder)));
+    await intruder.say(intruder.hello(...(await parties(intruder))));
     await intruder.closed();
     const kinds = (await intruder.received()).map(({ kind }) => kind);
     assert.deepEqual(
@@ -52,12 +53,13 @@ test("d6_who_knows_the_discovery_key_but_not_the_party_key_gets_no_document", as
   // The same intruder's hands with the right key: what it is refused above is there.
   const member = await Intruder.join(lab, signaler.url, PARTY.discovery, page);
   await member.open();
-  await member.hello([PARTY.discovery, proof(PARTY.key, member.transcript, member.id)]);
-  await member.say(Frame.Want, [
-    [0, PARTY.discovery],
-    [2, []],
-  ]);
+  const known = proof(PARTY.key, member.transcript, member.id);
+  await member.say(member.hello([PARTY.discovery, known]), member.want());
   assert.ok(Buffer.from((await member.heard(Frame.Publish)).bytes).includes(SECRET));
+  await member.say(member.presence());
+  await page.until(
+    `mesh.parties[${JSON.stringify(NAME)}].presence().some(({ name }) => name === "intruder")`,
+  );
 });
 
 test("d6_who_proves_no_key_is_not_kept_and_has_no_say_in_the_party", async (t) => {
@@ -67,12 +69,7 @@ test("d6_who_proves_no_key_is_not_kept_and_has_no_say_in_the_party", async (t) =
   await page.publish(NAME, { text: SECRET });
   const silent = await Intruder.join(lab, signaler.url, PARTY.discovery, page);
   await silent.open();
-  await silent.hello();
-  await silent.appear();
-  await silent.say(Frame.Want, [
-    [0, PARTY.discovery],
-    [2, []],
-  ]);
+  await silent.say(silent.hello(), silent.presence(), silent.want());
   await silent.closed();
   const kinds = (await silent.received()).map(({ kind }) => kind);
   assert.deepEqual(
@@ -132,7 +129,7 @@ test("d9_candidates_that_come_before_their_offer_do_no_harm_and_count_when_they_
   const { body } = await intruder.answer();
   await intruder.put(intruder.offer(bare, candidates));
   await intruder.accept(sdp, body, { deaf: true });
-  await intruder.hello([PARTY.discovery, proof(PARTY.key, intruder.transcript, intruder.id)]);
+  await intruder.say(intruder.hello([PARTY.discovery, proof(PARTY.key, intruder.transcript, intruder.id)]));
   await intruder.heard(Frame.Want);
 });
 
@@ -182,13 +179,9 @@ test("q12_broken_descriptions_candidates_and_frames_cost_their_sender_a_link_and
   // A connection that is made, and then says what it must not.
   await intruder.put(intruder.offer(sdp, (await intruder.page.evaluate("raw.candidates")) as Candidate[]));
   await intruder.settle(sdp);
-  await intruder.hello([PARTY.discovery, proof(PARTY.key, intruder.transcript, intruder.id)]);
+  await intruder.say(intruder.hello([PARTY.discovery, proof(PARTY.key, intruder.transcript, intruder.id)]));
   await intruder.heard(Frame.Want);
-  await intruder.say(Frame.Publish, [
-    [0, 0],
-    [1, 0],
-    [3, randomBytes(200)],
-  ]);
+  await intruder.say(encode([Frame.Publish, fields([0, 0], [1, 0], [3, randomBytes(200)])]));
   await intruder.closed();
 
   await b.publish(NAME, { n: 1 });

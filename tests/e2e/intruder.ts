@@ -183,16 +183,11 @@ export class Intruder {
     await this.#until("raw.opened");
   }
 
-  /** Says who it is, truly, with these proofs of parties' keys. */
-  async hello(...parties: readonly (readonly [Uint8Array, Uint8Array])[]): Promise<void> {
+  /** A hello that says truly who it is, with these proofs of parties' keys. */
+  hello(...parties: readonly (readonly [Uint8Array, Uint8Array])[]): Uint8Array {
     const signature = this.client.key.sign("weft/v1/link", [this.id, this.transcript]);
-    await this.say(Frame.Hello, [
-      [0, 1],
-      [1, this.id],
-      [2, signature],
-      [3, this.record()],
-      [4, parties],
-    ]);
+    const body = fields([0, 1], [1, this.id], [2, signature], [3, this.record()], [4, parties]);
+    return encode([Frame.Hello, body]);
   }
 
   /** A true statement of an identity that this peer is its own. */
@@ -211,8 +206,8 @@ export class Intruder {
     return encode([body, this.identity.sign("weft/v1/peer-record", [body])]);
   }
 
-  /** Says that it is in the party. */
-  async appear(): Promise<void> {
+  /** Word that it is in the party. */
+  presence(): Uint8Array {
     const body = encode(
       fields(
         [0, this.discovery],
@@ -226,20 +221,24 @@ export class Intruder {
       ),
     );
     const presence = encode([body, this.client.key.sign("weft/v1/presence", [body])]);
-    await this.say(Frame.Presence, [
-      [0, 0],
-      [1, presence],
-    ]);
+    return encode([Frame.Presence, fields([0, 0], [1, presence])]);
   }
 
-  /** Sends a frame over the channel. */
-  async say(kind: number, body: readonly (readonly [number, Value])[]): Promise<void> {
-    const frame = encode([kind, fields(...body)]);
-    const head = Buffer.alloc(HEAD);
-    head[0] = FIRST_AND_LAST;
-    head.writeUInt32BE(frame.length, 5);
-    const chunk = Buffer.concat([head, frame]).toString("base64");
-    await this.page.evaluate(`raw.send(${JSON.stringify(chunk)})`);
+  /** A wish for everything that was published. */
+  want(): Uint8Array {
+    return encode([Frame.Want, fields([0, this.discovery], [2, []])]);
+  }
+
+  /** Sends frames over the channel, in one go. */
+  async say(...frames: readonly Uint8Array[]): Promise<void> {
+    const chunks = frames.map((frame, number) => {
+      const head = Buffer.alloc(HEAD);
+      head[0] = FIRST_AND_LAST;
+      head.writeUInt32BE(number, 1);
+      head.writeUInt32BE(frame.length, 5);
+      return Buffer.concat([head, frame]).toString("base64");
+    });
+    await this.page.evaluate(`raw.send(${JSON.stringify(chunks)})`);
   }
 
   /** What has come over the channel. */

@@ -32,7 +32,9 @@ globalThis.raw = {
     for (const candidate of candidates) await raw.pc.addIceCandidate(candidate);
   },
 
-  send(text) {
-    raw.channel.send(Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)));
+  send(texts) {
+    for (const text of texts) {
+      raw.channel.send(Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)));
+    }
   },
 };
