@@ -47,10 +47,10 @@ pub(crate) fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
     {
         bytes.push(0x80 | short);
     } else if let Ok(medium) = u16::try_from(payload.len()) {
-        bytes.push(0x80 | 126);
+        bytes.push(0x80 | 0x7e);
         bytes.extend(medium.to_be_bytes());
     } else {
-        bytes.push(0x80 | 127);
+        bytes.push(0x80 | 0x7f);
         bytes.extend((payload.len() as u64).to_be_bytes());
     }
     bytes.extend([0; 4]);
@@ -71,13 +71,16 @@ pub(crate) fn next(bytes: &[u8], from: usize) -> anyhow::Result<Option<Found>> {
     let rest = bytes.get(from..).unwrap_or_default();
     let &[first, second, ref more @ ..] = rest else { return Ok(None) };
     anyhow::ensure!(first & 0x80 != 0 && second & 0x80 == 0, "a fragment or a masked frame from a server");
-    let (length, header) = match (second, more) {
-        (126, &[a, b, ..]) => (usize::from(u16::from_be_bytes([a, b])), 4),
-        (127, &[a, b, c, d, e, f, g, h, ..]) => {
-            (usize::try_from(u64::from_be_bytes([a, b, c, d, e, f, g, h]))?, 10)
-        }
-        (126 | 127, _) => return Ok(None),
-        (short, _) => (usize::from(short), 2),
+    let (length, header) = match second {
+        0x7e => match more.first_chunk::<2>() {
+            Some(bytes) => (usize::from(u16::from_be_bytes(*bytes)), 4),
+            None => return Ok(None),
+        },
+        0x7f => match more.first_chunk::<8>() {
+            Some(bytes) => (usize::try_from(u64::from_be_bytes(*bytes))?, 10),
+            None => return Ok(None),
+        },
+        short => (usize::from(short), 2),
     };
     anyhow::ensure!(length <= LARGEST, "a frame of {length} bytes");
     let payload = from + header..from + header + length;
