@@ -22,18 +22,14 @@ impl fmt::Display for Quoted<'_> {
     }
 }
 
-/// A number that is seen to be a fraction: 1 reads 1.0; with an exponent where it would be long.
+/// A number that is seen to be a fraction: 1 reads 1.0. Never with an exponent, whose formatting would be code for this
+/// alone.
 pub(crate) fn float(value: f64) -> String {
-    let size = value.abs();
-    if !value.is_finite() {
-        value.to_string()
-    } else if size != 0.0 && !(1e-5..1e16).contains(&size) {
-        format!("{value:e}")
-    } else if value.fract() == 0.0 {
-        format!("{value:.1}")
-    } else {
-        value.to_string()
+    let mut text = value.to_string();
+    if value.is_finite() && !text.contains('.') {
+        text.push_str(".0");
     }
+    text
 }
 
 #[cfg(test)]
@@ -47,8 +43,13 @@ mod tests {
 
     #[test]
     fn fractions_are_seen_to_be_such() {
-        let cases =
-            [(1.0, "1.0"), (-0.0, "-0.0"), (1.5, "1.5"), (1e300, "1e300"), (1e-9, "1e-9"), (f64::NAN, "NaN")];
+        let cases = [
+            (1.0, "1.0"),
+            (-0.0, "-0.0"),
+            (1.5, "1.5"),
+            (1e20, "100000000000000000000.0"),
+            (f64::NAN, "NaN"),
+        ];
         for (value, text) in cases {
             assert_eq!(float(value), text);
         }
