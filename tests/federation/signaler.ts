@@ -73,7 +73,7 @@ export class Signaler {
       stdio: ["ignore", "pipe", "pipe"],
       env: environment({ RUST_LOG: "debug", ...options.env }),
     });
-    t.after(() => child.kill("SIGKILL"));
+    endsWith(t, child);
     count += 1;
     mkdirSync(LOGS, { recursive: true });
     const name = t.name.replaceAll(/[^a-z0-9_]+/gi, "-").slice(0, 80);
@@ -205,6 +205,28 @@ export async function pair(t: TestContext, toml = ""): Promise<[Signaler, Signal
   const other = await Signaler.start(t, { toml, args: ["--sibling", one.url] });
   await Promise.all([one.siblings(1), other.siblings(1)]);
   return [one, other];
+}
+
+const running = new Set<ChildProcess>();
+
+/** Ends a program with its test, and with this process should that be ended first. */
+export function endsWith(t: TestContext, child: ChildProcess): void {
+  if (running.size === 0 && process.listenerCount("exit", killAll) === 0) {
+    process.on("exit", killAll);
+    for (const [signal, code] of [
+      ["SIGTERM", 143],
+      ["SIGINT", 130],
+    ] as const) {
+      process.once(signal, () => process.exit(code));
+    }
+  }
+  running.add(child);
+  child.once("exit", () => running.delete(child));
+  t.after(() => child.kill("SIGKILL"));
+}
+
+function killAll(): void {
+  for (const child of running) child.kill("SIGKILL");
 }
 
 /** A directory that goes with the test. */

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { join, resolve } from "node:path";
 import type { TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
-import { directory, type Ended, environment, type Run, run } from "./signaler.ts";
+import { directory, type Ended, endsWith, environment, type Run, run } from "./signaler.ts";
 
 const ROOT = resolve(fileURLToPath(import.meta.url), "../../..");
 const PROGRAM = process.env["WEFT"] ?? join(ROOT, "target/release/weft");
@@ -73,7 +73,7 @@ export class Weft {
     });
     // A command may end before it has read everything.
     child.stdin.on("error", () => {});
-    t.after(() => child.kill("SIGKILL"));
+    endsWith(t, child);
     return new Weft(child, data);
   }
 
