@@ -538,14 +538,21 @@ impl Peer {
         by_link: bool,
     ) -> bool {
         let known = self.swarms.values().find_map(|swarm| swarm.roster.contact(&to));
-        // What the roster knows is newer; a contact that came with a message serves for those who are not in it.
-        let Some(contact) = known.filter(|known| !known.homes.is_empty()).or(contact) else { return false };
+        // What the roster knows is newer; a contact that came with a message serves for those who are not in it, or
+        // have lost their homes.
+        let Some(contact) = (match known {
+            Some(known) if !known.homes.is_empty() => Some(known),
+            known => contact.or(known),
+        }) else {
+            return false;
+        };
         let Some(sealed) = self.env.seal(to, &contact.agreement, contents) else { return false };
         if by_link && self.links.is_open(&to) && self.negotiator.healthy(&to) {
             return self.links.send(to, &Frame::Envelope { to, hops: 0, envelope: &sealed }, &mut self.env);
         }
-        // Every third attempt goes over the mesh, in case the signalers do not reach the recipient.
-        let over_mesh = attempt % 3 == 2 || !self.homes.any_up();
+        // Every third attempt goes over the mesh, in case the signalers do not reach the recipient; all do if there is
+        // no signaler on either side.
+        let over_mesh = attempt % 3 == 2 || contact.homes.is_empty() || !self.homes.any_up();
         if !over_mesh && self.homes.forward(to, &contact.homes, &sealed, attempt, &mut self.env) {
             return true;
         }
@@ -838,7 +845,11 @@ impl Peer {
         }
         if self.housekeeping_at <= now {
             self.housekeeping_at = now + HOUSEKEEPING;
-            for swarm in self.swarms.values_mut() {
+            for (discovery, swarm) in &mut self.swarms {
+                for peer in self.links.neighbours(discovery) {
+                    let healthy = self.negotiator.healthy(&peer);
+                    swarm.roster.on_link_health(now, peer, healthy, &mut self.env);
+                }
                 swarm.roster.on_time(now, &mut self.env);
             }
         }

@@ -37,6 +37,8 @@ struct Member {
     /// Our signalers that list it; with a time once we have lost that signaler.
     listed: Map<HomeIndex, Option<Time>>,
     linked: bool,
+    /// The link is interrupted, so that it does not say that the peer is here.
+    silent: bool,
     presence: Option<Presence>,
     /// It is negotiating with us: kept until then even if nothing else says that it is here.
     contact_until: Time,
@@ -201,7 +203,18 @@ impl Roster {
         let member = self.members.entry(peer).or_default();
         let changed = member.linked != linked;
         member.linked = linked;
+        member.silent = false;
         self.settle(now, peer, changed, env);
+    }
+
+    /// The link to a peer works, or is interrupted: then only a fresh presence or a signaler says that it is here.
+    pub(crate) fn on_link_health(&mut self, now: Time, peer: PeerId, healthy: bool, env: &mut Env) {
+        if healthy {
+            self.on_linked(now, peer, true, env);
+        }
+        if let Some(member) = self.members.get_mut(&peer) {
+            member.silent = !healthy;
+        }
     }
 
     /// Takes a record that has been verified; gives false if it is expired, older than the known one, or no room.
@@ -328,7 +341,7 @@ impl Member {
     }
 
     fn here(&self, now: Time, env: &Env) -> bool {
-        self.linked || !self.listed.is_empty() || self.fresh(now, env)
+        (self.linked && !self.silent) || !self.listed.is_empty() || self.fresh(now, env)
     }
 
     /// Takes a record if it is newer; true if it is.

@@ -267,3 +267,50 @@ fn d3_a_home_that_a_peer_has_lost_is_not_named_any_more() {
     let left = |event: &Event| matches!(event, Event::Peer { change: PeerChange::Left, .. });
     assert_eq!(world.count(watcher, left), 0);
 }
+
+/// Two that are not linked and know each other through a third, and the third; all at one signaler.
+fn two_apart(world: &mut World) -> [usize; 3] {
+    let [left, middle, right] = std::array::from_fn(|_| world.add(&[0]));
+    for (one, other) in [(left, right), (right, left)] {
+        let peer = world.id(other);
+        world.command(one, Command::Block { peer });
+    }
+    for node in [left, middle, right] {
+        world.join(node, "p");
+    }
+    let both = |w: &World| w.linked(left, middle) && w.linked(middle, right);
+    assert!(world.run_until(SECOND * 3, both).is_some());
+    world.run(SECOND * 12);
+    [left, middle, right]
+}
+
+#[test]
+fn q9_with_every_signaler_dead_peers_that_know_each_other_through_another_link_over_the_mesh() {
+    for seed in 0..20 {
+        let mut world = World::new(seed, 1);
+        let [left, _, right] = two_apart(&mut world);
+        world.kill_signaler(0);
+        // Until everybody has said that it has no home any more, and nothing that a signaler said counts.
+        world.run(SECOND * 130);
+        for (one, other) in [(left, right), (right, left)] {
+            let peer = world.id(other);
+            world.command(one, Command::Unblock { peer });
+        }
+        assert!(world.run_until(SECOND * 15, |w| w.linked(left, right)).is_some(), "seed {seed}");
+    }
+}
+
+#[test]
+fn d13_who_is_gone_without_a_word_is_offline_after_twenty_seconds() {
+    for seed in 0..20 {
+        let mut world = World::new(seed, 1);
+        let (a, b) = (world.add(&[0]), world.add(&[0]));
+        let party = world.join(a, "p");
+        world.join(b, "p");
+        assert!(world.run_until(SECOND, |w| w.linked(a, b)).is_some());
+        world.run(SECOND * 15);
+        world.crash(b);
+        let gone = |w: &World| w.nodes[a].peer.peers(&party).is_empty();
+        assert!(world.run_until(SECOND * 21, gone).is_some(), "seed {seed}");
+    }
+}

@@ -216,6 +216,16 @@ impl World {
         }
     }
 
+    /// The process dies, and nothing tells its neighbours.
+    pub(crate) fn crash(&mut self, node: usize) {
+        self.nodes[node].killed = true;
+        let sockets: Vec<HomeIndex> = self.nodes[node].sockets.keys().copied().collect();
+        for home in sockets {
+            self.hang_up(node, home);
+        }
+        self.cut(node);
+    }
+
     pub(crate) fn kill_signaler(&mut self, signaler: usize) {
         self.signalers[signaler].up = false;
         let sessions: Vec<(usize, HomeIndex)> = self.signalers[signaler].sessions.keys().copied().collect();
