@@ -127,7 +127,9 @@ test("explain says which condition failed and what was found", async () => {
   );
   assert.match(failures[0].reason, /3/);
   // The shipped wasm is built with little text; what people read has to survive that.
-  const reasons = new Query({ a: 1, b: 1 }).explain({ a: 2.5, b: "word" }).failures.map(({ reason }) => reason);
+  const reasons = new Query({ a: 1, b: 1 })
+    .explain({ a: 2.5, b: "word" })
+    .failures.map(({ reason }) => reason);
   assert.match(reasons.join(), /2\.5.*"word"/);
   assert.match(thrown(() => new Query({ a: { $gt: 1, name: 2 } })).message, /"name"/);
 });
