@@ -4,35 +4,44 @@ use crate::process::{command, run as run_command};
 use crate::wasm::{self, Names};
 use crate::workspace::{cargo, files, is_source_dir, node_binary, root};
 use crate::{setup, ui, web};
-use anyhow::Result;
+use anyhow::{Result, bail};
 use std::path::{Path, PathBuf};
 
-/// Checks everything; the cheap ones first.
+/// Checks everything, the cheap ones first. All of them run, so that one run shows all there is to repair.
 pub(crate) fn run() -> Result<()> {
     setup::npm()?;
-    let root = root();
-    ui::step("lint: rustfmt", || {
-        run_command(
-            command(cargo(), &root).args(["fmt", "--all", "--check"]),
-            "`npm run fmt` formats everything",
-        )
-    })?;
-    ui::step("lint: biome", || {
-        let mut biome = command(node_binary("biome"), &root);
-        run_command(biome.args(["check", "--error-on-warnings"]), "`npm run fmt` repairs most of it")
-    })?;
     prerequisites()?;
-    ui::step("lint: clippy", || {
-        let mut clippy = command(cargo(), &root);
-        clippy.args(["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]);
-        run_command(&mut clippy, "each lint says how to repair it")
-    })?;
+    let root = root();
+    let mut biome = command(node_binary("biome"), &root);
+    biome.args(["check", "--error-on-warnings"]);
+    let mut clippy = command(cargo(), &root);
+    clippy.args(["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]);
+    let mut rustfmt = command(cargo(), &root);
+    rustfmt.args(["fmt", "--all", "--check"]);
+    let mut checks = vec![
+        ("rustfmt".to_owned(), rustfmt, "`npm run fmt` formats everything"),
+        ("biome".to_owned(), biome, "`npm run fmt` repairs most of it"),
+    ];
     for project in projects()? {
         let name = project.strip_prefix(&root).unwrap_or(&project).display().to_string();
-        ui::step(&format!("lint: tsc {name}"), || {
-            let mut tsc = command(node_binary("tsc"), &root);
-            run_command(tsc.args(["--noEmit", "-p"]).arg(&project), "TypeScript must be strict-clean")
-        })?;
+        let mut tsc = command(node_binary("tsc"), &root);
+        tsc.args(["--noEmit", "-p"]).arg(&project);
+        checks.push((format!("tsc {name}"), tsc, "TypeScript must be strict-clean"));
+    }
+    checks.push(("clippy".to_owned(), clippy, "each lint says how to repair it"));
+
+    let mut failed = Vec::new();
+    for (name, mut check, next) in checks {
+        if let Err(error) = ui::step(&format!("lint: {name}"), || run_command(&mut check, next)) {
+            ui::error(&error);
+            failed.push(name);
+        }
+    }
+    if !failed.is_empty() {
+        bail!(
+            "{} found something\nNext: see above; `npm run fmt` repairs what a program can repair",
+            failed.join(", ")
+        );
     }
     Ok(())
 }

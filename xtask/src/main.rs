@@ -32,7 +32,7 @@ cargo xtask COMMAND
   web                 the npm package and the demo: web/dist, web/demo/dist, web/weft-mesh-VERSION.tgz
   build               wasm, web, then target/release/weft-signaler and target/release/weft
   start [ARGS]        setup, build, and run one open signaler on port 8190; ARGS go to weft-signaler
-  test [--only LIST]  everything, or some of: lint,build,rust,wasm,node,e2e,acceptance,deny (separated by commas)
+  test [--only LIST]  everything, or some of: build,size,lint,deny,rust,wasm,node,e2e,acceptance (separated by commas)
   lint                formats, clippy, biome, tsc
   fmt                 format Rust and TypeScript in place
   bench [NAME ARGS]   build, then run bench/NAME; without a name, list them

@@ -16,13 +16,14 @@ struct Part {
     run: fn() -> Result<Results>,
 }
 
-const PARTS: [Part; 8] = [
+const PARTS: [Part; 9] = [
     // Clippy and tsc need the glue and the demo, so the build is before them.
     Part {
         name: "build",
         list: None,
         run: || build::everything().and_then(|()| wasm::check_budget()).map(none),
     },
+    Part { name: "size", list: None, run: || wasm::check_budget().map(none) },
     Part { name: "lint", list: None, run: || lint::run().map(none) },
     Part { name: "deny", list: None, run: || deny::offline().map(none) },
     Part { name: "rust", list: Some("rust"), run: suites::rust },
