@@ -2,10 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, in its helpers too")]
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use weft_native_peer::{Delivery, Document, Filter, KeySource, Network, Options, Party, Subscription, Weft};
+use weft_peer_core::sorted::Set;
 use weft_query::json;
 use weft_signaler::{Server, Settings};
 
@@ -61,7 +61,7 @@ async fn d1_peers_at_two_signalers_meet_and_documents_cross() {
     }
     let expected: Vec<_> = (10..20).map(|n| format!("{{\"n\":{n}}}")).collect();
     assert_eq!(numbers(&mut subscription, 10).await, expected);
-    let homes = |id| BTreeSet::from([id]);
+    let homes = |id| Set::from_iter([id]);
     let seen = soon(async {
         let mut events = a.events();
         loop {

@@ -104,7 +104,6 @@ fn describe(change: Option<&str>, peer: &PeerInfo) -> Line {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeSet;
 
     #[test]
     fn a_peer_is_described_in_one_json_line() {
@@ -114,8 +113,8 @@ mod tests {
             name: "A \"B\"".into(),
             since: Some(5),
             linked: true,
-            links: BTreeSet::from([PeerId([2; 32])]),
-            homes: BTreeSet::new(),
+            links: [PeerId([2; 32])].into_iter().collect(),
+            homes: [].into_iter().collect(),
             forwarded: 9,
         };
         let read: serde_json::Value =
