@@ -213,7 +213,7 @@ async fn d1_d2_peers_on_signalers_that_know_each_other_through_a_third() {
     }
     // Envelopes and payloads go both ways over the chain.
     let (to_two, to_one) = (two.key.id(), one.key.id());
-    one.send(&ToSignaler::Forward { re: 1, to: to_two, home: None, envelope: b"there" }).await;
+    one.send(&ToSignaler::Forward { re: 1, to: to_two, home: None, envelope: b"there", ack: true }).await;
     let got = two
         .wait("Deliver", |frame| {
             if let FromSignaler::Deliver { envelope } = frame { Some(envelope.to_vec()) } else { None }
@@ -221,7 +221,7 @@ async fn d1_d2_peers_on_signalers_that_know_each_other_through_a_third() {
         .await;
     assert_eq!(got, b"there");
     one.ack(1).await;
-    two.send(&ToSignaler::Fanout { re: 2, discovery: SWARM, payload: b"all" }).await;
+    two.send(&ToSignaler::Fanout { re: 2, discovery: SWARM, payload: b"all", ack: true }).await;
     let got = one
         .wait("Fanned", |frame| {
             if let FromSignaler::Fanned { payload, .. } = frame { Some(payload.to_vec()) } else { None }
@@ -234,7 +234,7 @@ async fn d1_d2_peers_on_signalers_that_know_each_other_through_a_third() {
     two.send(&ToSignaler::Leave { entry: &entry }).await;
     assert_eq!(one.left().await, to_two);
     assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
-    one.send(&ToSignaler::Forward { re: 3, to: to_one, home: None, envelope: b"self" }).await;
+    one.send(&ToSignaler::Forward { re: 3, to: to_one, home: None, envelope: b"self", ack: true }).await;
     one.ack(3).await;
 }
 
@@ -261,7 +261,8 @@ async fn bad_signatures_replays_and_unknown_recipients_are_named_errors() {
     one.send(&ToSignaler::Announce { entry: &entry }).await;
     one.send(&ToSignaler::Announce { entry: &entry }).await;
     assert_eq!(one.error().await, (Code::Replayed, None));
-    one.send(&ToSignaler::Forward { re: 4, to: PeerId([9; 32]), home: None, envelope: b"x" }).await;
+    one.send(&ToSignaler::Forward { re: 4, to: PeerId([9; 32]), home: None, envelope: b"x", ack: true })
+        .await;
     assert_eq!(one.error().await, (Code::UnknownPeer, Some(4)));
     let mut two = Client::strange(a.server.addr(), a.server.id(), 2).await;
     two.challenge().await;
@@ -283,7 +284,14 @@ async fn q12_oversized_frames_close_with_a_reason_and_others_go_on() {
     assert_eq!(early.closed().await, 4000 + Code::TooLarge.number());
     let mut late = Client::connect(&a, 2).await;
     let to = late.key.id();
-    late.send(&ToSignaler::Forward { re: 1, to, home: None, envelope: &vec![1; limits::ENVELOPE] }).await;
+    late.send(&ToSignaler::Forward {
+        re: 1,
+        to,
+        home: None,
+        envelope: &vec![1; limits::ENVELOPE],
+        ack: true,
+    })
+    .await;
     late.ack(1).await;
     late.raw(vec![0; limits::FRAME + 1]).await;
     assert_eq!(late.error().await.0, Code::TooLarge);
@@ -301,7 +309,7 @@ async fn a_sender_over_its_rate_is_told() {
     let mut one = Client::connect(&a, 1).await;
     let to = one.key.id();
     for re in 0..3 {
-        one.send(&ToSignaler::Forward { re, to, home: None, envelope: b"x" }).await;
+        one.send(&ToSignaler::Forward { re, to, home: None, envelope: b"x", ack: true }).await;
     }
     assert_eq!(one.error().await, (Code::RateLimited, Some(2)));
 }
@@ -315,7 +323,7 @@ async fn a_peer_that_does_not_read_costs_its_senders_an_error_and_nobody_else_an
     let envelope = vec![7; 200_000];
     let mut refused = None;
     for re in 0..200 {
-        one.send(&ToSignaler::Forward { re, to, home: None, envelope: &envelope }).await;
+        one.send(&ToSignaler::Forward { re, to, home: None, envelope: &envelope, ack: true }).await;
         let answer = one
             .wait("an answer", |frame| match frame {
                 FromSignaler::Ack { .. } => Some(None),
@@ -331,7 +339,7 @@ async fn a_peer_that_does_not_read_costs_its_senders_an_error_and_nobody_else_an
     assert_eq!(refused, Some(Code::RecipientBusy));
     let mut three = Client::connect(&a, 3).await;
     let to = three.key.id();
-    one.send(&ToSignaler::Forward { re: 999, to, home: None, envelope: b"x" }).await;
+    one.send(&ToSignaler::Forward { re: 999, to, home: None, envelope: b"x", ack: true }).await;
     three.wait("Deliver", |frame| matches!(frame, FromSignaler::Deliver { .. }).then_some(())).await;
     // Once it reads, it gets what was queued, whole.
     let mut slow = slow;
@@ -403,7 +411,14 @@ async fn tls_serves_the_same_to_a_sibling_that_trusts_the_certificate() {
     // The hint names a signaler that answers only over the encrypted link.
     let home = a.server.id();
     for re in 0.. {
-        one.send(&ToSignaler::Forward { re, to: PeerId([9; 32]), home: Some(home), envelope: b"x" }).await;
+        one.send(&ToSignaler::Forward {
+            re,
+            to: PeerId([9; 32]),
+            home: Some(home),
+            envelope: b"x",
+            ack: true,
+        })
+        .await;
         match one.error().await.0 {
             Code::UnknownPeer => break,
             Code::SiblingUnreachable => tokio::task::yield_now().await,

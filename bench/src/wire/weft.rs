@@ -80,9 +80,9 @@ impl Wire for Weft {
         let re = u32::from(kind == Signal::Answer);
         let bytes = match (mode, self.client(to)) {
             (Mode::Unicast, Some(to)) => {
-                encode(&ToSignaler::Forward { re, to: to.id, home: None, envelope: &signal })
+                encode(&ToSignaler::Forward { re, to: to.id, home: None, envelope: &signal, ack: false })
             }
-            _ => encode(&ToSignaler::Fanout { re, discovery: swarm(from), payload: &signal }),
+            _ => encode(&ToSignaler::Fanout { re, discovery: swarm(from), payload: &signal, ack: false }),
         };
         framing::frame(framing::BINARY, &bytes)
     }

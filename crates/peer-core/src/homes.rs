@@ -192,7 +192,7 @@ impl Homes {
         }
         let (index, home) = ways[attempt as usize % ways.len()];
         self.next_re = self.next_re.wrapping_add(1);
-        send(index, &ToSignaler::Forward { re: self.next_re, to, home, envelope }, env);
+        send(index, &ToSignaler::Forward { re: self.next_re, to, home, envelope, ack: false }, env);
         true
     }
 
@@ -204,7 +204,7 @@ impl Homes {
             return;
         };
         self.next_re = self.next_re.wrapping_add(1);
-        send(index, &ToSignaler::Fanout { re: self.next_re, discovery, payload }, env);
+        send(index, &ToSignaler::Fanout { re: self.next_re, discovery, payload, ack: false }, env);
     }
 
     // ---- inputs ----

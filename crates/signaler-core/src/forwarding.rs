@@ -6,7 +6,7 @@ use weft_wire::{Code, DiscoveryKey, PeerId, SignalerId, Time, limits};
 
 use crate::frames;
 use crate::io::ConnId;
-use crate::pending::Asker;
+use crate::pending::{Asker, Wants};
 use crate::signaler::Signaler;
 use crate::timers::Timer;
 
@@ -32,20 +32,11 @@ pub(crate) struct Fan<'a> {
 }
 
 impl Signaler {
-    pub(crate) fn on_forward(
-        &mut self,
-        now: Time,
-        conn: ConnId,
-        re: u32,
-        to: PeerId,
-        home: Option<SignalerId>,
-        envelope: &[u8],
-    ) {
-        let asker = Asker { conn, re, sibling: false };
-        let outcome = if envelope.len() > limits::ENVELOPE {
+    pub(crate) fn on_forward(&mut self, now: Time, asker: Asker, passage: &Passage<'_>) {
+        let outcome = if passage.envelope.len() > limits::ENVELOPE {
             Some(Err(Code::TooLarge))
         } else {
-            self.pass(now, asker, &Passage { to, home, hops: 0, from: None, envelope })
+            self.pass(now, asker, passage)
         };
         if let Some(outcome) = outcome {
             self.answer(asker, outcome);
@@ -53,7 +44,7 @@ impl Signaler {
     }
 
     pub(crate) fn on_sibling_forward(&mut self, now: Time, conn: ConnId, re: u32, passage: &Passage<'_>) {
-        let asker = Asker { conn, re, sibling: true };
+        let asker = Asker { conn, re, wants: Wants::Outcome };
         let here = passage.home == Some(self.us);
         let outcome = if passage.envelope.len() > limits::ENVELOPE {
             Some(Err(Code::TooLarge))
@@ -72,12 +63,12 @@ impl Signaler {
     pub(crate) fn on_fanout(
         &mut self,
         now: Time,
-        conn: ConnId,
+        asker: Asker,
         peer: PeerId,
-        re: u32,
         discovery: DiscoveryKey,
         payload: &[u8],
     ) {
+        let Asker { conn, re, .. } = asker;
         if payload.len() > limits::ENVELOPE {
             return self.refuse(conn, Code::TooLarge, Some(re), Some(discovery));
         }
@@ -94,7 +85,7 @@ impl Signaler {
                 let _ = self.pass_fanout(now, link, &frame, payload.len());
             }
         }
-        self.send(conn, frames::small(&FromSignaler::Ack { re }));
+        self.answer(asker, Ok(()));
     }
 
     pub(crate) fn on_sibling_fanout(&mut self, now: Time, conn: ConnId, re: u32, fan: &Fan<'_>) {
@@ -113,7 +104,7 @@ impl Signaler {
         } else {
             Err(Code::SiblingUnreachable)
         };
-        self.answer(Asker { conn, re, sibling: true }, outcome);
+        self.answer(Asker { conn, re, wants: Wants::Outcome }, outcome);
     }
 
     pub(crate) fn on_outcome(&mut self, conn: ConnId, re: u32, code: Option<Code>) {
@@ -218,15 +209,16 @@ impl Signaler {
     }
 
     fn answer(&mut self, asker: Asker, outcome: Result<(), Code>) {
-        let Asker { conn, re, sibling } = asker;
-        if sibling {
-            if self.links.link(conn).is_some() {
-                self.send(conn, frames::small(&Sibling::Outcome { re, code: outcome.err() }));
-            }
-        } else if self.peers.conn(conn).is_some() {
-            match outcome {
-                Ok(()) => self.send(conn, frames::small(&FromSignaler::Ack { re })),
-                Err(code) => self.refuse(conn, code, Some(re), None),
+        let Asker { conn, re, wants } = asker;
+        match (wants, outcome) {
+            (Wants::Failure, Ok(())) => {}
+            (Wants::Failure | Wants::Ack, _) if self.peers.conn(conn).is_none() => {}
+            (Wants::Ack, Ok(())) => self.send(conn, frames::small(&FromSignaler::Ack { re })),
+            (Wants::Failure | Wants::Ack, Err(code)) => self.refuse(conn, code, Some(re), None),
+            (Wants::Outcome, _) => {
+                if self.links.link(conn).is_some() {
+                    self.send(conn, frames::small(&Sibling::Outcome { re, code: outcome.err() }));
+                }
             }
         }
     }

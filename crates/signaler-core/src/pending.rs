@@ -17,8 +17,24 @@ pub(crate) struct Asker {
     pub(crate) conn: ConnId,
     /// As the asker numbered it.
     pub(crate) re: u32,
-    /// Asked by a sibling.
-    pub(crate) sibling: bool,
+    pub(crate) wants: Wants,
+}
+
+impl Asker {
+    pub(crate) const fn peer(conn: ConnId, re: u32, ack: bool) -> Self {
+        Self { conn, re, wants: if ack { Wants::Ack } else { Wants::Failure } }
+    }
+}
+
+/// Which outcomes an asker is told, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wants {
+    /// A peer: failures only.
+    Failure,
+    /// A peer: success, too.
+    Ack,
+    /// A sibling: every outcome.
+    Outcome,
 }
 
 #[derive(Debug)]
@@ -95,7 +111,7 @@ const fn low(number: u64) -> u32 {
 mod tests {
     use super::*;
 
-    const ASKER: Asker = Asker { conn: ConnId(1), re: 7, sibling: false };
+    const ASKER: Asker = Asker { conn: ConnId(1), re: 7, wants: Wants::Failure };
 
     #[test]
     fn an_outcome_counts_once_and_only_from_its_own_link() {

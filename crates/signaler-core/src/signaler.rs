@@ -15,11 +15,12 @@ use crate::counters::{Counters, Gauges, SiblingStatus};
 use crate::dials::Dials;
 use crate::discovery::Lost;
 use crate::federation::Inbox;
+use crate::forwarding::Passage;
 use crate::frames;
 use crate::io::{ConnId, Event, Input, Origin, Output};
 use crate::links::Links;
 use crate::peers::{Beat, Gate, Peers};
-use crate::pending::Pending;
+use crate::pending::{Asker, Pending};
 use crate::quota::{Rate, SharedClock};
 use crate::table::Table;
 use crate::timers::{Timer, Timers};
@@ -251,11 +252,12 @@ impl Signaler {
             }
             (ToSignaler::Announce { entry }, Some(id)) => self.on_announce(now, conn, id, entry),
             (ToSignaler::Leave { entry }, Some(id)) => self.on_leave(now, conn, id, entry),
-            (ToSignaler::Forward { re, to, home, envelope }, Some(_)) => {
-                self.on_forward(now, conn, re, to, home, envelope);
+            (ToSignaler::Forward { re, to, home, envelope, ack }, Some(_)) => {
+                let passage = Passage { to, home, hops: 0, from: None, envelope };
+                self.on_forward(now, Asker::peer(conn, re, ack), &passage);
             }
-            (ToSignaler::Fanout { re, discovery, payload }, Some(id)) => {
-                self.on_fanout(now, conn, id, re, discovery, payload);
+            (ToSignaler::Fanout { re, discovery, payload, ack }, Some(id)) => {
+                self.on_fanout(now, Asker::peer(conn, re, ack), id, discovery, payload);
             }
             (ToSignaler::Ping { token }, Some(_)) => {
                 self.send(conn, frames::small(&FromSignaler::Pong { token }));

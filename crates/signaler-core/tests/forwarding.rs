@@ -26,6 +26,32 @@ fn an_envelope_reaches_its_recipient_and_nobody_else() {
 }
 
 #[test]
+fn success_is_told_to_those_who_ask_and_failure_to_all() {
+    let mut world = World::linked(2, PAIR);
+    let (a, b, far) = (world.client(0, 1), world.client(0, 2), world.client(1, 3));
+    world.announce(a, swarm(1));
+    world.announce(b, swarm(1));
+    world.pass(millis(100));
+    world.take(a);
+    let far_home = world.id(1);
+    for (to, home) in [(world.peer(b), None), (world.peer(far), Some(far_home))] {
+        world.send(a, &ToSignaler::Forward { re: 1, to, home, envelope: b"sealed", ack: false });
+        world.settle();
+        assert_eq!(world.take(a), []);
+    }
+    world.send(a, &ToSignaler::Fanout { re: 2, discovery: swarm(1), payload: b"all", ack: false });
+    assert_eq!(world.take(a), []);
+    assert_eq!(world.take(b).len(), 3, "the other member, the envelope, the payload");
+    assert_eq!(world.take(far), [Got::Deliver(b"sealed".to_vec())]);
+    for (re, home) in [(3, None), (4, Some(far_home))] {
+        let to = weft_wire::PeerId([3; 32]);
+        world.send(a, &ToSignaler::Forward { re, to, home, envelope: b"sealed", ack: false });
+        world.settle();
+        assert_eq!(world.take(a), [Got::Error(Code::UnknownPeer, Some(re))]);
+    }
+}
+
+#[test]
 fn q10_a_client_of_one_signaler_finds_a_client_of_the_other() {
     let mut world = World::linked(3, CHAIN);
     let (a, c) = (world.client(0, 1), world.client(2, 2));
@@ -133,14 +159,14 @@ fn a_fanout_reaches_every_other_member_once_and_no_stranger() {
     world.announce(stranger, swarm(2));
     world.pass(millis(100));
     (0..6).for_each(|client| drop(world.take(client)));
-    world.send(members[0], &ToSignaler::Fanout { re: 5, discovery: swarm(1), payload: b"sealed" });
+    world.send(members[0], &ToSignaler::Fanout { re: 5, discovery: swarm(1), payload: b"sealed", ack: true });
     world.settle();
     assert_eq!(world.take(members[0]), [Got::Ack(5)]);
     for member in &members[1..] {
         assert_eq!(world.take(*member), [Got::Fanned(b"sealed".to_vec())]);
     }
     assert_eq!(world.take(stranger), []);
-    world.send(stranger, &ToSignaler::Fanout { re: 6, discovery: swarm(1), payload: b"sealed" });
+    world.send(stranger, &ToSignaler::Fanout { re: 6, discovery: swarm(1), payload: b"sealed", ack: true });
     assert_eq!(world.take(stranger), [Got::Error(Code::NotAMember, Some(6))]);
 }
 
@@ -152,7 +178,7 @@ fn a_fanout_follows_the_announces_before_it() {
     world.pass(millis(100));
     world.take(b);
     world.announce(a, swarm(1));
-    world.send(a, &ToSignaler::Fanout { re: 1, discovery: swarm(1), payload: b"sealed" });
+    world.send(a, &ToSignaler::Fanout { re: 1, discovery: swarm(1), payload: b"sealed", ack: true });
     world.pass(millis(100));
     let (peer, home) = (world.peer(a), world.id(0));
     let got = world.take(b);

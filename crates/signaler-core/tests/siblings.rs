@@ -209,8 +209,8 @@ proptest! {
         let frames = [
             encode(&ToSignaler::Announce { entry: &signed }),
             encode(&ToSignaler::Leave { entry: &signed }),
-            encode(&ToSignaler::Forward { re: 1, to: world.peer(b), home: Some(world.id(1)), envelope: b"sealed" }),
-            encode(&ToSignaler::Fanout { re: 1, discovery: swarm(1), payload: b"sealed" }),
+            encode(&ToSignaler::Forward { re: 1, to: world.peer(b), home: Some(world.id(1)), envelope: b"sealed", ack: true }),
+            encode(&ToSignaler::Fanout { re: 1, discovery: swarm(1), payload: b"sealed", ack: true }),
             encode(&ToSignaler::Ping { token: 1 }),
             encode(&ToSignaler::Authenticate {
                 peer: world.peer(a),

@@ -8,7 +8,7 @@
 //!   | ------ Announce (signed entry) --> |
 //!   | <-- Members, then Joined / Left -- |
 //!   | ---- Forward (sealed) -----------> |
-//!   | <-- Ack or Error; Deliver -------- |
+//!   | <-- Error, or Ack; Deliver ------- |
 //! ```
 
 use minicbor::{Decode, Encode};
@@ -51,7 +51,8 @@ pub enum ToSignaler<'a> {
         #[cbor(with = "minicbor::bytes")]
         entry: &'a [u8],
     },
-    /// Passes an envelope to a peer. Answered by [`FromSignaler::Ack`] or [`FromSignaler::Error`] with the same `re`.
+    /// Passes an envelope to a peer. A failure is answered by [`FromSignaler::Error`] with the same `re`, success by
+    /// [`FromSignaler::Ack`] if that is asked for.
     #[n(4)]
     Forward {
         /// Chosen by the sender, repeated in the answer.
@@ -67,8 +68,13 @@ pub enum ToSignaler<'a> {
         #[b(3)]
         #[cbor(with = "minicbor::bytes")]
         envelope: &'a [u8],
+        /// Success is to be answered, too. Absent: false.
+        #[n(4)]
+        #[cbor(skip_if = "is_false")]
+        ack: bool,
     },
-    /// Passes one sealed payload to every other member of a swarm, on this signaler and its siblings.
+    /// Passes one sealed payload to every other member of a swarm, on this signaler and its siblings. Answered as
+    /// [`ToSignaler::Forward`] is.
     #[n(5)]
     Fanout {
         /// Chosen by the sender, repeated in the answer.
@@ -81,6 +87,10 @@ pub enum ToSignaler<'a> {
         #[b(2)]
         #[cbor(with = "minicbor::bytes")]
         payload: &'a [u8],
+        /// Success is to be answered, too. Absent: false.
+        #[n(3)]
+        #[cbor(skip_if = "is_false")]
+        ack: bool,
     },
     /// Asks for a [`FromSignaler::Pong`] (a page cannot see WebSocket pings).
     #[n(6)]
@@ -89,6 +99,11 @@ pub enum ToSignaler<'a> {
         #[n(0)]
         token: u32,
     },
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the derive's signature")]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 /// What a signaler says to a peer.

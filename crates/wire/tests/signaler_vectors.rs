@@ -69,9 +69,17 @@ fn vectors() -> Vec<Vector> {
         ),
         to("announce", &ToSignaler::Announce { entry }),
         to("leave", &ToSignaler::Leave { entry }),
-        to("forward", &ToSignaler::Forward { re: 7, to: peer, home: None, envelope: sealed }),
-        to("forward with home", &ToSignaler::Forward { re: 7, to: peer, home: Some(home), envelope: sealed }),
-        to("fanout", &ToSignaler::Fanout { re: 8, discovery, payload: sealed }),
+        to("forward", &ToSignaler::Forward { re: 7, to: peer, home: None, envelope: sealed, ack: false }),
+        to(
+            "forward with home",
+            &ToSignaler::Forward { re: 7, to: peer, home: Some(home), envelope: sealed, ack: false },
+        ),
+        to(
+            "forward, acknowledged",
+            &ToSignaler::Forward { re: 7, to: peer, home: None, envelope: sealed, ack: true },
+        ),
+        to("fanout", &ToSignaler::Fanout { re: 8, discovery, payload: sealed, ack: false }),
+        to("fanout, acknowledged", &ToSignaler::Fanout { re: 8, discovery, payload: sealed, ack: true }),
         to("ping", &ToSignaler::Ping { token: 9 }),
         from("challenge", &FromSignaler::Challenge { signaler: home, nonce }),
         from(

@@ -98,20 +98,16 @@ impl State {
             }
             ToSignaler::Leave { entry } => self.leave(from, statement::open_entry(entry).unwrap().discovery),
             ToSignaler::Forward { re, to, envelope, .. } => {
-                let answer = if self.tell(&to, &FromSignaler::Deliver { envelope }) {
-                    FromSignaler::Ack { re }
-                } else {
+                if !self.tell(&to, &FromSignaler::Deliver { envelope }) {
                     let (code, text) = (Code::UnknownPeer, Text::default());
-                    FromSignaler::Error { code, re: Some(re), discovery: None, text }
-                };
-                self.tell(&from, &answer);
+                    self.tell(&from, &FromSignaler::Error { code, re: Some(re), discovery: None, text });
+                }
             }
-            ToSignaler::Fanout { re, discovery, payload } => {
+            ToSignaler::Fanout { discovery, payload, .. } => {
                 let members = self.swarms.get(&discovery).into_iter().flat_map(BTreeMap::keys);
                 for member in members.filter(|member| **member != from) {
                     self.tell(member, &FromSignaler::Fanned { discovery, payload });
                 }
-                self.tell(&from, &FromSignaler::Ack { re });
             }
             ToSignaler::Ping { token } => _ = self.tell(&from, &FromSignaler::Pong { token }),
             ToSignaler::Authenticate { .. } => {}

@@ -152,14 +152,14 @@ export class Peer {
   async forward(to: Uint8Array, envelope: Uint8Array, home?: Uint8Array): Promise<CodeName | "ack"> {
     this.#re += 1;
     const re = this.#re;
-    this.send(To.Forward, [0, re], [1, to], [2, home], [3, envelope]);
+    this.send(To.Forward, [0, re], [1, to], [2, home], [3, envelope], [4, true]);
     return await this.#outcome(re);
   }
 
   async fanout(discovery: Uint8Array, payload: Uint8Array): Promise<CodeName | "ack"> {
     this.#re += 1;
     const re = this.#re;
-    this.send(To.Fanout, [0, re], [1, discovery], [2, payload]);
+    this.send(To.Fanout, [0, re], [1, discovery], [2, payload], [3, true]);
     return await this.#outcome(re);
   }
 

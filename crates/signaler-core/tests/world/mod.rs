@@ -456,7 +456,7 @@ impl World {
         home: Option<SignalerId>,
         envelope: &[u8],
     ) {
-        self.send(client, &ToSignaler::Forward { re, to, home, envelope });
+        self.send(client, &ToSignaler::Forward { re, to, home, envelope, ack: true });
     }
 
     pub(crate) fn peer(&self, client: usize) -> PeerId {
