@@ -21,7 +21,7 @@ use weft_wire::{
 };
 
 use crate::env::Env;
-use crate::kept::Kept;
+use crate::kept::{Age, Kept};
 use crate::ranges::Ranges;
 
 /// A burst of publications is collected for this long; the first after a pause goes out at once.
@@ -194,7 +194,7 @@ impl Feeds {
         now: Time,
         bytes: &[u8],
         record: Option<&[u8]>,
-        age: Duration,
+        age: Age,
         env: &mut Env,
     ) -> Verdict {
         let Ok(bundle) = decode::<Bundle>(bytes, BUNDLE) else { return Verdict::Forged };
@@ -223,7 +223,7 @@ impl Feeds {
             feed,
             first: bundle.first,
             last: bundle.last(),
-            since: now - age,
+            since: age.since(now, &bundle),
             bytes: bytes.to_vec(),
             record: known.record.clone(),
         });

@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::env::Env;
 use crate::feeds::{Accepted, Verdict};
 use crate::homes::{HomeEvent, Homes};
-use crate::kept::Kept;
+use crate::kept::{Age, Kept};
 use crate::keys::Keys;
 use crate::links::{LinkEvent, Links};
 use crate::mail::{self, Letter, Mail};
@@ -271,14 +271,14 @@ impl Peer {
         filter: weft_query::Filter,
         backlog: bool,
     ) -> Result<(), CommandError> {
-        let swarm = self.swarms.get(&discovery).ok_or(CommandError::NotInParty)?;
+        let swarm = self.swarms.get_mut(&discovery).ok_or(CommandError::NotInParty)?;
         if self.subscriptions.len() >= self.env.config.subscriptions {
             return Err(CommandError::TooManySubscriptions(self.env.config.subscriptions));
         }
         let neighbours: Vec<PeerId> = self.links.neighbours(&discovery).collect();
         if backlog {
             for peer in &neighbours {
-                let want = Frame::Want { discovery, age_ms: None, have: swarm.feeds.have() };
+                let want = swarm.want(now, *peer, true);
                 self.links.send(*peer, &want, &mut self.env);
             }
         }
@@ -592,9 +592,7 @@ impl Peer {
     fn on_ended(&mut self, now: Time, peer: PeerId, refusal: Option<Refusal>, open_since: Option<Time>) {
         if self.links.remove(&peer) {
             for (discovery, swarm) in &mut self.swarms {
-                swarm.synced.remove(&peer);
-                swarm.roster.on_linked(now, peer, false, &mut self.env);
-                swarm.on_changed(now, &self.env);
+                swarm.on_unlinked(now, peer, &mut self.env);
                 self.subscriptions.on_answered(discovery, peer);
             }
         }
@@ -635,8 +633,7 @@ impl Peer {
             LinkEvent::Parties { peer, joined, left } => {
                 for discovery in left {
                     if let Some(swarm) = self.swarms.get_mut(&discovery) {
-                        swarm.synced.remove(&peer);
-                        swarm.roster.on_linked(now, peer, false, &mut self.env);
+                        swarm.on_unlinked(now, peer, &mut self.env);
                     }
                     self.subscriptions.on_answered(&discovery, peer);
                 }
@@ -693,8 +690,7 @@ impl Peer {
         swarm.roster.on_linked(now, peer, true, &mut self.env);
         swarm.on_changed(now, &self.env);
         let backlog = self.subscriptions.wants_backlog(&discovery);
-        let age = u64::try_from(now.since(swarm.joined_at).as_millis()).unwrap_or(u64::MAX);
-        let want = Frame::Want { discovery, age_ms: (!backlog).then_some(age), have: swarm.feeds.have() };
+        let want = swarm.want(now, peer, backlog);
         self.links.send(peer, &want, &mut self.env);
         self.subscriptions.on_asked(&discovery, peer);
         for presence in swarm.roster.presences(now, &self.env) {
@@ -781,12 +777,12 @@ impl Peer {
             return;
         }
         let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
-        let age = Duration::from_millis(age_ms);
+        let age = Age { told: Duration::from_millis(age_ms), asked: swarm.asked(&peer) };
         match swarm.feeds.on_bundle(now, bytes, record, age, &mut self.env) {
             Verdict::New { kept, ready } => {
                 self.env.stats.received += kept.last - kept.first + 1;
                 // What answers a want of ours is new to us alone, unless it is fresh.
-                if age < self.env.config.gap_wait {
+                if age.told < self.env.config.gap_wait {
                     self.pass_on(&kept, discovery, Some(peer), hops.saturating_add(1));
                 }
                 self.deliver(discovery, &ready);

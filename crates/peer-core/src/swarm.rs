@@ -6,9 +6,12 @@
 //! Invariants: live publications go to a neighbour only after it has said what it has (its want), so that what it gets
 //! is in order and without gaps.
 
-use crate::sorted::Set;
+use std::time::Duration;
+
+use crate::sorted::{Map, Set};
 
 use weft_crypto::{Party, statement};
+use weft_wire::link::Link as Frame;
 use weft_wire::{List, PeerId, Presence, SignalerId, Time};
 
 use crate::broadcast::Broadcast;
@@ -16,15 +19,20 @@ use crate::env::Env;
 use crate::feeds::Feeds;
 use crate::roster::Roster;
 
+/// Added to the age that is asked for: a want may be so long on its way.
+const WANT_WAY: Duration = Duration::from_secs(10);
+
 #[derive(Debug)]
 pub(crate) struct Swarm {
     pub(crate) party: Party,
-    pub(crate) joined_at: Time,
+    joined_at: Time,
     pub(crate) roster: Roster,
     pub(crate) feeds: Feeds,
     pub(crate) broadcast: Broadcast,
     /// Neighbours that have said what they have.
     pub(crate) synced: Set<PeerId>,
+    /// When a neighbour was first asked for what it has.
+    asked: Map<PeerId, Time>,
     pub(crate) ready: bool,
     /// Our presence has been given to the signalers' members.
     pub(crate) introduced: bool,
@@ -42,11 +50,39 @@ impl Swarm {
             feeds: Feeds::new(discovery, now),
             broadcast: Broadcast::default(),
             synced: Set::new(),
+            asked: Map::new(),
             ready: false,
             introduced: false,
             presence_at: now,
             presence_sent: Time::ZERO,
         }
+    }
+
+    /// Asks a neighbour for what it has and we have not: all of it, or what may have been published since we joined.
+    pub(crate) fn want(&mut self, now: Time, peer: PeerId, backlog: bool) -> Frame<'static> {
+        if !self.asked.contains_key(&peer) {
+            self.asked.insert(peer, now);
+        }
+        let age = now.since(self.joined_at) + WANT_WAY;
+        let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+        Frame::Want {
+            discovery: self.party.discovery(),
+            age_ms: (!backlog).then_some(age_ms),
+            have: self.feeds.have(),
+        }
+    }
+
+    /// When a neighbour was first asked for what it has.
+    pub(crate) fn asked(&self, peer: &PeerId) -> Option<Time> {
+        self.asked.get(peer).copied()
+    }
+
+    /// A neighbour is gone.
+    pub(crate) fn on_unlinked(&mut self, now: Time, peer: PeerId, env: &mut Env) {
+        self.synced.remove(&peer);
+        self.asked.remove(&peer);
+        self.roster.on_linked(now, peer, false, env);
+        self.on_changed(now, env);
     }
 
     /// Something that our presence says has changed.

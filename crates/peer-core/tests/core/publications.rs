@@ -147,6 +147,35 @@ fn q7_a_late_joiner_gets_the_backlog_if_it_asks_and_only_then() {
 }
 
 #[test]
+fn q7_a_moment_before_and_a_moment_after_a_subscription_are_told_apart_over_slow_links() {
+    for (seed, asks) in [(40, true), (41, false), (42, true), (43, false)] {
+        let mut world = World::new(seed, 1);
+        // A document takes longer to the late joiner than the time between its publication and the subscription.
+        world.slowness = Duration::from_millis(150);
+        let (a, b) = (world.add(&[0]), world.add(&[0]));
+        let party = world.join(a, "p");
+        world.join(b, "p");
+        world.run_until(SECOND * 5, |w| w.linked(a, b)).unwrap();
+        let early = world.subscribe(b, party, &everything(), false);
+        let late = world.add(&[0]);
+        world.publish(a, party, 1);
+        world.run_until(SECOND, |w| !w.numbers(b, early).is_empty()).unwrap();
+        world.run(Duration::from_millis(10));
+        world.join(late, "p");
+        let without = world.subscribe(late, party, &everything(), false);
+        let with = asks.then(|| world.subscribe(late, party, &everything(), true));
+        world.run(Duration::from_millis(10));
+        world.publish(a, party, 2);
+        world.run(SECOND * 5);
+        assert_eq!(world.numbers(late, without), [2], "seed {seed}");
+        let Some(with) = with else { continue };
+        assert_eq!(world.numbers(late, with), [1, 2], "seed {seed}");
+        let earlier = |event: &Event| matches!(event, Event::Data { backlog: true, .. });
+        assert_eq!(world.count(late, earlier), 1, "seed {seed}");
+    }
+}
+
+#[test]
 fn q11_what_was_seeded_is_served_to_those_who_come_when_the_first_readers_are_gone() {
     let mut world = World::new(5, 1);
     let seeder = world.add(&[0]);

@@ -38,6 +38,8 @@ pub(crate) struct World {
     pub(crate) tamper: bool,
     /// Drops this share of forwarded envelopes, percent.
     pub(crate) drop_forwards: u64,
+    /// Added to the latency of links.
+    pub(crate) slowness: Duration,
     /// Nodes whose hellos prove no party's key.
     pub(crate) unproved: BTreeSet<usize>,
     pub(crate) connections_made: u64,
@@ -137,6 +139,7 @@ impl World {
             stalled: Vec::new(),
             tamper: false,
             drop_forwards: 0,
+            slowness: Duration::ZERO,
             unproved: BTreeSet::new(),
             connections_made: 0,
             forwards: 0,
@@ -705,7 +708,7 @@ impl World {
     // ---- time ----
 
     fn latency(&mut self) -> Duration {
-        Duration::from_micros(5000 + u64::from_le_bytes(bytes8(&mut self.rng)) % 20_000)
+        self.slowness + Duration::from_micros(5000 + u64::from_le_bytes(bytes8(&mut self.rng)) % 20_000)
     }
 
     fn soon(&mut self, what: What) {
