@@ -10,7 +10,13 @@ use clap::Parser as _;
 use tracing_subscriber::EnvFilter;
 use weft_signaler::{Args, LogFormat, Server, Settings, id_of};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
+    // The allocator asks for huge pages where it may; small records all over them would keep them resident.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
     match start(Args::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

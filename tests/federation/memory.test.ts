@@ -5,23 +5,31 @@ import { test } from "node:test";
 import { HASTY, pair, type Signaler, until } from "./signaler.ts";
 import { Peer } from "./wire/peer.ts";
 
-/** Joins and leaves: at 600 bytes an entry, forgetting to forget them would cost 6 MB. */
+/** Joins and leaves in one round. */
 const JOINS = 10_000;
+/** What two rounds may leave: to forget to forget 300 bytes of each join would cost as much. */
+const LEFT = 6 * 1024 * 1024;
 /** Swarms that one peer is in at once; a signaler allows 64. */
 const SWARMS = 50;
 
 test("d7_after_thousands_of_joins_and_leaves_swarms_are_dropped_and_memory_is_back", async (t) => {
   const signalers = await pair(t, HASTY);
   const [a, b] = signalers;
-  // What an allocator keeps for good, it has after a first round of the same.
-  await round(a, JOINS / 4, 0);
-  await settle(signalers);
-  const before = signalers.map((signaler) => signaler.memory());
-  await round(a, JOINS, 1);
-  await settle(signalers);
-  for (const [at, signaler] of signalers.entries()) {
-    const grown = signaler.memory() - (before[at] ?? 0);
-    assert.ok(grown < 2 * 1024 * 1024, `${JOINS} joins left ${grown} bytes behind`);
+  // An allocator gives pages back when it gets to it, so one look says little: the least of two is compared with the
+  // least of the two before.
+  const seen: number[][] = [];
+  for (let salt = 0; salt < 4; salt++) {
+    await round(a, JOINS, salt);
+    await settle(signalers);
+    seen.push(signalers.map((signaler) => signaler.memory()));
+  }
+  for (const at of signalers.keys()) {
+    const [first = 0, second = 0, third = 0, fourth = 0] = seen.map((memory) => memory[at] ?? 0);
+    const grown = Math.min(third, fourth) - Math.min(first, second);
+    assert.ok(
+      grown < LEFT,
+      `${2 * JOINS} joins left ${grown} bytes behind: ${[first, second, third, fourth]}`,
+    );
   }
   assert.equal((await b.metrics()).get("weft_forged_entries_total"), 0);
 });
