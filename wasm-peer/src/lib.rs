@@ -6,6 +6,7 @@
 //! - [`driver`] runs the core: it alone borrows it, and calls JavaScript only when the borrow has ended;
 //! - `socket` and `link` each own one object of the browser with its handlers, detached on drop;
 //! - `convert` turns documents from and into JavaScript values;
+//! - `rehearsal` has a browser compile what a first link needs before it is needed;
 //! - `face` and `matcher` are what JavaScript sees.
 
 mod clock;
@@ -16,9 +17,11 @@ mod failure;
 mod link;
 mod matcher;
 mod options;
+mod rehearsal;
 mod sink;
 mod socket;
 mod timer;
 
 pub use face::Face;
 pub use matcher::Matcher;
+pub use rehearsal::Rehearsal;

@@ -1,6 +1,7 @@
 /** What the two entries of the package share. */
 
 import { WeftError } from "./errors.js";
+import { rehearse } from "./rehearsal.js";
 import { openKeys } from "./store.js";
 import type { ConnectOptions, Weft } from "./types.js";
 import { type LazySource, load } from "./wasm.js";
@@ -20,7 +21,10 @@ export async function connect(options: ConnectOptions, source: LazySource): Prom
   const keys = await openKeys(store);
   try {
     signal?.throwIfAborted();
-    return new RunningWeft(options, rtc, keys);
+    const weft = new RunningWeft(options, rtc, keys);
+    // While the signaler is being dialled there is nothing to do.
+    void rehearse();
+    return weft;
   } catch (error) {
     keys.release();
     throw error;

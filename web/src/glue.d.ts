@@ -60,6 +60,13 @@ export class Peer {
   free(): void;
 }
 
+/** wasm-peer/src/rehearsal.rs. */
+export class Rehearsal {
+  constructor();
+  step(): boolean;
+  free(): void;
+}
+
 /** wasm-peer/src/matcher.rs. Throws `[code, message, path?, hint?]`. */
 export class Matcher {
   constructor(query: object);

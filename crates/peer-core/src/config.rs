@@ -41,6 +41,8 @@ pub struct Config {
 
     /// A description waits this long for candidates to travel with it.
     pub candidate_wait: Duration,
+    /// But only this long after the first of them: those of one host come together.
+    pub candidate_settle: Duration,
     /// First wait before a signal is sent again; doubled each time.
     pub signal_retry: Duration,
     /// A negotiation that takes longer has failed.
@@ -118,6 +120,7 @@ impl Default for Config {
             passive_view: 30,
             make_room_every: s(1),
             candidate_wait: ms(10),
+            candidate_settle: ms(2),
             signal_retry: ms(300),
             signal_give_up: s(10),
             link_backoff: [ms(0), ms(50), ms(500), ms(1000), ms(5000), ms(10_000)],

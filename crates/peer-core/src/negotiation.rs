@@ -276,7 +276,12 @@ impl Negotiator {
             return Vec::new();
         }
         session.local = Some(text);
-        session.flush_at = Some(now + env.config.candidate_wait);
+        let wait = if session.candidates.is_empty() {
+            env.config.candidate_wait
+        } else {
+            env.config.candidate_settle
+        };
+        session.flush_at = Some(now + wait);
         Vec::new()
     }
 
@@ -298,6 +303,9 @@ impl Negotiator {
             session.candidates.push(candidate);
             if session.local_sent {
                 session.flush_at.get_or_insert(now + env.config.candidate_wait * LATER_CANDIDATES);
+            } else if session.candidates.len() == 1 && session.local.is_some() {
+                let soon = now + env.config.candidate_settle;
+                session.flush_at = session.flush_at.map(|at| at.min(soon));
             }
         }
         Vec::new()
