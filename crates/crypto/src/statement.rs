@@ -1,6 +1,7 @@
 //! Signing and checking the statements of [`weft_wire`]: entries, records, presences, removals.
 
-use minicbor::{Decode, Encode};
+use minicbor::Encode;
+use weft_wire::cbor::Decode;
 use weft_wire::{Entry, Gone, PeerRecord, Presence, Signed, WireError, decode, encode, limits};
 
 use crate::keys::{IdentityKey, PeerKey, SignalerKey};

@@ -3,8 +3,9 @@
 use core::fmt;
 use core::ops::Deref;
 
-use minicbor::decode::{Decode, Decoder, Error as DecodeError};
 use minicbor::encode::{Encode, Encoder, Error as EncodeError, Write};
+
+use crate::cbor::{Decode, Decoder, Error};
 
 /// UTF-8 text of at most `MAX` bytes.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,8 +54,8 @@ impl<const MAX: usize, C> Encode<C> for Text<MAX> {
 }
 
 impl<'b, const MAX: usize, C> Decode<'b, C> for Text<MAX> {
-    fn decode(d: &mut Decoder<'b>, _: &mut C) -> Result<Self, DecodeError> {
-        Self::new(d.str()?).ok_or_else(|| DecodeError::message("text too long"))
+    fn decode(d: &mut Decoder<'b>, _: &mut C) -> Result<Self, Error> {
+        d.text(MAX).map(Self)
     }
 }
 
@@ -108,11 +109,13 @@ impl<T: Encode<C>, const MAX: usize, C> Encode<C> for List<T, MAX> {
 }
 
 impl<'b, T: Decode<'b, C>, const MAX: usize, C> Decode<'b, C> for List<T, MAX> {
-    fn decode(d: &mut Decoder<'b>, ctx: &mut C) -> Result<Self, DecodeError> {
-        let len = d.array()?.ok_or_else(|| DecodeError::message("indefinite list"))?;
-        if len > MAX as u64 {
-            return Err(DecodeError::message("list too long"));
+    fn decode(d: &mut Decoder<'b>, ctx: &mut C) -> Result<Self, Error> {
+        let len = d.items(MAX)?;
+        // Grows with what is there: a claimed length reserves nothing.
+        let mut items = Vec::new();
+        for _ in 0..len {
+            items.push(T::decode(d, ctx)?);
         }
-        (0..len).map(|_| T::decode(d, ctx)).collect::<Result<_, _>>().map(Self)
+        Ok(Self(items))
     }
 }

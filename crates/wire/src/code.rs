@@ -1,7 +1,8 @@
 //! Error codes, one list for all protocols.
 
-use minicbor::decode::{Decode, Decoder, Error as DecodeError};
 use minicbor::encode::{Encode, Encoder, Error as EncodeError, Write};
+
+use crate::cbor::{Decode, Decoder, Error};
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $number:literal, $text:literal;)*) => {
@@ -105,7 +106,7 @@ impl<C> Encode<C> for Code {
 }
 
 impl<'b, C> Decode<'b, C> for Code {
-    fn decode(d: &mut Decoder<'b>, _: &mut C) -> Result<Self, DecodeError> {
-        d.u16().map(Self::from)
+    fn decode(d: &mut Decoder<'b>, context: &mut C) -> Result<Self, Error> {
+        u16::decode(d, context).map(Self::from)
     }
 }

@@ -2,7 +2,9 @@
 
 use core::convert::Infallible;
 
-use minicbor::{Decode, Decoder, Encode};
+use minicbor::Encode;
+
+use crate::cbor::{Decode, Decoder, Error};
 
 /// Frame numbers from here on are optional: a receiver that does not know them ignores the frame.
 pub const OPTIONAL_FRAMES: u32 = 64;
@@ -20,8 +22,13 @@ pub enum WireError {
         max: usize,
     },
     /// Not CBOR, not a frame of this protocol, or a field is out of bounds.
-    #[error("malformed frame: {0}")]
-    Malformed(String),
+    #[error("malformed frame: {error}, before byte {at}")]
+    Malformed {
+        /// What is wrong.
+        error: Error,
+        /// How many bytes were read until then.
+        at: usize,
+    },
     /// Bytes follow the frame.
     #[error("{0} bytes follow the frame")]
     Trailing(usize),
@@ -50,20 +57,56 @@ pub fn decode<'b, T: Decode<'b, ()>>(bytes: &'b [u8], max: usize) -> Result<T, W
         return Err(WireError::TooLarge { len: bytes.len(), max });
     }
     let mut decoder = Decoder::new(bytes);
-    match decoder.decode::<T>() {
+    match T::decode(&mut decoder, &mut ()) {
         Ok(value) if decoder.position() == bytes.len() => Ok(value),
         Ok(_) => Err(WireError::Trailing(bytes.len() - decoder.position())),
-        Err(error) if error.is_unknown_variant() => Err(match frame_number(bytes) {
-            Some(number) if number >= OPTIONAL_FRAMES => WireError::UnknownOptional(number),
-            Some(number) => WireError::Unknown(number),
-            None => WireError::Malformed(error.to_string()),
-        }),
-        Err(error) => Err(WireError::Malformed(error.to_string())),
+        Err(error) => Err(refusal(bytes, error, decoder.position())),
     }
 }
 
-fn frame_number(bytes: &[u8]) -> Option<u32> {
+/// What `error` means, which came up after `at` bytes.
+#[inline(never)]
+fn refusal(bytes: &[u8], error: Error, at: usize) -> WireError {
+    match frame_number(bytes) {
+        // Further on it is a variant within a frame that is known.
+        Some((number, end)) if error == Error::UnknownVariant && at == end => {
+            if number >= OPTIONAL_FRAMES {
+                WireError::UnknownOptional(number)
+            } else {
+                WireError::Unknown(number)
+            }
+        }
+        _ => WireError::Malformed { error, at },
+    }
+}
+
+/// The number of a frame, and where it ends.
+fn frame_number(bytes: &[u8]) -> Option<(u32, usize)> {
     let mut decoder = Decoder::new(bytes);
-    decoder.array().ok()?;
-    decoder.u32().ok()
+    decoder.items(2).ok()?;
+    let number = u32::decode(&mut decoder, &mut ()).ok()?;
+    Some((number, decoder.position()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::link::Link;
+    use crate::sealed::Sealed;
+
+    #[test]
+    fn an_unknown_variant_within_a_known_frame_is_not_an_unknown_frame() {
+        // A signal, number 1, whose step has number 70.
+        let mut bytes = vec![0x82, 0x01, 0xa1, 0x03, 0x82, 0x18, 70, 0xa0];
+        let refused = WireError::Malformed { error: Error::UnknownVariant, at: 7 };
+        assert_eq!(decode::<Sealed>(&bytes, 100), Err(refused));
+        bytes.truncate(1);
+        assert_eq!(decode::<Sealed>(&bytes, 100), Err(WireError::Malformed { error: Error::Cut, at: 1 }));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_place() {
+        let refused = decode::<Link<'_>>(&[0x82, 0x03, 0xa0], 100).map_err(|error| error.to_string());
+        assert_eq!(refused, Err("malformed frame: a field is missing, before byte 3".into()));
+    }
 }

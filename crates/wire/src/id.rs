@@ -3,8 +3,9 @@
 use core::fmt;
 use core::str::FromStr;
 
-use minicbor::decode::{Decode, Decoder, Error as DecodeError};
 use minicbor::encode::{Encode, Encoder, Error as EncodeError, Write};
+
+use crate::cbor::{Decode, Decoder, Error};
 
 /// Why a text is not an id.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -42,11 +43,10 @@ macro_rules! bytes_id {
         }
 
         impl<'b, C> Decode<'b, C> for $name {
-            fn decode(d: &mut Decoder<'b>, _: &mut C) -> Result<Self, DecodeError> {
-                let bytes = d.bytes()?;
-                <[u8; $len]>::try_from(bytes)
-                    .map(Self)
-                    .map_err(|_| DecodeError::message(concat!(stringify!($name), ": wrong length")))
+            fn decode(d: &mut Decoder<'b>, _: &mut C) -> Result<Self, Error> {
+                let mut id = Self([0; $len]);
+                d.fill(&mut id.0)?;
+                Ok(id)
             }
         }
     };

@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod bounded;
+pub mod cbor;
 pub mod chunk;
 mod code;
 mod codec;

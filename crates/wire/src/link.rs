@@ -1,6 +1,6 @@
 //! Frames between two linked peers, over the data channel with id 0 (negotiated, ordered, reliable), in chunks.
 
-use minicbor::{Decode, Encode};
+use crate::cbor::{self as minicbor, Decode, Encode};
 
 use crate::{DiscoveryKey, List, PeerId, Proof, Signature, limits};
 

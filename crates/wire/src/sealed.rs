@@ -1,6 +1,6 @@
 //! What is inside envelopes, once they are opened.
 
-use minicbor::{Decode, Encode};
+use crate::cbor::{self as minicbor, Decode, Encode};
 
 use crate::{DiscoveryKey, List, MessageId, SessionId, Text, limits};
 

@@ -3,7 +3,7 @@
 //! Both sides send `Challenge`, then `Prove`; only then does either say anything else. Entries and removals are signed
 //! by those they concern, so a sibling may pass them on: the tables converge over any connected set of sibling links.
 
-use minicbor::{Decode, Encode};
+use crate::cbor::{self as minicbor, Decode, Encode};
 
 use crate::signaler::EntryBytes;
 use crate::{Code, DiscoveryKey, List, Nonce, PeerId, SignalerId, Signature, Text, limits};

@@ -11,7 +11,7 @@
 //!   | <-- Error, or Ack; Deliver ------- |
 //! ```
 
-use minicbor::{Decode, Encode};
+use crate::cbor::{self as minicbor, Decode, Encode};
 
 use crate::{Code, DiscoveryKey, List, Nonce, PeerId, SignalerId, Signature, Text, limits};
 
@@ -250,10 +250,10 @@ impl<C> Encode<C> for EntryBytes {
 }
 
 impl<'b, C> Decode<'b, C> for EntryBytes {
-    fn decode(d: &mut minicbor::Decoder<'b>, _: &mut C) -> Result<Self, minicbor::decode::Error> {
+    fn decode(d: &mut minicbor::Decoder<'b>, _: &mut C) -> Result<Self, minicbor::Error> {
         let bytes = d.bytes()?;
         if bytes.len() > limits::ENTRY {
-            return Err(minicbor::decode::Error::message("entry too long"));
+            return Err(minicbor::Error::Length);
         }
         Ok(Self(bytes.to_vec()))
     }

@@ -1,6 +1,6 @@
 //! Statements that somebody signed. The signatures themselves are `weft-crypto`'s; here are the shapes.
 
-use minicbor::{Decode, Encode};
+use crate::cbor::{self as minicbor, Decode, Encode};
 
 use crate::{
     AgreementKey, DiscoveryKey, IdentityId, List, PeerId, PublicationId, SignalerId, Signature, Text, limits,
