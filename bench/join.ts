@@ -3,11 +3,12 @@
  *
  * Every round measures, one after the other: a bare pair of RTCPeerConnections in two pages of one browser, whose
  * descriptions and candidates go through a BroadcastChannel; the signaler's round trip; and a page that joins a party
- * in which another page, with a profile of its own, has published one document. Pages are new in each round, and
- * `connect` is over when the clock starts.
+ * in which another page, with a profile of its own, has published one document. Pages are new in each round;
+ * `connect` is over and the machine at rest when the clock starts, except in a last measurement, where a new page joins as
+ * soon as its signaler has welcomed it.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
@@ -27,6 +28,9 @@ const ROUNDS_QUICK = 3;
 const PINGS = 15;
 /** What a join may take beyond a bare pair and three round trips to the signaler, milliseconds. */
 const MARGIN = 50;
+/** Share of the processors' time that may be in use when the clock starts, and for how many milliseconds it is looked at. */
+const QUIET = 0.1;
+const LOOK = 200;
 /** Longest that one step in a page may take, milliseconds. */
 const STEP = 20_000;
 
@@ -35,6 +39,7 @@ interface Round {
   readonly pair: number;
   readonly trip: number;
   readonly join: number;
+  readonly atOnce: number;
 }
 
 interface Running {
@@ -55,8 +60,11 @@ try {
   for (let at = 0; at <= (quick ? ROUNDS_QUICK : ROUNDS); at += 1) {
     const pair = await barePair(browser, site.url);
     const trip = await roundTrip(signaler.url);
-    const joined = await firstDocument(browser, site.url, signaler.url, `bench-${at}`);
-    if (at > 0) rounds.push({ pair, trip, join: joined });
+    const [joined, atOnce] = [
+      await firstDocument(browser, site.url, signaler.url, `bench-${at}`, true),
+      await firstDocument(browser, site.url, signaler.url, `bench-${at}-at-once`, false),
+    ];
+    if (at > 0) rounds.push({ pair, trip, join: joined, atOnce });
   }
   if (!report(rounds) && !quick) process.exitCode = 1;
 } finally {
@@ -90,6 +98,27 @@ async function open(context: BrowserContext, url: string): Promise<Page> {
   return page;
 }
 
+/** Until the processors have almost nothing to do: a browser works on for a while after a page has been opened or closed. */
+async function quiet(): Promise<void> {
+  const end = performance.now() + STEP;
+  for (let before = cpu(); ; ) {
+    await new Promise((resolve) => setTimeout(resolve, LOOK));
+    const now = cpu();
+    if (now.busy - before.busy <= (now.all - before.all) * QUIET) return;
+    if (performance.now() > end) throw new Error("the machine is busy with something else; try again later");
+    before = now;
+  }
+}
+
+/** Ticks of all processors since the machine was started (proc(5), /proc/stat). */
+function cpu(): { readonly busy: number; readonly all: number } {
+  const [line = ""] = readFileSync("/proc/stat", "utf8").split("\n", 1);
+  const ticks = line.split(/\s+/).slice(1, 9).map(Number);
+  const all = ticks.reduce((sum, part) => sum + part, 0);
+  const [, , , idle = 0, waiting = 0] = ticks;
+  return { busy: all - idle - waiting, all };
+}
+
 /** From the first line of the page that offers to a message through the channel. */
 async function barePair(browser: Browser, url: string): Promise<number> {
   const context = await browser.newContext();
@@ -97,6 +126,7 @@ async function barePair(browser: Browser, url: string): Promise<number> {
     const [answers, offers] = [await open(context, url), await open(context, url)];
     for (const page of [answers, offers]) await page.addScriptTag({ path: BARE_PAIR });
     await answers.evaluate("bareEnd(false)");
+    await quiet();
     return (await offers.evaluate("bareEnd(true)")) as number;
   } finally {
     await context.close();
@@ -122,6 +152,7 @@ async function firstDocument(
   url: string,
   signaler: string,
   party: string,
+  settled: boolean,
 ): Promise<number> {
   const contexts = [await browser.newContext(), await browser.newContext()] as const;
   try {
@@ -130,10 +161,16 @@ async function firstDocument(
       await page.evaluate((url) => globalThis.mesh.start({ signalers: [url] }), signaler);
       await page.waitForFunction("mesh.weft.signalers().some(({ state }) => state === 'connected')");
     }
+    if (settled) {
+      for (const page of [there, here]) {
+        await page.waitForFunction("performance.getEntriesByName('weft:rehearsed').length > 0");
+      }
+    }
     await there.evaluate(async (party) => {
       await globalThis.mesh.join(party);
       await globalThis.mesh.publish(party, [{ title: "Ran" }]);
     }, party);
+    if (settled) await quiet();
     return await here.evaluate(async (party) => {
       const start = performance.now();
       const joined = await globalThis.mesh.weft.join(party);
@@ -167,6 +204,10 @@ function report(rounds: readonly Round[]): boolean {
   line(
     "join to first document",
     rounds.map(({ join }) => join),
+  );
+  line(
+    "the same at once after connecting",
+    rounds.map(({ atOnce }) => atOnce),
   );
   const excess = rounds.map(({ pair, trip, join }) => join - pair - 3 * trip);
   line("join less (bare pair + 3 round trips)", excess);

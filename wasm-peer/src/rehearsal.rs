@@ -12,9 +12,7 @@ use std::collections::VecDeque;
 
 use wasm_bindgen::prelude::*;
 use weft_crypto::{IdentityKey, Party, PeerKey, Seed, SignalerKey, challenge};
-use weft_peer_core::{
-    Command, Config, Event, HomeIndex, IceState, Input, Keys, LinkId, Output, Peer,
-};
+use weft_peer_core::{Command, Config, Event, HomeIndex, IceState, Input, Keys, LinkId, Output, Peer};
 use weft_query::{Document, Filter, Object, Value};
 use weft_wire::sealed::Candidate;
 use weft_wire::signaler::{EntryBytes, FromSignaler, ToSignaler};
@@ -57,20 +55,20 @@ impl Rehearsal {
     /// `internal` without a source of randomness.
     #[wasm_bindgen(constructor)]
     pub fn new() -> Result<Rehearsal, JsValue> {
-        let mut seeds = [[0; 32]; 7];
-        getrandom::fill(seeds.as_flattened_mut())
+        let (mut signaler, mut seeds) = ([0; 32], [[[0; 32]; 3]; 2]);
+        getrandom::fill(&mut signaler)
+            .and_then(|()| getrandom::fill(seeds.as_flattened_mut().as_flattened_mut()))
             .map_err(|_| Failure::new("internal", "the browser gave no random bytes"))?;
-        let [a, b, c, d, e, f, signaler] = seeds;
         let now = Time::from_millis(1_000_000);
-        let peer = |identity, peer, seed| {
+        let peers = seeds.map(|[identity, peer, seed]| {
             let keys = Keys {
                 identity: IdentityKey::new(&Seed::new(identity)),
                 peer: PeerKey::new(&Seed::new(peer)),
             };
             Peer::new(Config { signalers: vec![String::new()], ..Config::default() }, keys, seed, now)
-        };
+        });
         let mut rehearsal = Self {
-            peers: [peer(a, b, c), peer(d, e, f)],
+            peers,
             links: [None; 2],
             entries: [Vec::new(), Vec::new()],
             signaler: SignalerKey::new(&Seed::new(signaler)),

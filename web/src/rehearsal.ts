@@ -2,6 +2,9 @@
 
 import { Rehearsal } from "./glue.js";
 
+/** The entry in the page's performance timeline when it is over. */
+const REHEARSED = "weft:rehearsed";
+
 let rehearsed = false;
 
 /** Milliseconds of work after which the page gets its turn. */
@@ -19,6 +22,7 @@ export async function rehearse(): Promise<void> {
       while (more && performance.now() < end) more = rehearsal.step();
     }
     rehearsal.free();
+    performance.mark(REHEARSED);
   } catch {
     // It only makes the first link quicker.
   }
