@@ -4,6 +4,7 @@
 //! dropped; past the hard limit, reached only by frames that may not be dropped, the connection is given up.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
@@ -54,6 +55,8 @@ struct Orders {
 pub(crate) struct Outbox {
     bounds: Bounds,
     orders: Mutex<Orders>,
+    /// There may be something to take; a connection looks here many times for each time that there is.
+    waiting: AtomicBool,
     waker: AtomicWaker,
 }
 
@@ -71,7 +74,7 @@ pub(crate) struct Portion {
 
 impl Outbox {
     pub(crate) fn new(bounds: Bounds) -> Self {
-        Self { bounds, orders: Mutex::default(), waker: AtomicWaker::new() }
+        Self { bounds, orders: Mutex::default(), waiting: AtomicBool::new(false), waker: AtomicWaker::new() }
     }
 
     pub(crate) fn push(&self, frame: Bytes) -> Pushed {
@@ -86,23 +89,23 @@ impl Outbox {
         let pushed = if over && !orders.full { Pushed::Full } else { Pushed::Queued };
         orders.full |= over;
         drop(orders);
-        self.waker.wake();
+        self.wake();
         pushed
     }
 
     pub(crate) fn ping(&self) {
         self.lock().ping = true;
-        self.waker.wake();
+        self.wake();
     }
 
     pub(crate) fn raise(&self) {
         self.lock().raise = true;
-        self.waker.wake();
+        self.wake();
     }
 
     pub(crate) fn close(&self, code: Code) {
         self.lock().close = Some(code);
-        self.waker.wake();
+        self.wake();
     }
 
     pub(crate) fn abandon(&self) {
@@ -110,15 +113,24 @@ impl Outbox {
         orders.abandoned = true;
         orders.frames = VecDeque::new();
         drop(orders);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        self.waiting.store(true, Ordering::Release);
         self.waker.wake();
     }
 
+    /// To be called before [`Self::take`], so that nothing that comes in between is missed.
     pub(crate) fn register(&self, waker: &Waker) {
         self.waker.register(waker);
     }
 
     /// Takes frames up to about `bytes`, handing each to `each`.
     pub(crate) fn take(&self, bytes: usize, mut each: impl FnMut(&Bytes)) -> Portion {
+        if !self.waiting.swap(false, Ordering::AcqRel) {
+            return Portion::default();
+        }
         let mut orders = self.lock();
         let mut taken = 0;
         while taken < bytes {
@@ -133,6 +145,10 @@ impl Outbox {
         let short = orders.frames.len() <= self.bounds.high.0 / 2 && orders.bytes <= self.bounds.high.1 / 2;
         let drained = orders.full && short;
         orders.full &= !short;
+        // How it ends is said as often as somebody asks.
+        if !orders.frames.is_empty() || orders.close.is_some() || orders.abandoned {
+            self.waiting.store(true, Ordering::Release);
+        }
         Portion {
             ping: std::mem::take(&mut orders.ping),
             raise: std::mem::take(&mut orders.raise),
