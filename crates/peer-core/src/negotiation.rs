@@ -828,6 +828,7 @@ fn refusal_text(reason: Refusal) -> &'static str {
         Refusal::NotInSwarm => "refused: it is not in this party any more",
         Refusal::BadDescription => "refused: it could not use our description",
         Refusal::UnknownSession => "the other side was restarted",
+        Refusal::Other => "refused, for a reason that this version does not know",
     }
 }
 

@@ -105,6 +105,18 @@ mod tests {
     }
 
     #[test]
+    fn a_reason_of_a_later_version_is_still_a_reason() {
+        let bye = decode::<Link<'_>>(&[0x82, 0x05, 0xa1, 0x00, 0x18, 99], 100);
+        assert_eq!(bye, Ok(Link::Bye { reason: crate::link::ByeReason::Other }));
+        let mut bytes =
+            encode(&crate::sealed::Signal::Refuse { reason: crate::sealed::Refusal::UnknownSession });
+        assert_eq!(bytes.pop(), Some(4));
+        bytes.extend([0x19, 0x01, 0x00]);
+        let refused = decode::<crate::sealed::Signal>(&bytes, 100);
+        assert_eq!(refused, Ok(crate::sealed::Signal::Refuse { reason: crate::sealed::Refusal::Other }));
+    }
+
+    #[test]
     fn what_is_wrong_is_said_with_its_place() {
         let refused = decode::<Link<'_>>(&[0x82, 0x03, 0xa0], 100).map_err(|error| error.to_string());
         assert_eq!(refused, Err("malformed frame: a field is missing, before byte 3".into()));

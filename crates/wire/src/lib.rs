@@ -1,7 +1,7 @@
 //! What Weft puts on a wire: ids, limits, versions, frames and chunks.
 //!
 //! This crate knows shapes and sizes and nothing of behaviour. Bytes become typed values here, once: whoever holds a
-//! decoded frame need not check its sizes again. The authority is `docs/spec/wire.md`; `tests/vectors/wire.json` holds
+//! decoded frame need not check its sizes again. The authority is `docs/spec/wire.md`; `tests/vectors/frames-*.json` hold
 //! golden bytes of every frame.
 //!
 //! Every frame is a CBOR (RFC 8949) array of two: the frame's number and a map with integer keys. Unknown keys are

@@ -1,6 +1,6 @@
 //! Frames between two linked peers, over the data channel with id 0 (negotiated, ordered, reliable), in chunks.
 
-use crate::cbor::{self as minicbor, Decode, Encode};
+use crate::cbor::{self as minicbor, Decode, Decoder, Encode, Error};
 
 use crate::{DiscoveryKey, List, PeerId, Proof, Signature, limits};
 
@@ -147,7 +147,7 @@ pub struct FeedHave {
 }
 
 /// Why a side closes a link.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode)]
 #[cbor(index_only)]
 pub enum ByeReason {
     /// The peer is going.
@@ -168,6 +168,23 @@ pub enum ByeReason {
     /// The other side is blocked.
     #[n(5)]
     Blocked,
+    /// A reason of a later version; any number that is not above.
+    #[n(255)]
+    Other,
+}
+
+impl<'b, C> Decode<'b, C> for ByeReason {
+    fn decode(decoder: &mut Decoder<'b>, _: &mut C) -> Result<Self, Error> {
+        Ok(match decoder.unsigned(u32::MAX.into())? {
+            0 => Self::Leaving,
+            1 => Self::MadeRoom,
+            2 => Self::NothingInCommon,
+            3 => Self::Misbehaved,
+            4 => Self::TooSlow,
+            5 => Self::Blocked,
+            _ => Self::Other,
+        })
+    }
 }
 
 impl ByeReason {
@@ -180,6 +197,7 @@ impl ByeReason {
             Self::Misbehaved => "it says that we broke the protocol",
             Self::TooSlow => "it says that we read too slowly",
             Self::Blocked => "it blocks us",
+            Self::Other => "for a reason that this version does not know",
         }
     }
 }

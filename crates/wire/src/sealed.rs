@@ -1,6 +1,6 @@
 //! What is inside envelopes, once they are opened.
 
-use crate::cbor::{self as minicbor, Decode, Encode};
+use crate::cbor::{self as minicbor, Decode, Decoder, Encode, Error};
 
 use crate::{DiscoveryKey, List, MessageId, SessionId, Text, limits};
 
@@ -129,7 +129,7 @@ pub struct Candidate {
 }
 
 /// Why there is no link.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode)]
 #[cbor(index_only)]
 pub enum Refusal {
     /// All places are taken.
@@ -147,4 +147,20 @@ pub enum Refusal {
     /// The recipient does not know the session (it was restarted): begin anew.
     #[n(4)]
     UnknownSession,
+    /// A reason of a later version; any number that is not above.
+    #[n(255)]
+    Other,
+}
+
+impl<'b, C> Decode<'b, C> for Refusal {
+    fn decode(decoder: &mut Decoder<'b>, _: &mut C) -> Result<Self, Error> {
+        Ok(match decoder.unsigned(u32::MAX.into())? {
+            0 => Self::Full,
+            1 => Self::Blocked,
+            2 => Self::NotInSwarm,
+            3 => Self::BadDescription,
+            4 => Self::UnknownSession,
+            _ => Self::Other,
+        })
+    }
 }
