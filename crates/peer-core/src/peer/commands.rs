@@ -1,0 +1,163 @@
+//! What the application asks for.
+
+use weft_crypto::{Party, envelope};
+use weft_query::Document;
+use weft_wire::link::{ByeReason, Link as Frame};
+use weft_wire::{DiscoveryKey, IdentityId, PeerId, Time, limits};
+
+use super::Peer;
+use crate::api::{CommandError, CommandId, Event};
+use crate::mail;
+use crate::swarm::Swarm;
+
+impl Peer {
+    pub(super) fn join(&mut self, now: Time, party: &Party) -> Result<(), CommandError> {
+        let discovery = party.discovery();
+        if self.swarms.contains_key(&discovery) {
+            return Ok(());
+        }
+        if self.swarms.len() >= limits::PARTIES {
+            return Err(CommandError::TooManyParties);
+        }
+        self.swarms.insert(discovery, Swarm::new(party.clone(), now));
+        self.homes.join(now, discovery, &mut self.env);
+        let events = self.links.join(party, &mut self.env);
+        for event in events {
+            self.on_link(now, event);
+        }
+        Ok(())
+    }
+
+    pub(super) fn leave(&mut self, now: Time, discovery: DiscoveryKey) -> Result<(), CommandError> {
+        if !self.swarms.contains_key(&discovery) {
+            return Err(CommandError::NotInParty);
+        }
+        self.say_goodbye(now, discovery);
+        self.swarms.remove(&discovery);
+        self.subscriptions.remove_party(&discovery);
+        self.homes.leave(now, discovery, &mut self.env);
+        self.links.leave(discovery, &mut self.env);
+        self.close_useless(now);
+        Ok(())
+    }
+
+    pub(super) fn subscribe(
+        &mut self,
+        now: Time,
+        id: CommandId,
+        discovery: DiscoveryKey,
+        filter: weft_query::Filter,
+        backlog: bool,
+    ) -> Result<(), CommandError> {
+        let swarm = self.swarms.get_mut(&discovery).ok_or(CommandError::NotInParty)?;
+        if self.subscriptions.len() >= self.env.config.subscriptions {
+            return Err(CommandError::TooManySubscriptions(self.env.config.subscriptions));
+        }
+        let neighbours: Vec<PeerId> = self.links.neighbours(&discovery).collect();
+        if backlog {
+            for peer in &neighbours {
+                let want = swarm.want(now, *peer, true);
+                self.links.send(*peer, &want, &mut self.env);
+            }
+        }
+        self.subscriptions.add(now, id, discovery, filter, backlog, &neighbours);
+        Ok(())
+    }
+
+    pub(super) fn publish(
+        &mut self,
+        now: Time,
+        id: CommandId,
+        discovery: DiscoveryKey,
+        document: &Document,
+    ) -> Result<(), CommandError> {
+        let body = document.encode();
+        if body.len() > limits::DOCUMENT {
+            return Err(CommandError::TooLarge { len: body.len(), max: limits::DOCUMENT });
+        }
+        let waiting = self.publish_queue(&discovery).ok_or(CommandError::NotInParty)?;
+        if waiting >= self.env.config.publish_queue {
+            self.queue_was_full = true;
+            return Err(CommandError::QueueFull(waiting));
+        }
+        if self.swarms.get(&discovery).is_some_and(|swarm| swarm.feeds.must_flush_before(body.len())) {
+            self.flush(now, discovery);
+        }
+        let Some(swarm) = self.swarms.get_mut(&discovery) else { return Err(CommandError::NotInParty) };
+        let (publication, seq) = swarm.feeds.publish(now, body, &self.env);
+        self.env.stats.published += 1;
+        self.env.event(Event::Published { command: id, id: publication, seq });
+        Ok(())
+    }
+
+    pub(super) fn send(
+        &mut self,
+        now: Time,
+        id: CommandId,
+        to: IdentityId,
+        document: &Document,
+    ) -> Result<(), CommandError> {
+        let body = document.encode();
+        // Room for the record, the entry and the envelope's own bytes.
+        let max = limits::ENVELOPE - envelope::OVERHEAD - limits::RECORD - limits::ENTRY - 256;
+        if body.len() > max {
+            return Err(CommandError::TooLarge { len: body.len(), max });
+        }
+        if self.mail.len() >= mail::OUTGOING {
+            return Err(CommandError::QueueFull(self.mail.len()));
+        }
+        self.mail.send(now, id, to, body, &mut self.env);
+        Ok(())
+    }
+
+    pub(super) fn block(&mut self, now: Time, peer: PeerId) {
+        self.view.block(peer);
+        self.drop_link(now, peer, ByeReason::Blocked, "blocked");
+    }
+
+    pub(super) fn rename(&mut self, now: Time, name: String) -> Result<(), CommandError> {
+        if name.len() > limits::NAME {
+            return Err(CommandError::NameTooLong);
+        }
+        self.env.config.name = name;
+        self.env.renew_record(now);
+        for swarm in self.swarms.values_mut() {
+            swarm.on_changed(now, &self.env);
+            swarm.introduced = false;
+        }
+        Ok(())
+    }
+
+    pub(super) fn close(&mut self, now: Time) {
+        let parties: Vec<DiscoveryKey> = self.swarms.keys().copied().collect();
+        for discovery in parties {
+            self.flush(now, discovery);
+            self.say_goodbye(now, discovery);
+        }
+        let peers: Vec<PeerId> = self.links.open().map(|(peer, _)| peer).collect();
+        for peer in peers {
+            self.drop_link(now, peer, ByeReason::Leaving, "we are leaving");
+        }
+        self.mail.close(&mut self.env);
+        self.homes.close(now, &mut self.env);
+        self.closed = true;
+        self.env.event(Event::Closed);
+    }
+
+    /// Bytes that wait because of our own publications: at the slowest neighbour, or for want of any.
+    pub(super) fn publish_queue(&self, discovery: &DiscoveryKey) -> Option<usize> {
+        let swarm = self.swarms.get(discovery)?;
+        let slowest = swarm.synced.iter().map(|peer| self.links.queued(peer)).max().unwrap_or(0);
+        Some(slowest.max(swarm.feeds.alone_bytes()))
+    }
+
+    pub(super) fn say_goodbye(&mut self, now: Time, discovery: DiscoveryKey) {
+        let Some(swarm) = self.swarms.get(&discovery) else { return };
+        let none = std::iter::empty();
+        let presence = swarm.sign_presence(now, none, std::iter::empty(), true, &mut self.env);
+        let neighbours: Vec<PeerId> = self.links.neighbours(&discovery).collect();
+        for peer in neighbours {
+            self.links.send(peer, &Frame::Presence { hops: 0, presence: &presence }, &mut self.env);
+        }
+    }
+}

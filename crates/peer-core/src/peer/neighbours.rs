@@ -1,0 +1,234 @@
+//! What neighbours say.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use weft_crypto::statement;
+use weft_wire::link::{ByeReason, Link as Frame};
+use weft_wire::{DiscoveryKey, PeerId, PeerRecord, Time, decode, limits};
+
+use super::{AFTER_FULL, AFTER_MISBEHAVIOUR, Peer};
+use crate::api::Event;
+use crate::feeds::{Accepted, Verdict};
+use crate::kept::{Age, Kept};
+use crate::links::LinkEvent;
+use crate::roster::Heard;
+
+impl Peer {
+    pub(super) fn on_link(&mut self, now: Time, event: LinkEvent) {
+        match event {
+            // Who knows a discovery key, as every signaler does, but proves no party's key, takes nobody's place.
+            LinkEvent::Open { peer, parties, .. } if parties.is_empty() => {
+                self.links.bye(peer, ByeReason::NothingInCommon, &mut self.env);
+                let steps = self.negotiator.close(peer, "it proved no party's key", &mut self.env);
+                self.take(now, steps);
+                self.backoff.bar(now, peer, AFTER_FULL, &self.env);
+            }
+            LinkEvent::Open { peer, record, record_bytes, parties } => {
+                self.env.event(Event::Link { peer, state: crate::api::LinkState::Open });
+                for discovery in parties {
+                    self.on_neighbour(now, peer, discovery, Some((&record, &record_bytes)));
+                }
+            }
+            LinkEvent::Parties { peer, joined, left } => {
+                for discovery in left {
+                    if let Some(swarm) = self.swarms.get_mut(&discovery) {
+                        swarm.on_unlinked(now, peer, &mut self.env);
+                    }
+                    self.subscriptions.on_answered(&discovery, peer);
+                }
+                for discovery in joined {
+                    self.on_neighbour(now, peer, discovery, None);
+                }
+                self.close_useless(now);
+            }
+            LinkEvent::Close { peer, reason, misbehaved } => {
+                if misbehaved {
+                    self.env.warn("peer-misbehaved", format!("{peer}: {reason}"));
+                    self.links.bye(peer, ByeReason::Misbehaved, &mut self.env);
+                }
+                let steps = self.negotiator.close(peer, &reason, &mut self.env);
+                self.take(now, steps);
+                if misbehaved {
+                    self.backoff.hold(now, peer, AFTER_MISBEHAVIOUR, &self.env);
+                }
+            }
+            LinkEvent::Closed { peer, reason, needless } => {
+                let reason = format!("the other side closed the link ({})", reason.text());
+                let steps = self.negotiator.close(peer, &reason, &mut self.env);
+                self.take(now, steps);
+                if needless {
+                    self.backoff.forget(&peer);
+                }
+            }
+            LinkEvent::Frame { peer, bytes } => {
+                if let Ok(frame) = decode::<Frame<'_>>(&bytes, limits::LINK_MESSAGE) {
+                    self.on_link_frame(now, peer, frame);
+                }
+            }
+        }
+    }
+
+    /// A peer with a link is in a party that we are in.
+    pub(super) fn on_neighbour(
+        &mut self,
+        now: Time,
+        peer: PeerId,
+        discovery: DiscoveryKey,
+        record: Option<(&PeerRecord, &[u8])>,
+    ) {
+        // A record that came with the hello holds for parties joined later, too.
+        let known = self.swarms.values().find_map(|swarm| swarm.roster.record(&peer));
+        let known = record.or(known).map(|(record, bytes)| (record.clone(), bytes.to_vec()));
+        let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
+        if let Some((record, bytes)) = known {
+            swarm.feeds.learn(now, &record, &bytes, &self.env);
+            let identity = record.identity;
+            swarm.roster.on_record(now, record, &bytes, &mut self.env);
+            self.mail.on_known(now, &identity);
+        }
+        swarm.roster.on_linked(now, peer, true, &mut self.env);
+        swarm.on_changed(now, &self.env);
+        let backlog = self.subscriptions.wants_backlog(&discovery);
+        let want = swarm.want(now, peer, backlog);
+        self.links.send(peer, &want, &mut self.env);
+        self.subscriptions.on_asked(&discovery, peer);
+        for presence in swarm.roster.presences(now, &self.env) {
+            self.links.send(peer, &Frame::Presence { hops: 1, presence: &presence }, &mut self.env);
+        }
+        if !std::mem::replace(&mut swarm.ready, true) {
+            self.env.event(Event::Ready { discovery });
+        }
+    }
+
+    pub(super) fn on_link_frame(&mut self, now: Time, peer: PeerId, frame: Frame<'_>) {
+        match frame {
+            Frame::Publish { hops, age_ms, record, bundle } => {
+                self.on_bundle(now, peer, (hops, age_ms), record, bundle);
+            }
+            Frame::Want { discovery, age_ms, have } if self.links.shares(&peer, &discovery) => {
+                self.flush(now, discovery);
+                let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
+                let at_most = age_ms.map(Duration::from_millis);
+                for (kept, age) in swarm.feeds.answer(now, peer, at_most, &have, &self.env) {
+                    let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+                    self.links.send_kept(peer, &kept, 0, Some(age_ms), &mut self.env);
+                }
+                swarm.synced.insert(peer);
+                self.links.send_after_kept(peer, &Frame::Sent { discovery }, &mut self.env);
+            }
+            Frame::Sent { discovery } => self.subscriptions.on_answered(&discovery, peer),
+            Frame::Presence { hops, presence } => self.on_presence(now, Some(peer), hops, presence),
+            Frame::Envelope { to, hops, envelope } => {
+                if to == self.env.me {
+                    self.on_envelope(now, envelope, None);
+                } else if hops == 0 && envelope.len() <= limits::ENVELOPE {
+                    // One hop, to a neighbour: longer routes are the routing machine's.
+                    self.links.send(to, &Frame::Envelope { to, hops: 1, envelope }, &mut self.env);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn on_presence(&mut self, now: Time, from: Option<PeerId>, hops: u8, bytes: &[u8]) {
+        let Ok(peeked) = statement::peek_presence(bytes) else {
+            return self.strike(now, from, "a presence that cannot be read");
+        };
+        // What came through a signaler was sealed under the party's key.
+        if from.is_some_and(|peer| !self.links.shares(&peer, &peeked.discovery)) {
+            return;
+        }
+        let Some(swarm) = self.swarms.get_mut(&peeked.discovery) else { return };
+        match swarm.roster.on_presence(now, bytes, &mut self.env) {
+            Heard::New => {
+                if let Some((record, record_bytes)) = swarm.roster.record(&peeked.peer) {
+                    swarm.feeds.learn(now, record, record_bytes, &self.env);
+                    self.mail.on_known(now, &record.identity);
+                }
+                if hops < limits::HOPS {
+                    let neighbours: Vec<PeerId> =
+                        self.links.neighbours(&peeked.discovery).filter(|peer| Some(*peer) != from).collect();
+                    for peer in neighbours {
+                        let frame = Frame::Presence { hops: hops + 1, presence: bytes };
+                        self.links.send(peer, &frame, &mut self.env);
+                    }
+                }
+            }
+            Heard::Known => {}
+            Heard::Forged => self.strike(now, from, "a presence that does not verify"),
+        }
+    }
+
+    pub(super) fn on_bundle(
+        &mut self,
+        now: Time,
+        peer: PeerId,
+        (hops, age_ms): (u8, u64),
+        record: Option<&[u8]>,
+        bytes: &[u8],
+    ) {
+        let discovery =
+            decode::<weft_wire::Bundle>(bytes, limits::LINK_MESSAGE).map(|bundle| bundle.discovery);
+        let Ok(discovery) = discovery else {
+            return self.strike(now, Some(peer), "a publication that cannot be read");
+        };
+        if !self.links.shares(&peer, &discovery) {
+            return;
+        }
+        let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
+        let age = Age { told: Duration::from_millis(age_ms), asked: swarm.asked(&peer) };
+        match swarm.feeds.on_bundle(now, bytes, record, age, &mut self.env) {
+            Verdict::New { kept, ready } => {
+                self.env.stats.received += kept.last - kept.first + 1;
+                // What answers a want of ours is new to us alone, unless it is fresh.
+                if age.told < self.env.config.gap_wait {
+                    self.pass_on(&kept, discovery, Some(peer), hops.saturating_add(1));
+                }
+                self.deliver(discovery, &ready);
+            }
+            Verdict::Known => self.env.stats.duplicates += 1,
+            Verdict::NoRecord => self.env.stats.unopened += 1,
+            Verdict::Forged => self.strike(now, Some(peer), "a publication that does not verify"),
+        }
+    }
+
+    /// A neighbour passed on what nobody honest passes on.
+    pub(super) fn strike(&mut self, now: Time, from: Option<PeerId>, what: &str) {
+        self.env.stats.forged += 1;
+        if let Some(peer) = from {
+            let reason = format!("it sent {what}");
+            self.on_link(now, LinkEvent::Close { peer, reason, misbehaved: true });
+        }
+    }
+
+    pub(super) fn deliver(&mut self, discovery: DiscoveryKey, ready: &[Accepted]) {
+        for accepted in ready {
+            self.subscriptions.on_ready(&discovery, accepted, &mut self.env);
+        }
+    }
+
+    pub(super) fn pass_on(
+        &mut self,
+        kept: &Arc<Kept>,
+        discovery: DiscoveryKey,
+        from: Option<PeerId>,
+        hops: u8,
+    ) {
+        let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
+        for peer in swarm.broadcast.on_new(from, hops, swarm.synced.iter().copied()) {
+            if self.links.send_kept(peer, kept, hops, None, &mut self.env) && from.is_some() {
+                self.env.stats.forwarded += kept.last - kept.first + 1;
+            }
+        }
+    }
+
+    /// Closes links with peers that share no party with us any more.
+    pub(super) fn close_useless(&mut self, now: Time) {
+        let useless: Vec<PeerId> =
+            self.links.open().map(|(peer, _)| peer).filter(|peer| !self.links.shares_any(peer)).collect();
+        for peer in useless {
+            self.drop_link(now, peer, ByeReason::NothingInCommon, "no party in common any more");
+        }
+    }
+}

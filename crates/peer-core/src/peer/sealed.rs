@@ -1,0 +1,162 @@
+//! Envelopes: opening them, and sealing them and choosing their way.
+
+use crate::sorted::Set;
+
+use weft_crypto::{envelope, statement};
+use weft_wire::link::{ByeReason, Link as Frame};
+use weft_wire::sealed::{Refusal, Sealed, Signal};
+use weft_wire::{DiscoveryKey, PeerId, PeerRecord, SessionId, Time, decode, limits};
+
+use super::Peer;
+use crate::api::HomeIndex;
+use crate::mail::Letter;
+use crate::negotiation::Negotiator;
+use crate::roster::Contact;
+use crate::view::Admission;
+
+impl Peer {
+    pub(super) fn on_envelope(&mut self, now: Time, bytes: &[u8], home: Option<HomeIndex>) {
+        let opened = match envelope::open(&self.env.keys.peer, bytes) {
+            Ok(opened) => opened,
+            Err(error) => {
+                self.env.stats.unopened += 1;
+                let way = if home.is_some() { "a signaler" } else { "a neighbour" };
+                self.env.warn("bad-envelope", format!("{error} (it came from {way})"));
+                return;
+            }
+        };
+        let Ok(contents) = decode::<Sealed>(&opened.body, limits::ENVELOPE) else {
+            self.env.stats.malformed += 1;
+            return;
+        };
+        let from = opened.sender;
+        match contents {
+            Sealed::Signal { discovery, session, generation, signal } => {
+                self.on_signal(now, from, (discovery, session, generation), signal);
+            }
+            Sealed::Message { id, record, time, body, entry } => {
+                let Some(record) = self.check_record(now, from, &record) else { return };
+                self.mail.on_message((record.identity, from), id, time, &body, &mut self.env);
+                let contact = statement::open_entry(&entry).ok().filter(|entry| entry.peer == from);
+                let contact =
+                    contact.map(|entry| Contact { agreement: entry.agreement, homes: vec![entry.home] });
+                let contact = contact.or(Some(Contact { agreement: record.agreement, homes: Vec::new() }));
+                self.seal_and_send(from, contact, &Sealed::Receipt { id }, 0, true);
+            }
+            Sealed::Receipt { id } => {
+                let by = self.swarms.values().find_map(|swarm| swarm.roster.record(&from));
+                let by = by.map(|(record, _)| record.identity);
+                self.mail.on_receipt(id, by, &mut self.env);
+            }
+        }
+    }
+
+    pub(super) fn check_record(&mut self, now: Time, from: PeerId, bytes: &[u8]) -> Option<PeerRecord> {
+        let record = statement::open_record(bytes).ok();
+        let good = record.filter(|record| record.peer == from && record.until > now.millis());
+        if good.is_none() {
+            self.env.stats.forged += 1;
+            self.env.warn("bad-signature", "a message came with a peer record that does not verify");
+        }
+        good
+    }
+
+    pub(super) fn on_signal(
+        &mut self,
+        now: Time,
+        from: PeerId,
+        (discovery, session, generation): (DiscoveryKey, SessionId, u32),
+        signal: Signal,
+    ) {
+        let about = (discovery, session, generation);
+        if let Signal::Knock { entry, .. } | Signal::Offer { entry, .. } = &signal
+            && let Ok(entry) = statement::open_entry(entry)
+            && entry.peer == from
+            && let Some(swarm) = self.swarms.get_mut(&discovery)
+        {
+            swarm.roster.on_contact(now, &entry, &self.env);
+        }
+        if !self.swarms.contains_key(&discovery) {
+            // Nothing is known of the sender here, so there is nowhere to send a refusal: it gives up by itself.
+            self.env.stats.unopened += 1;
+            return;
+        }
+        if self.negotiator.is_new(&from, &session, &signal) {
+            if self.backoff.is_barred(now, &from) {
+                return self.take(now, vec![Negotiator::refuse(from, about, Refusal::Full)]);
+            }
+            let urgent =
+                matches!(signal, Signal::Knock { urgent: true, .. } | Signal::Offer { urgent: true, .. });
+            // A peer whose session we hold takes its own place, and so does one we are knocking at.
+            let links = self.negotiator.count() - usize::from(self.negotiator.has(&from));
+            let open: Vec<PeerId> =
+                self.links.open().map(|(peer, _)| peer).filter(|peer| *peer != from).collect();
+            match self.view.admit(now, &from, urgent, links, &open, &mut self.env) {
+                Admission::Accept => {}
+                Admission::InPlaceOf(other) => {
+                    self.drop_link(now, other, ByeReason::MadeRoom, "made room for a peer that had no link");
+                }
+                Admission::Refuse(reason) => {
+                    return self.take(now, vec![Negotiator::refuse(from, about, reason)]);
+                }
+            }
+        }
+        let heard = self.links.heard(&from);
+        let steps = self.negotiator.on_signal(now, from, about, signal, heard, &mut self.env);
+        self.take(now, steps);
+    }
+
+    /// Seals and sends by the best way there is: the link, if it works (and may be used); a signaler; neighbours.
+    pub(super) fn seal_and_send(
+        &mut self,
+        to: PeerId,
+        contact: Option<Contact>,
+        contents: &Sealed,
+        attempt: u32,
+        by_link: bool,
+    ) -> bool {
+        let known = self.swarms.values().find_map(|swarm| swarm.roster.contact(&to));
+        // What the roster knows is newer; a contact that came with a message serves for those who are not in it, or
+        // have lost their homes.
+        let Some(contact) = (match known {
+            Some(known) if !known.homes.is_empty() => Some(known),
+            known => contact.or(known),
+        }) else {
+            return false;
+        };
+        let Some(sealed) = self.env.seal(to, &contact.agreement, contents) else { return false };
+        if by_link && self.links.is_open(&to) && self.negotiator.healthy(&to) {
+            return self.links.send(to, &Frame::Envelope { to, hops: 0, envelope: &sealed }, &mut self.env);
+        }
+        // Every third attempt goes over the mesh, in case the signalers do not reach the recipient; all do if there is
+        // no signaler on either side.
+        let over_mesh = attempt % 3 == 2 || contact.homes.is_empty() || !self.homes.any_up();
+        if !over_mesh && self.homes.forward(to, &contact.homes, &sealed, attempt, &mut self.env) {
+            return true;
+        }
+        let neighbours: Vec<PeerId> =
+            self.links.open().map(|(peer, _)| peer).filter(|peer| *peer != to).collect();
+        let mut sent = false;
+        for peer in neighbours {
+            sent |= self.links.send(peer, &Frame::Envelope { to, hops: 0, envelope: &sealed }, &mut self.env);
+        }
+        sent || self.homes.forward(to, &contact.homes, &sealed, attempt, &mut self.env)
+    }
+
+    /// Seals a message for each known peer of its recipient.
+    pub(super) fn post(&mut self, letter: &Letter) {
+        let peers: Set<PeerId> =
+            self.swarms.values().flat_map(|swarm| swarm.roster.peers_of(&letter.to)).collect();
+        let contents = Sealed::Message {
+            id: letter.id,
+            record: self.env.record.clone(),
+            time: letter.time,
+            body: letter.body.clone(),
+            entry: self.homes.own_entry(None),
+        };
+        for peer in peers {
+            // The first attempt takes the link if there is one; should it be stuck, later ones go around it.
+            self.seal_and_send(peer, None, &contents, letter.attempt, letter.attempt.is_multiple_of(2));
+        }
+    }
+}

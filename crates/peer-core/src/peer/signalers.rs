@@ -1,0 +1,79 @@
+//! What signalers say.
+
+use crate::sorted::Set;
+
+use weft_crypto::statement;
+use weft_wire::{DiscoveryKey, Entry, PeerId, Time, limits};
+
+use super::Peer;
+use crate::api::HomeIndex;
+use crate::homes::HomeEvent;
+
+impl Peer {
+    pub(super) fn on_home(&mut self, now: Time, event: HomeEvent) {
+        match event {
+            HomeEvent::Up => {
+                self.negotiator.on_reachable(now);
+                for swarm in self.swarms.values_mut() {
+                    swarm.introduced = false;
+                    swarm.on_changed(now, &self.env);
+                }
+            }
+            HomeEvent::Lost(home) => {
+                for swarm in self.swarms.values_mut() {
+                    swarm.roster.on_home_lost(now, home, &self.env);
+                    swarm.on_changed(now, &self.env);
+                }
+            }
+            HomeEvent::Members { home, discovery, entries, total } => {
+                let complete = entries.len() >= total as usize;
+                let mut listed = Set::new();
+                for bytes in entries {
+                    listed.extend(self.on_entry(now, home, &bytes).map(|entry| entry.peer));
+                }
+                if let Some(swarm) = self.swarms.get_mut(&discovery).filter(|_| complete) {
+                    swarm.roster.on_list(now, home, &listed, &mut self.env);
+                }
+                self.introduce(now, discovery);
+            }
+            HomeEvent::Joined { home, entry } => {
+                self.on_entry(now, home, &entry);
+            }
+            HomeEvent::Left { home, discovery, peer } => {
+                if let Some(swarm) = self.swarms.get_mut(&discovery) {
+                    swarm.roster.on_left(now, home, peer, &mut self.env);
+                }
+            }
+            HomeEvent::Envelope { home, envelope } => self.on_envelope(now, &envelope, Some(home)),
+            HomeEvent::Fanned { discovery, payload } => {
+                let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
+                match swarm.party.open_fanout(&payload) {
+                    Some(presence) => self.on_presence(now, None, limits::HOPS, &presence),
+                    None => self.env.stats.unopened += 1,
+                }
+            }
+        }
+    }
+
+    pub(super) fn on_entry(&mut self, now: Time, home: HomeIndex, bytes: &[u8]) -> Option<Entry> {
+        let Ok(entry) = statement::open_entry(bytes) else {
+            self.env.stats.forged += 1;
+            self.env.warn("bad-signature", "a signaler passed on a discovery entry that does not verify");
+            return None;
+        };
+        let swarm = self.swarms.get_mut(&entry.discovery)?;
+        swarm.roster.on_entry(now, home, &entry, &mut self.env);
+        Some(entry)
+    }
+
+    /// Tells the members that signalers know who we are, before there are links to say it over.
+    pub(super) fn introduce(&mut self, now: Time, discovery: DiscoveryKey) {
+        let Some(swarm) = self.swarms.get_mut(&discovery).filter(|swarm| !swarm.introduced) else { return };
+        swarm.introduced = true;
+        let links: Vec<PeerId> = self.links.neighbours(&discovery).collect();
+        let presence =
+            swarm.sign_presence(now, links.into_iter(), self.homes.signalers(), false, &mut self.env);
+        let sealed = swarm.party.seal_fanout(&mut self.env.rng, &presence);
+        self.homes.fanout(discovery, &sealed, &mut self.env);
+    }
+}
