@@ -68,12 +68,14 @@ impl Backoff {
     }
 
     /// A link ended because it was not needed: that says nothing against the next one.
-    pub(crate) fn forget(&mut self, peer: &PeerId) {
-        self.peers.remove(peer);
+    pub(crate) fn forget(&mut self, now: Time, peer: &PeerId) {
+        if !self.is_barred(now, peer) {
+            self.peers.remove(peer);
+        }
     }
 
-    /// The network is back: everybody may be tried at once.
-    pub(crate) fn on_online(&mut self) {
-        self.peers.clear();
+    /// The network is back: everybody may be tried at once but those who are barred.
+    pub(crate) fn on_online(&mut self, now: Time) {
+        self.peers.retain(|_, attempts| now < attempts.barred_until);
     }
 }

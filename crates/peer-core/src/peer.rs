@@ -175,7 +175,7 @@ impl Peer {
             }
             Input::Online => {
                 self.homes.on_online(now, &mut self.env);
-                self.backoff.on_online();
+                self.backoff.on_online(now);
                 self.negotiator.on_reachable(now);
                 let open: Vec<PeerId> = self.links.open().map(|(peer, _)| peer).collect();
                 for peer in open {

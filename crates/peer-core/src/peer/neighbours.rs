@@ -50,7 +50,7 @@ impl Peer {
                 let steps = self.negotiator.close(peer, &reason, &mut self.env);
                 self.take(now, steps);
                 if misbehaved {
-                    self.backoff.hold(now, peer, AFTER_MISBEHAVIOUR, &self.env);
+                    self.backoff.bar(now, peer, AFTER_MISBEHAVIOUR, &self.env);
                 }
             }
             LinkEvent::Closed { peer, reason, needless } => {
@@ -58,7 +58,7 @@ impl Peer {
                 let steps = self.negotiator.close(peer, &reason, &mut self.env);
                 self.take(now, steps);
                 if needless {
-                    self.backoff.forget(&peer);
+                    self.backoff.forget(now, &peer);
                 }
             }
             LinkEvent::Frame { peer, bytes } => {

@@ -56,7 +56,7 @@ impl Peer {
         let steps = self.negotiator.close(peer, text, &mut self.env);
         self.take(now, steps);
         if reason == ByeReason::NothingInCommon {
-            self.backoff.forget(&peer);
+            self.backoff.forget(now, &peer);
         }
     }
 }

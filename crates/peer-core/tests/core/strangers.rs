@@ -57,6 +57,30 @@ fn d6_a_neighbour_of_one_party_has_no_say_in_another() {
     assert_eq!(names(&world, private), [""; 0]);
 }
 
+#[test]
+fn who_broke_the_protocol_is_let_in_again_after_a_minute_and_not_before() {
+    for offender_is_low in [false, true] {
+        let mut world = World::new(8, 1);
+        let (a, b) = (world.add(&[0]), world.add(&[0]));
+        let (offender, other) =
+            if (world.id(a) < world.id(b)) == offender_is_low { (a, b) } else { (b, a) };
+        world.join(a, "p");
+        world.join(b, "p");
+        world.run_until(SECOND * 5, |w| w.linked(a, b)).unwrap();
+        let link = world.link_of(other);
+        world.input(other, Input::ChannelMessage { link, bytes: &[0xff; 40] });
+        let warned = |event: &Event| matches!(event, Event::Warning { code: "peer-misbehaved", .. });
+        assert_eq!(world.count(other, warned), 1);
+        world.run(SECOND * 20);
+        // The offender's network comes and goes, which makes it try at once; the other's, too.
+        for node in [offender, other] {
+            world.input(node, Input::Online);
+        }
+        assert_eq!(world.run_until(SECOND * 38, |w| w.linked(a, b)), None, "low: {offender_is_low}");
+        assert!(world.run_until(SECOND * 120, |w| w.linked(a, b)).is_some(), "low: {offender_is_low}");
+    }
+}
+
 fn presence(discovery: DiscoveryKey, now: u64) -> Vec<u8> {
     let (identity, key) = (IdentityKey::new(&Seed::new([5; 32])), PeerKey::new(&Seed::new([6; 32])));
     let record = PeerRecord {

@@ -321,6 +321,11 @@ impl World {
         open(a, ids.1) && open(b, ids.0)
     }
 
+    /// The newest connection of a node.
+    pub(crate) fn link_of(&self, node: usize) -> LinkId {
+        self.connections.keys().filter(|(of, _)| *of == node).map(|(_, link)| *link).max().expect("a connection")
+    }
+
     pub(crate) fn open_connections(&self) -> usize {
         self.connections.values().filter(|connection| connection.open).count() / 2
     }
