@@ -18,36 +18,36 @@ export interface Keys {
   release(): void;
 }
 
-/** Opens what is stored, or makes it. Without IndexedDB or Web Locks keys live as long as the page, with a warning. */
+/**
+ * Opens what is stored, or makes it. Without Web Locks the peer, and where IndexedDB refuses at any step whatever it did
+ * not keep, lives as long as the page, with a warning.
+ */
 export async function openKeys(store: "indexeddb" | "memory"): Promise<Keys> {
   if (store === "memory") return fleeting([]);
-  let seeds: Seeds;
+  let identity: Uint8Array | undefined;
+  let slot: Slot | undefined;
   try {
-    seeds = await Seeds.open();
+    const seeds = await Seeds.open();
+    identity = await seeds.get("identity");
+    slot = await takeSlot();
+    if (slot === undefined) {
+      const message =
+        "no Web Locks here (not a secure context?): after a reload this is another peer of the same identity";
+      return fleeting([{ code: "no-locks", message }], identity);
+    }
+    const peer = await seeds.get(`peer/${slot.number}`);
+    return { identity, peer, stored: true, warnings: [], release: slot.release };
   } catch (error) {
+    slot?.release();
     const why = error instanceof Error ? error.message : String(error);
-    const message = `this browser keeps nothing for this page (${why}): identity and peer end with the page`;
-    return fleeting([{ code: "not-stored", message }]);
+    const ends = identity ? "peer ends" : "identity and peer end";
+    const message = `this browser keeps nothing for this page (${why}): ${ends} with the page`;
+    return fleeting([{ code: "not-stored", message }], identity);
   }
-  const identity = await seeds.get("identity");
-  const slot = await takeSlot();
-  if (slot === undefined) {
-    const message =
-      "no Web Locks here (not a secure context?): after a reload this is another peer of the same identity";
-    return {
-      identity,
-      peer: randomSeed(),
-      stored: false,
-      warnings: [{ code: "no-locks", message }],
-      release() {},
-    };
-  }
-  const peer = await seeds.get(`peer/${slot.number}`);
-  return { identity, peer, stored: true, warnings: [], release: slot.release };
 }
 
-function fleeting(warnings: readonly Warning[]): Keys {
-  return { identity: randomSeed(), peer: randomSeed(), stored: false, warnings, release() {} };
+function fleeting(warnings: readonly Warning[], identity = randomSeed()): Keys {
+  return { identity, peer: randomSeed(), stored: false, warnings, release() {} };
 }
 
 function randomSeed(): Uint8Array {
@@ -96,7 +96,11 @@ class Seeds {
           seed = found;
         } else {
           seed = randomSeed();
-          seeds.put(seed, name);
+          try {
+            seeds.put(seed, name);
+          } catch (error) {
+            reject(error);
+          }
         }
       };
       // Only now is it sure that the seed will be there after a reload.

@@ -1,4 +1,4 @@
-/** Handlers, subscriptions and the publish queue, from their sources: they need no wasm. */
+/** Handlers, subscriptions, the publish queue and the keys, from their sources: they need no wasm. */
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -9,7 +9,7 @@ let inside;
 const reported = [];
 
 before(async () => {
-  const contents = ["emitter", "subscription", "publishing", "errors"]
+  const contents = ["emitter", "subscription", "publishing", "store", "errors"]
     .map((name) => `export * from "./${name}.js";`)
     .join("\n");
   const resolveDir = fileURLToPath(new URL("../src", import.meta.url));
@@ -209,4 +209,66 @@ test("a refused document is its own error, and the end is everybody's", async ()
   queue.end(new inside.WeftError("closed", "closed"));
   await assert.rejects(placing, { code: "closed" });
   await assert.rejects(waiting, { code: "closed" });
+});
+
+/** An IndexedDB that opens and then refuses; `begin` makes a transaction. */
+const refusing = (begin) => ({
+  open() {
+    const request = { result: { transaction: begin } };
+    setTimeout(() => request.onsuccess());
+    return request;
+  },
+});
+
+const full = () => {
+  throw new DOMException("no room", "QuotaExceededError");
+};
+
+test("where storage refuses after it was opened, the keys live as long as the page, with a warning", async (t) => {
+  t.after(() => delete globalThis.indexedDB);
+  const getsNothing = () => ({
+    objectStore: () => ({
+      get() {
+        const request = {};
+        setTimeout(() => request.onsuccess());
+        return request;
+      },
+      put: full,
+    }),
+  });
+  for (const begin of [full, getsNothing]) {
+    globalThis.indexedDB = refusing(begin);
+    const keys = await inside.openKeys("indexeddb");
+    assert.deepEqual([keys.stored, keys.identity.length, keys.peer.length], [false, 32, 32]);
+    assert.deepEqual(
+      keys.warnings.map(({ code }) => code),
+      ["not-stored"],
+    );
+    assert.match(keys.warnings[0].message, /no room/);
+    keys.release();
+  }
+});
+
+test("an identity that is stored stays when only the peer cannot be", async (t) => {
+  t.after(() => delete globalThis.indexedDB);
+  const stored = new Uint8Array(32).fill(7);
+  const begin = () => {
+    const transaction = {
+      objectStore: () => ({
+        get(name) {
+          const request = { result: name === "identity" ? stored : undefined };
+          setTimeout(() => {
+            request.onsuccess();
+            transaction.oncomplete();
+          });
+          return request;
+        },
+        put: full,
+      }),
+    };
+    return transaction;
+  };
+  globalThis.indexedDB = refusing(begin);
+  const keys = await inside.openKeys("indexeddb");
+  assert.deepEqual([keys.identity, keys.stored, keys.warnings.length], [stored, false, 1]);
 });
