@@ -9,7 +9,7 @@
 //! | Date (a valid one) | Date | Date |
 //! | Uint8Array, ArrayBuffer | Bytes | Uint8Array |
 //! | array | Array | array |
-//! | object, by its own enumerable members; undefined ones are left out | Object | object |
+//! | object, by its own enumerable members; undefined ones are left out, and refused in queries | Object | object |
 //! | RegExp, in queries only | `{$regex, $options}` | |
 //!
 //! Everything else, and what is nested too deeply (so also what contains itself), is refused with its path.
@@ -184,10 +184,14 @@ impl Reader {
         for entry in entries.iter() {
             let entry: Array = entry.unchecked_into();
             let (key, value) = (entry.get(0), entry.get(1));
-            if value.is_undefined() {
+            // Left out of a query it would silently match more.
+            if value.is_undefined() && !self.patterns {
                 continue;
             }
             let key = self.text(key.unchecked_ref())?;
+            if value.is_undefined() {
+                return Err(self.no_condition(&Place::Member(place, &key)));
+            }
             if self.patterns
                 && key == "$regex"
                 && let Some(pattern) = value.dyn_ref::<RegExp>()
@@ -250,6 +254,11 @@ impl Reader {
 
     fn no_pattern(&self, place: &Place<'_>) -> Failure {
         self.refused(place, "a RegExp cannot travel in a document; use its source")
+    }
+
+    fn no_condition(&self, place: &Place<'_>) -> Failure {
+        let hint = "leave the member out, or ask for null or {$exists: false}".to_owned();
+        Failure { hint: Some(hint), ..self.refused(place, "undefined is no condition") }
     }
 
     fn refused(&self, place: &Place<'_>, reason: &str) -> Failure {

@@ -47,6 +47,20 @@ test("errors carry a hint where one is known", async () => {
   assert.match(thrown(() => new Query({ age: { $in: 1 } })).hint, /array/);
 });
 
+test("undefined in a query is refused instead of matching more", async () => {
+  await ready();
+  for (const [query, path] of [
+    [{ genre: undefined }, "$.genre"],
+    [{ rating: { $gte: undefined } }, "$.rating.$gte"],
+    [{ title: { $regex: "x", $options: undefined } }, "$.title.$options"],
+    [{ $or: [{ a: 1 }, { b: undefined }] }, "$.$or[1].b"],
+  ]) {
+    const error = thrown(() => new Query(query));
+    assert.deepEqual([error.code, error.path], ["bad-query", path], error.message);
+    assert.match(error.hint, /leave the member out/);
+  }
+});
+
 test("a RegExp stands for $regex and $options wherever those may stand", async () => {
   await ready();
   const film = { title: "Ran", tags: ["War", "drama"] };
