@@ -124,6 +124,23 @@ async fn m3_what_one_command_publishes_another_prints_if_it_matches() {
 }
 
 #[tokio::test]
+async fn a_strict_publisher_hands_over_what_stands_before_the_first_bad_line() {
+    let world = World::new().await;
+    let mut subscriber = world.weft("ada", "subscribe", &["--count", "2"]).spawn().unwrap();
+    let mut publisher = world.weft("bob", "publish", &["--strict"]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut stdin = publisher.stdin.take().unwrap();
+    stdin.write_all(b"{\"ok\":1}\n{\"ok\":2}\nnot json\n{\"ok\":3}\n").await.unwrap();
+    let mut errors = String::new();
+    soon(publisher.stderr.take().unwrap().read_to_string(&mut errors)).await.unwrap();
+    assert!(errors.contains("line 3") && errors.contains("2 published, 1 refused"), "{errors}");
+    assert_eq!(soon(publisher.wait()).await.unwrap().code(), Some(1));
+    let mut printed = lines_of(&mut subscriber);
+    assert_eq!(next_json(&mut printed).await["data"]["ok"], 1);
+    assert_eq!(next_json(&mut printed).await["data"]["ok"], 2);
+    assert_eq!(soon(subscriber.wait()).await.unwrap().code(), Some(0));
+}
+
+#[tokio::test]
 async fn q11_a_seed_serves_a_file_to_those_who_come_later_until_it_is_interrupted() {
     let world = World::new().await;
     let file = world.keys.path().join("films.json");

@@ -45,6 +45,8 @@ pub(crate) struct PublishArgs {
 struct Tally {
     published: u64,
     refused: u64,
+    /// Reading has ended before the end of the input.
+    stopped: bool,
 }
 
 pub(crate) async fn run(args: PublishArgs) -> Result<Exit, Failure> {
@@ -56,7 +58,7 @@ pub(crate) async fn run(args: PublishArgs) -> Result<Exit, Failure> {
     let refused = if tally.refused > 0 { format!(", {} refused", tally.refused) } else { String::new() };
     eprintln!("weft: {} published{refused}", tally.published);
     match result {
-        Ok(()) if tally.refused > 0 => Ok(Exit::Failed),
+        Ok(()) if tally.refused > 0 || tally.stopped => Ok(Exit::Failed),
         Ok(()) => Ok(Exit::Done),
         Err(end) => end.unfinished("handing over the documents"),
     }
@@ -70,7 +72,7 @@ async fn work(
 ) -> Result<(), End> {
     session.wait_for_peers(args.wait_peers.unwrap_or(usize::from(!args.stay))).await?;
     publish_all(args, session, entries, tally).await?;
-    if args.stay {
+    if args.stay && !tally.stopped {
         eprintln!("weft: serving {} documents; Ctrl-C ends it", tally.published);
         // Only an interrupt or the end of the given time ends this, and then the work is done.
         let _ = session.until(std::future::pending::<()>()).await;
@@ -85,7 +87,7 @@ async fn work(
     Ok(())
 }
 
-/// Publishes what is read, in order, as it is read.
+/// Publishes what is read, in order, as it is read. What was begun is finished whatever comes after it.
 async fn publish_all(
     args: &PublishArgs,
     session: &mut Session,
@@ -121,7 +123,7 @@ async fn publish_all(
                             Line::new().text("id", &published.id).number("seq", published.seq).print()?;
                         }
                     }
-                    Err(weft_native_peer::Error::Command(error)) => refuse(args, tally, &place, &error)?,
+                    Err(weft_native_peer::Error::Command(error)) => refuse(args, tally, &place, &error),
                     Err(error) => return Err(error.into()),
                 }
             }
@@ -130,13 +132,15 @@ async fn publish_all(
                     let publishing = session.until(weft.start_publish(party, document)).await??;
                     in_flight.push_back((entry.place, publishing));
                 }
-                Err(error) => refuse(args, tally, &entry.place, &error)?,
+                Err(error) => refuse(args, tally, &entry.place, &error),
             },
             Next::Entry(Some(Err(error))) => {
-                return Err(Failure::error(&format!("{}: {error}", args.file.display())).into());
+                eprintln!("weft: {}: {error}", args.file.display());
+                tally.stopped = true;
             }
             Next::Entry(None) => open = false,
         }
+        open &= !tally.stopped;
     }
     Ok(())
 }
@@ -147,17 +151,9 @@ enum Next {
     Entry(Option<std::io::Result<input::Entry>>),
 }
 
-fn refuse(
-    args: &PublishArgs,
-    tally: &mut Tally,
-    place: &str,
-    error: &dyn std::fmt::Display,
-) -> Result<(), Failure> {
+/// Tells of what is no document; the strict read no further.
+fn refuse(args: &PublishArgs, tally: &mut Tally, place: &str, error: &dyn std::fmt::Display) {
     tally.refused += 1;
-    let text = format!("{}: {place}: {error}", args.file.display());
-    if args.strict {
-        return Err(Failure::error(&text));
-    }
-    eprintln!("weft: {text}");
-    Ok(())
+    tally.stopped |= args.strict;
+    eprintln!("weft: {}: {place}: {error}", args.file.display());
 }
