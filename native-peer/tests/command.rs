@@ -237,6 +237,24 @@ async fn a_message_is_delivered_or_its_sender_told_that_nobody_was_there() {
 }
 
 #[tokio::test]
+async fn a_command_that_does_not_listen_tells_of_the_messages_it_got() {
+    let world = World::new().await;
+    let (_, id, _) = run({
+        let mut id = plain(&world.keys.path().join("ada"), "id");
+        id.arg("--json");
+        id
+    })
+    .await;
+    let ada = serde_json::from_str::<Value>(&id).unwrap()["identity"].as_str().unwrap().to_owned();
+    let mut subscriber = world.weft("ada", "subscribe", &[]).spawn().unwrap();
+    let (code, out, errors) = run(world.weft("bob", "send", &[&ada, "hello"])).await;
+    assert_eq!(code, 0, "{out} {errors}");
+    let mut told = BufReader::new(subscriber.stderr.take().unwrap()).lines();
+    let line = soon(told.next_line()).await.unwrap().expect("a line");
+    assert!(line.contains("z6Mk") && line.contains("weft listen"), "{line}");
+}
+
+#[tokio::test]
 async fn two_processes_with_one_directory_are_two_peers_of_one_identity() {
     let world = World::new().await;
     let mut listener = world.weft("ada", "listen", &[]).spawn().unwrap();

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
+use weft_native_peer::Messages;
 
 use super::exit::{Exit, Failure};
 use super::output::Line;
@@ -22,8 +23,8 @@ pub(crate) struct ListenArgs {
 }
 
 pub(crate) async fn run(args: ListenArgs) -> Result<Exit, Failure> {
-    let mut session = Session::start(&args.network, args.timeout).await?;
-    let result = work(&args, &mut session).await;
+    let (mut session, mut messages) = Session::start_listening(&args.network, args.timeout).await?;
+    let result = work(&args, &mut session, &mut messages).await;
     session.close().await;
     match result {
         Ok(()) => Ok(Exit::Done),
@@ -32,9 +33,8 @@ pub(crate) async fn run(args: ListenArgs) -> Result<Exit, Failure> {
     }
 }
 
-async fn work(args: &ListenArgs, session: &mut Session) -> Result<(), End> {
+async fn work(args: &ListenArgs, session: &mut Session, messages: &mut Messages) -> Result<(), End> {
     let mut printed = 0;
-    let mut messages = session.weft.messages().await?;
     eprintln!("weft: listening as {}", session.weft.identity());
     while args.count.is_none_or(|count| printed < count) {
         match session.until(messages.next()).await? {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
-use weft_native_peer::{Config, DiscoveryKey, Event, Events, HomeIndex, SignalerState, Weft};
+use weft_native_peer::{Config, DiscoveryKey, Event, Events, HomeIndex, Messages, SignalerState, Weft};
 
 use super::NetworkArgs;
 use super::exit::{Exit, Failure};
@@ -41,7 +41,8 @@ pub(crate) enum Stop {
 }
 
 impl Session {
-    /// Starts the peer and joins the party.
+    /// Starts the peer and joins the party. Messages that arrive are told on standard error, because their senders are
+    /// told that they are delivered.
     pub(crate) async fn start(network: &NetworkArgs, timeout: Option<Duration>) -> Result<Self, Failure> {
         Self::start_with(network, timeout, |_| {}).await
     }
@@ -52,15 +53,35 @@ impl Session {
         timeout: Option<Duration>,
         change: impl FnOnce(&mut Config),
     ) -> Result<Self, Failure> {
+        let (session, messages) = Self::connect(network, timeout, change).await?;
+        tokio::spawn(tell_unread(messages));
+        Ok(session)
+    }
+
+    /// The same, for a command that reads its messages.
+    pub(crate) async fn start_listening(
+        network: &NetworkArgs,
+        timeout: Option<Duration>,
+    ) -> Result<(Self, Messages), Failure> {
+        Self::connect(network, timeout, |_| {}).await
+    }
+
+    async fn connect(
+        network: &NetworkArgs,
+        timeout: Option<Duration>,
+        change: impl FnOnce(&mut Config),
+    ) -> Result<(Self, Messages), Failure> {
         let interrupt = Interrupt::start();
         let deadline = timeout.map(|timeout| Instant::now() + timeout);
         let mut options = network.options();
         change(&mut options.config);
         let (weft, events) = Weft::connect_with_events(options).await?;
+        // Before anybody is met, so that no message is missed.
+        let messages = weft.messages().await?;
         let party = weft.join(&network.party.0).await?;
         let (changed, changes) = watch::channel(Changes::default());
         tokio::spawn(report(events, changed));
-        Ok(Self { weft, party, interrupt, deadline, changes })
+        Ok((Self { weft, party, interrupt, deadline, changes }, messages))
     }
 
     /// Does something until it is done, interrupted or out of time.
@@ -213,6 +234,19 @@ async fn report(mut events: Events, changed: watch::Sender<Changes>) {
                 changed.send_modify(|changes| changes.peers += 1);
             }
             _ => {}
+        }
+    }
+}
+
+/// Tells of each message that a command which does not listen has got.
+async fn tell_unread(mut messages: Messages) {
+    while let Some(message) = messages.next().await {
+        match message {
+            Ok(message) => eprintln!(
+                "weft: a message from {} is not shown: this command does not listen, `weft listen` does",
+                message.from
+            ),
+            Err(missed) => eprintln!("weft: {missed} more messages are not shown"),
         }
     }
 }
