@@ -80,7 +80,7 @@ pub(crate) fn check_url(url: &str) -> anyhow::Result<Uri> {
     let uri: Uri = url.parse().with_context(|| format!("{url:?} is no URL"))?;
     ensure!(
         matches!(uri.scheme_str(), Some("ws" | "wss")) && uri.host().is_some(),
-        "{url:?}: a sibling's URL looks like ws://host:8190 or wss://host"
+        "{url:?}: the URL of a signaler looks like ws://host:8190 or wss://host"
     );
     Ok(uri)
 }

@@ -269,7 +269,7 @@ fn log(event: &Event) {
         }
         Event::WrongSibling { url, expected, proved } => tracing::error!(
             %url, expected = %expected, proved = %proved,
-            "this sibling proved another key than before: if its key was changed on purpose, name the new one, --sibling ID@URL"
+            "this sibling proved another key than the one that was named or pinned for it: if that is on purpose, name the new one, --sibling ID@URL"
         ),
         Event::OwnUrl(url) => tracing::error!(%url, "this sibling URL is this signaler's own: remove it"),
     }

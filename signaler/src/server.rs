@@ -161,8 +161,7 @@ impl Server {
 /// # Errors
 /// As [`Server::start`].
 pub fn id_of(data: &std::path::Path) -> anyhow::Result<SignalerId> {
-    let (_, stored) = Store::open(data)?;
-    Ok(SignalerKey::new(&stored.seed).id())
+    Ok(SignalerKey::new(&Stored::read(data)?.seed).id())
 }
 
 fn pin(config: &mut weft_signaler_core::Config, stored: &Stored) {
@@ -246,23 +245,24 @@ fn routes(hub: HubHandle, pages: Pages) -> BoxedFilter<(Page,)> {
             None => moved("demo/"),
         },
     );
-    warp::get()
-        .and(
-            upgrade
-                .or(landing)
-                .unify()
-                .or(script)
-                .unify()
-                .or(health)
-                .unify()
-                .or(metrics)
-                .unify()
-                .or(info)
-                .unify()
-                .or(demo)
-                .unify(),
-        )
-        .boxed()
+    // Monitors ask with HEAD, too; hyper leaves the body out.
+    let read = warp::get().or(warp::head()).unify();
+    read.and(
+        upgrade
+            .or(landing)
+            .unify()
+            .or(script)
+            .unify()
+            .or(health)
+            .unify()
+            .or(metrics)
+            .unify()
+            .or(info)
+            .unify()
+            .or(demo)
+            .unify(),
+    )
+    .boxed()
 }
 
 fn moved(to: &'static str) -> Page {

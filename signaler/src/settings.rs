@@ -188,12 +188,23 @@ impl TryFrom<Args> for Settings {
             data: args.data.or(file.data).unwrap_or_else(|| "./mesh.db".into()),
             tls,
             sibling_ca: args.sibling_ca.or(file.sibling_ca),
-            threads: args.threads.or(file.threads).unwrap_or(1).max(1),
+            threads: threads(args.threads.or(file.threads).unwrap_or(1))?,
             log_format: args.log_format.or(file.log_format).unwrap_or_default(),
             max_connections_per_ip: file.max_connections_per_ip.unwrap_or(0),
             core,
         })
     }
+}
+
+/// More than any machine has to spare for this.
+const MOST_THREADS: usize = 256;
+
+fn threads(wanted: usize) -> anyhow::Result<usize> {
+    ensure!(
+        (1..=MOST_THREADS).contains(&wanted),
+        "--threads: from 1 to {MOST_THREADS}; one is enough for most"
+    );
+    Ok(wanted)
 }
 
 fn read_file(path: &Path) -> anyhow::Result<File> {

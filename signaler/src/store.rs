@@ -1,10 +1,13 @@
 //! The one SQLite file: the signaler's own seed and the keys pinned for siblings' URLs.
 //!
-//! WAL, one writer thread. What the signaler knows of peers is never stored: it expires anyway.
+//! WAL, one writer thread, one signaler: the file is locked while one runs. Every change is copied from the log into the file
+//! at once (there is one per sibling in its life), so that a copy of the file is all of it. What the signaler knows of peers is never stored: it expires anyway.
 
+use std::fs::{File, TryLockError};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -19,6 +22,27 @@ pub(crate) struct Stored {
 }
 
 impl Stored {
+    /// Reads the file, which is made if there is none; whether a signaler runs with it does not matter.
+    ///
+    /// # Errors
+    /// With the path and what to do.
+    pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
+        create(path)?;
+        Self::open(path).map(|(_, stored)| stored)
+    }
+
+    fn open(path: &Path) -> anyhow::Result<(Connection, Self)> {
+        let mut db = Connection::open(path)
+            .with_context(|| format!("cannot open {}: choose another place with --data", path.display()))?;
+        let stored = read(&mut db).with_context(|| {
+            format!(
+                "cannot use {}: put its backup back, or name another file with --data (a new file is a new signaler: siblings that know this one's key have to be told)",
+                path.display()
+            )
+        })?;
+        Ok((db, stored))
+    }
+
     /// The key that was pinned for a URL.
     pub(crate) fn pin(&self, url: &str) -> Option<SignalerId> {
         self.pins.iter().find_map(|(known, id)| (known == url).then_some(*id))
@@ -29,7 +53,14 @@ impl Stored {
 #[derive(Clone, Debug)]
 pub(crate) struct Store {
     to: SyncSender<(String, SignalerId)>,
+    /// Held until the signaler has ended.
+    _lock: Arc<File>,
 }
+
+/// How long the end of another signaler with the same file is awaited.
+const BUSY: Duration = Duration::from_secs(2);
+/// What SQLite keeps in the file for programs to know their own by: "WEFT".
+const APPLICATION: i64 = 0x5745_4654;
 
 /// Writes that may wait; there is one per sibling in the life of a file.
 const QUEUE: usize = 1024;
@@ -46,27 +77,21 @@ impl Store {
     /// # Errors
     /// With the path and what to do.
     pub(crate) fn open(path: &Path) -> anyhow::Result<(Self, Stored)> {
-        create(path)
-            .with_context(|| format!("cannot create {}: choose another place with --data", path.display()))?;
-        let mut db = Connection::open(path)
-            .with_context(|| format!("cannot open {}: choose another place with --data", path.display()))?;
-        let stored = read(&mut db).with_context(|| {
-            format!(
-                "cannot use {}: it is no database of a signaler, or another program holds it (is a signaler running with it already? then use another --data)",
-                path.display()
-            )
-        })?;
+        let lock = create(path)?;
+        hold(&lock, path)?;
+        let (mut db, stored) = Stored::open(path)?;
         let (to, from) = sync_channel::<(String, SignalerId)>(QUEUE);
         std::thread::Builder::new().name("store".into()).spawn(move || {
             for (url, id) in from {
-                let written =
-                    db.execute("INSERT OR REPLACE INTO pin (url, id) VALUES (?1, ?2)", params![url, id.to_string()]);
+                let written = db
+                    .execute("INSERT OR REPLACE INTO pin (url, id) VALUES (?1, ?2)", params![url, id.to_string()])
+                    .and_then(|_| into_file(&mut db));
                 if let Err(error) = written {
                     tracing::error!(%error, "a sibling's key could not be stored; it will be pinned anew after a restart");
                 }
             }
         })?;
-        Ok((Self { to }, stored))
+        Ok((Self { to, _lock: Arc::new(lock) }, stored))
     }
 
     /// Remembers a key for a URL.
@@ -77,16 +102,47 @@ impl Store {
     }
 }
 
-fn create(path: &Path) -> std::io::Result<()> {
+fn create(path: &Path) -> anyhow::Result<File> {
     let mut options = std::fs::OpenOptions::new();
     options.create(true).append(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map(drop)
+    options
+        .open(path)
+        .with_context(|| format!("cannot create {}: choose another place with --data", path.display()))
+}
+
+/// Two signalers with one key would take each other's places. Where locks are mandatory (Windows) SQLite's own have to do.
+fn hold(file: &File, path: &Path) -> anyhow::Result<()> {
+    let end = Instant::now() + BUSY;
+    while cfg!(not(windows)) {
+        match file.try_lock() {
+            // A file system without locks has to do without.
+            Ok(()) | Err(TryLockError::Error(_)) => break,
+            Err(TryLockError::WouldBlock) => {
+                anyhow::ensure!(
+                    Instant::now() < end,
+                    "{} belongs to a signaler that is running: stop that one, or give this one a file of its own with --data",
+                    path.display()
+                );
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Empties the log into the file.
+fn into_file(db: &mut Connection) -> rusqlite::Result<()> {
+    db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
 }
 
 fn read(db: &mut Connection) -> anyhow::Result<Stored> {
-    db.busy_timeout(Duration::from_secs(2))?;
+    db.busy_timeout(BUSY)?;
+    let own: i64 = db.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+    let tables: u32 = db.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get(0))?;
+    anyhow::ensure!(own == APPLICATION || tables == 0, "it is another program's SQLite database");
+    db.pragma_update(None, "application_id", APPLICATION)?;
     db.pragma_update(None, "journal_mode", "WAL")?;
     db.pragma_update(None, "synchronous", "NORMAL")?;
     migrate(db)?;
@@ -107,6 +163,8 @@ fn read(db: &mut Connection) -> anyhow::Result<Stored> {
         let (url, id) = row?;
         pins.push((url, id.parse()?));
     }
+    drop(select);
+    into_file(db)?;
     Ok(Stored { seed: Seed::new(seed), pins })
 }
 
@@ -140,6 +198,34 @@ mod tests {
             use std::os::unix::fs::PermissionsExt as _;
             assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         }
+    }
+
+    #[test]
+    fn a_copy_of_the_file_is_all_of_it_and_only_one_signaler_has_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, copy) = (dir.path().join("mesh.db"), dir.path().join("backup.db"));
+        let (store, first) = Store::open(&path).unwrap();
+        std::fs::copy(&path, &copy).unwrap();
+        assert_eq!(Stored::read(&copy).unwrap().seed.expose(), first.seed.expose());
+        #[cfg(not(windows))]
+        {
+            let error = format!("{:#}", Store::open(&path).unwrap_err());
+            assert!(error.contains("running") && error.contains("--data"), "{error}");
+        }
+        assert_eq!(Stored::read(&path).unwrap().seed.expose(), first.seed.expose());
+        drop(store);
+        Store::open(&path).unwrap();
+    }
+
+    #[test]
+    fn another_programs_database_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("other.db");
+        Connection::open(&path).unwrap().execute_batch("CREATE TABLE theirs (a)").unwrap();
+        let before = std::fs::read(&path).unwrap();
+        let error = format!("{:#}", Store::open(&path).unwrap_err());
+        assert!(error.contains("another program") && error.contains("--data"), "{error}");
+        assert_eq!(std::fs::read(&path).unwrap(), before);
     }
 
     #[test]

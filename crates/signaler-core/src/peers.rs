@@ -99,7 +99,8 @@ impl Peer {
     pub(crate) fn on_frame(&mut self, now: Time, bytes: usize, config: &Config) -> Gate {
         self.pulse.heard = now;
         if self.frames.take(1) && self.bytes.take(bytes) {
-            self.refusals = 0;
+            // A row of refusals is not broken by the few frames that the rate still lets through.
+            self.refusals = self.refusals.saturating_sub(1);
             return Gate::Open;
         }
         self.refusals += 1;

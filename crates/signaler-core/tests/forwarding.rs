@@ -291,6 +291,23 @@ fn a_sender_over_its_rate_is_told_and_in_the_end_closed() {
 }
 
 #[test]
+fn a_flood_is_closed_though_the_rate_lets_some_of_it_through() {
+    let limited = |config| Config { frames_per_second: 10, frames_burst: 10, refusals: 50, ..config };
+    let mut world = World::with(1, &[], limited);
+    let client = world.client(0, 1);
+    let to = world.peer(client);
+    let mut got = Vec::new();
+    for re in 0..200 {
+        // Ten times the rate: one passes, nine do not.
+        world.forward(client, re, to, None, b"x");
+        world.pass(millis(10));
+        got.extend(world.take(client));
+    }
+    assert!(got.contains(&Got::Ack(20)) || got.contains(&Got::Ack(30)), "some of it passes");
+    assert!(got.contains(&Got::Closed(Code::RateLimited)));
+}
+
+#[test]
 fn connections_and_handshakes_are_limited() {
     let mut world = World::with(1, &[], |config| Config { max_connections: 2, ..config });
     let clients: Vec<usize> = (1..=3).map(|key| world.stranger(0, key)).collect();

@@ -62,8 +62,7 @@ fn who_broke_the_protocol_is_let_in_again_after_a_minute_and_not_before() {
     for offender_is_low in [false, true] {
         let mut world = World::new(8, 1);
         let (a, b) = (world.add(&[0]), world.add(&[0]));
-        let (offender, other) =
-            if (world.id(a) < world.id(b)) == offender_is_low { (a, b) } else { (b, a) };
+        let (offender, other) = if (world.id(a) < world.id(b)) == offender_is_low { (a, b) } else { (b, a) };
         world.join(a, "p");
         world.join(b, "p");
         world.run_until(SECOND * 5, |w| w.linked(a, b)).unwrap();

@@ -323,7 +323,12 @@ impl World {
 
     /// The newest connection of a node.
     pub(crate) fn link_of(&self, node: usize) -> LinkId {
-        self.connections.keys().filter(|(of, _)| *of == node).map(|(_, link)| *link).max().expect("a connection")
+        self.connections
+            .keys()
+            .filter(|(of, _)| *of == node)
+            .map(|(_, link)| *link)
+            .max()
+            .expect("a connection")
     }
 
     pub(crate) fn open_connections(&self) -> usize {
