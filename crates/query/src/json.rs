@@ -11,6 +11,8 @@
 //! Only an object with exactly this one name is an extended form. A number without fraction and exponent that
 //! fits 64 bits is an integer, every other one a float; -0 is a float.
 
+use crate::error::shortened;
+use crate::quoted::Quoted;
 use crate::{Object, Value, limits};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -164,23 +166,43 @@ fn form(object: &Object) -> Option<(&'static str, &Value)> {
 
 /// The value that an extended form other than `$object` stands for.
 fn stands_for(name: &'static str, operand: &Value) -> Result<Value, String> {
-    let (value, expected) = match (name, operand) {
-        (DATE, Value::Int(millis)) => (Some(Value::Date(*millis)), ""),
-        (DATE, Value::String(text)) => {
-            (date_from_rfc3339(text).map(Value::Date), "a date such as 2023-11-14T22:13:20.000Z")
+    let (value, wrong) = match (name, operand) {
+        (DATE, Value::Int(millis)) => return Ok(Value::Date(*millis)),
+        (INT, Value::Int(int)) => return Ok(Value::Int(*int)),
+        (FLOAT, Value::Float(float)) => return Ok(Value::Float(*float)),
+        (DATE, Value::String(text)) => (
+            date_from_rfc3339(text).map(Value::Date),
+            "is no date with a time in UTC, such as 2023-11-14T22:13:20.000Z",
+        ),
+        (BYTES, Value::String(text)) => {
+            (BASE64.decode(text).ok().map(Value::Bytes), "is not base64 with padding")
         }
-        (DATE, _) => (None, "whole milliseconds since 1970 or a date in RFC 3339"),
-        (BYTES, Value::String(text)) => (BASE64.decode(text).ok().map(Value::Bytes), "base64 with padding"),
-        (BYTES, _) => (None, "base64 in a string"),
-        (INT, Value::Int(int)) => (Some(Value::Int(*int)), ""),
-        (INT, Value::String(text)) => (text.parse().ok().map(Value::Int), "a 64-bit integer"),
-        (INT, _) => (None, "a 64-bit integer in a string"),
-        (FLOAT, Value::Float(float)) => (Some(Value::Float(*float)), ""),
-        (FLOAT, Value::String(text)) => (float_from(text).map(Value::Float), "a number, NaN or Infinity"),
-        (FLOAT, _) => (None, "a number in a string"),
-        _ => (None, "an object"),
+        (INT, Value::String(text)) => (
+            text.parse().ok().map(Value::Int),
+            if is_whole(text) { "is beyond 64 bits" } else { "is no integer" },
+        ),
+        (FLOAT, Value::String(text)) => {
+            (float_from(text).map(Value::Float), "is no finite number, NaN, Infinity or -Infinity")
+        }
+        _ => {
+            let expected = match name {
+                DATE => "whole milliseconds since 1970 or a date in RFC 3339",
+                BYTES => "base64 in a string",
+                INT => "a 64-bit integer, or one in a string",
+                FLOAT => "a number with a fraction, or any in a string",
+                _ => "an object",
+            };
+            return Err(format!("{name} takes {expected}, not {}", operand.type_name()));
+        }
     };
-    value.ok_or_else(|| format!("{name} takes {expected}, not {}", operand.type_name()))
+    let text = if let Value::String(text) = operand { shortened(text) } else { "" };
+    value.ok_or_else(|| format!("{name}: {} {wrong}", Quoted(text)))
+}
+
+/// Whether a text is an integer of any size.
+fn is_whole(text: &str) -> bool {
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// JavaScript's spelling; Rust's own parser also knows `inf` and the like.
@@ -365,6 +387,27 @@ mod tests {
         for text in texts {
             let value = parse(text).unwrap();
             assert_eq!(to_string(&value), text);
+        }
+    }
+
+    #[test]
+    fn a_text_that_an_extended_form_cannot_use_is_quoted_with_what_is_wrong_with_it() {
+        let cases = [
+            (r#"{"$int":"99999999999999999999"}"#, r#"$int: "99999999999999999999" is beyond 64 bits"#),
+            (r#"{"$int":"-9223372036854775809"}"#, "beyond 64 bits"),
+            (r#"{"$int":"1.5"}"#, r#""1.5" is no integer"#),
+            (r#"{"$int":""}"#, "is no integer"),
+            (r#"{"$int":true}"#, "or one in a string, not bool"),
+            (
+                r#"{"$date":"2020-01-01"}"#,
+                r#"$date: "2020-01-01" is no date with a time in UTC, such as 2023"#,
+            ),
+            (r#"{"$bytes":"!"}"#, r#""!" is not base64"#),
+            (r#"{"$float":"1e999"}"#, r#""1e999" is no finite number"#),
+        ];
+        for (text, what) in cases {
+            let error = parse(text).unwrap_err().to_string();
+            assert!(error.contains(what), "{text}: {error}");
         }
     }
 
