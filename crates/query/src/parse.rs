@@ -331,9 +331,12 @@ fn hint(operator: &str, known: &[&str]) -> String {
     if known != LOGICAL_OPERATORS && LOGICAL_OPERATORS.contains(&operator) {
         return format!("{operator} stands beside fields, not behind one");
     }
-    let nearest = known.iter().map(|name| (edit_distance(shortened(operator), name), name)).min();
+    let operator = shortened(operator);
+    // Two letters of `$date` make it `$gte`, which nobody meant. The dollar is no letter.
+    let most = if operator.len() <= 5 { 1 } else { 2 };
+    let nearest = known.iter().map(|name| (edit_distance(operator, name), name)).min();
     match nearest {
-        Some((0..=2, name)) => format!("did you mean {name}?"),
+        Some((distance, name)) if distance <= most => format!("did you mean {name}?"),
         _ => format!("known are {}", known.join(" ")),
     }
 }
@@ -350,4 +353,22 @@ fn edit_distance(a: &str, b: &str) -> usize {
         }
     }
     row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_near_is_guessed_and_the_shorter_the_nearer() {
+        let guesses =
+            [("$gtee", Some("$gte")), ("$exsits", Some("$exists")), ("$foo", None), ("$date", None)];
+        for (written, guess) in guesses {
+            let hint = hint(written, &FIELD_OPERATORS);
+            match guess {
+                Some(name) => assert_eq!(hint, format!("did you mean {name}?")),
+                None => assert!(hint.starts_with("known are"), "{written}: {hint}"),
+            }
+        }
+    }
 }
