@@ -1,5 +1,6 @@
 /** What the two entries of the package share. */
 
+import { check, checkNumber, checkOptions } from "./check.js";
 import { WeftError } from "./errors.js";
 import { rehearse } from "./rehearsal.js";
 import { openKeys } from "./store.js";
@@ -43,21 +44,28 @@ function assertBrowser(): void {
   throw new WeftError("no-webrtc", message);
 }
 
+const OPTIONS = ["signalers", "name", "iceServers", "rtc", "store", "wasm", "limits", "signal"] as const;
+const LIMITS = [
+  "links",
+  "homes",
+  "keepPublications",
+  "keepBytes",
+  "publishQueueBytes",
+  "subscriptions",
+  "messageTimeout",
+  "eventBuffer",
+] as const;
+
 /** The configuration of connections, tried once so that a wrong one is an error here and not a link that never opens. */
 function rtcOf(options: ConnectOptions): RTCConfiguration {
-  const { signalers, name, iceServers, rtc, store, limits } = options ?? {};
-  const check = (holds: boolean, what: string) => {
-    if (!holds) throw new WeftError("bad-option", what);
-  };
+  const { signalers, name, iceServers, rtc, store, limits } = checkOptions(options, "connect", OPTIONS);
   const isText = (value: unknown) => typeof value === "string";
   check(Array.isArray(signalers) && signalers.every(isText), "signalers: a list of ws:// or wss:// URLs");
   check(name === undefined || isText(name), "name: text");
   check(store === undefined || store === "indexeddb" || store === "memory", 'store: "indexeddb" or "memory"');
-  const buffer = limits?.eventBuffer;
-  check(
-    buffer === undefined || (Number.isInteger(buffer) && buffer >= 1),
-    "limits.eventBuffer: a whole number from 1 up",
-  );
+  const { eventBuffer } = checkOptions(limits, "limits", LIMITS);
+  checkNumber(eventBuffer, "limits.eventBuffer", 1, Number.MAX_SAFE_INTEGER);
+  check(rtc === undefined || (typeof rtc === "object" && rtc !== null), "rtc: an RTCConfiguration");
   const configuration = iceServers === undefined ? { ...rtc } : { ...rtc, iceServers };
   try {
     new RTCPeerConnection(configuration).close();

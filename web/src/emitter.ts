@@ -1,3 +1,4 @@
+import { check, checkName, checkOptions } from "./check.js";
 import type { Emitter } from "./types.js";
 
 type Handler = { call(event: never): void; readonly once: boolean; readonly handler: unknown; end(): void };
@@ -5,10 +6,12 @@ type Handler = { call(event: never): void; readonly once: boolean; readonly hand
 /** Handlers by event. `on` during an event takes part from the next one; `off` during an event takes part at once. */
 export class Handlers<Events> implements Emitter<Events> {
   readonly #handlers = new Map<keyof Events, Set<Handler>>();
-  #attached: ((event: keyof Events) => void) | undefined;
+  readonly #known: readonly (keyof Events & string)[];
+  readonly #attached: ((event: keyof Events) => void) | undefined;
 
-  /** `attached` is called when a handler has been added. */
-  constructor(attached?: (event: keyof Events) => void) {
+  /** For these events; `attached` is called when a handler has been added. */
+  constructor(known: readonly (keyof Events & string)[], attached?: (event: keyof Events) => void) {
+    this.#known = known;
     this.#attached = attached;
   }
 
@@ -17,7 +20,7 @@ export class Handlers<Events> implements Emitter<Events> {
     handler: (event: Events[Name]) => void,
     options?: { readonly signal?: AbortSignal },
   ): () => void {
-    return this.#add(event, handler, false, options?.signal);
+    return this.#add(event, handler, false, options);
   }
 
   once<Name extends keyof Events>(
@@ -25,10 +28,11 @@ export class Handlers<Events> implements Emitter<Events> {
     handler: (event: Events[Name]) => void,
     options?: { readonly signal?: AbortSignal },
   ): () => void {
-    return this.#add(event, handler, true, options?.signal);
+    return this.#add(event, handler, true, options);
   }
 
   off<Name extends keyof Events>(event: Name, handler: (event: Events[Name]) => void): void {
+    checkName(event, this.#known, "no event");
     for (const entry of this.#handlers.get(event) ?? []) {
       if (entry.handler === handler) entry.end();
     }
@@ -61,10 +65,11 @@ export class Handlers<Events> implements Emitter<Events> {
     event: Name,
     handler: (event: Events[Name]) => void,
     once: boolean,
-    signal: AbortSignal | undefined,
+    options: { readonly signal?: AbortSignal } | undefined,
   ): () => void {
-    if (typeof handler !== "function")
-      throw new TypeError(`the handler of "${String(event)}" is not a function`);
+    checkName(event, this.#known, "no event");
+    check(typeof handler === "function", `the handler of "${String(event)}" is not a function`);
+    const { signal } = checkOptions(options, "on", ["signal"]);
     if (signal?.aborted) return () => {};
     const entries = this.#handlers.get(event) ?? new Set<Handler>();
     this.#handlers.set(event, entries);

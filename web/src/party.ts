@@ -1,3 +1,4 @@
+import { check, checkNumber, checkOptions } from "./check.js";
 import { Handlers } from "./emitter.js";
 import { WeftError } from "./errors.js";
 import type { Peer } from "./glue.js";
@@ -37,7 +38,7 @@ export class JoinedParty implements Party {
   readonly ready: Promise<void>;
   readonly #owner: PartyOwner;
   readonly #discovery: string;
-  readonly #handlers = new Handlers<PartyEvents>();
+  readonly #handlers = new Handlers<PartyEvents>(["peer", "ready", "link"]);
   readonly #subscriptions = new Map<number, LiveSubscription>();
   /** Peers of this party with whom a link is open or under way. */
   readonly #linked = new Set<string>();
@@ -64,12 +65,13 @@ export class JoinedParty implements Party {
 
   subscribe<Data extends object = Document>(
     query: Filter | Query,
-    options: SubscribeOptions = {},
+    options?: SubscribeOptions,
   ): Subscription<Data> {
-    const { backlog = false, buffer = this.#owner.eventBuffer, signal } = options;
-    if (!Number.isInteger(buffer) || buffer < 1) {
-      throw new WeftError("bad-option", "buffer: a whole number from 1 up");
-    }
+    const known = ["backlog", "buffer", "signal"] as const;
+    const given = checkOptions(options, "subscribe", known);
+    const { backlog = false, buffer = this.#owner.eventBuffer, signal } = given;
+    check(typeof backlog === "boolean", "backlog: true or false");
+    checkNumber(buffer, "buffer", 1, Number.MAX_SAFE_INTEGER);
     signal?.throwIfAborted();
     const peer = this.#running();
     const matcher = Query.matcherOf(query instanceof Query ? query : new Query(query));
@@ -86,9 +88,10 @@ export class JoinedParty implements Party {
     return subscription;
   }
 
-  async publish(document: object, options: { readonly signal?: AbortSignal } = {}): Promise<Published> {
+  async publish(document: object, options?: { readonly signal?: AbortSignal }): Promise<Published> {
+    const { signal } = checkOptions(options, "publish", ["signal"]);
     this.#running();
-    return this.#owner.publish(this.#discovery, document, options.signal);
+    return this.#owner.publish(this.#discovery, document, signal);
   }
 
   peers(): PeerInfo[] {

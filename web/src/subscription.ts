@@ -32,7 +32,7 @@ export class LiveSubscription<Data extends object = Document> implements Subscri
   constructor(owner: SubscriptionOwner, buffer: number) {
     this.#owner = owner;
     this.#buffer = buffer;
-    this.#handlers = new Handlers((event) => {
+    this.#handlers = new Handlers(["data", "live", "error"], (event) => {
       if (event === "data") queueMicrotask(() => this.#flush());
       if (event === "live" && this.#live) queueMicrotask(() => this.#tellLive());
     });

@@ -1,3 +1,4 @@
+import { check, checkId, checkNumber, checkOptions } from "./check.js";
 import { Handlers } from "./emitter.js";
 import { WeftError, type WeftErrorCode } from "./errors.js";
 import { Peer, type Sink } from "./glue.js";
@@ -26,6 +27,10 @@ const HELD = 1024;
 const EVENT_BUFFER = 16_384;
 /** Milliseconds after which `close` resolves even if the goodbyes are not out. */
 const CLOSE_TIMEOUT = 3000;
+
+const EVENTS = ["message", "signaler", "link", "warning", "closed"] as const;
+/** The longest that a timer of browsers can wait, milliseconds; more would be over at once. */
+const LONGEST_TIMER = 2 ** 31 - 1;
 
 /** A message on its way. */
 interface Sending {
@@ -58,7 +63,7 @@ export class RunningWeft implements Weft {
     this.#keys = keys;
     this.stored = keys.stored;
     this.#held = { message: [], warning: [...keys.warnings] };
-    this.#handlers = new Handlers((event) => {
+    this.#handlers = new Handlers(EVENTS, (event) => {
       if (event === "message" || event === "warning") queueMicrotask(() => this.#release(event));
     });
     this.#signalers = options.signalers.map((url) => ({ url, state: "idle" }));
@@ -118,8 +123,10 @@ export class RunningWeft implements Weft {
     return made;
   }
 
-  async send(identity: string, data: object, options: SendOptions = {}): Promise<{ readonly id: string }> {
-    const { signal, timeout } = options;
+  async send(identity: string, data: object, options?: SendOptions): Promise<{ readonly id: string }> {
+    const { signal, timeout } = checkOptions(options, "send", ["signal", "timeout"]);
+    checkNumber(timeout, "timeout (milliseconds)", 0, LONGEST_TIMER);
+    checkId(identity, "the recipient's identity");
     signal?.throwIfAborted();
     const peer = this.#running();
     const command = call(() => peer.send(identity, data));
@@ -150,14 +157,17 @@ export class RunningWeft implements Weft {
   }
 
   block(peer: string): void {
+    checkId(peer, "a peer");
     call(() => this.#running().block(peer, true));
   }
 
   unblock(peer: string): void {
+    checkId(peer, "a peer");
     call(() => this.#running().block(peer, false));
   }
 
   rename(name: string): void {
+    check(typeof name === "string", "name: text");
     call(() => this.#running().rename(name));
   }
 

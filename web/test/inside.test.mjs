@@ -28,7 +28,7 @@ before(async () => {
 after(() => delete globalThis.reportError);
 
 test("a throwing handler is reported and disturbs no other", () => {
-  const handlers = new inside.Handlers();
+  const handlers = new inside.Handlers(["x"]);
   const seen = [];
   handlers.on("x", () => {
     throw new Error("first");
@@ -39,7 +39,7 @@ test("a throwing handler is reported and disturbs no other", () => {
 });
 
 test("handlers end by off, by the returned function, by a signal, and after once", () => {
-  const handlers = new inside.Handlers();
+  const handlers = new inside.Handlers(["x"]);
   const seen = [];
   const named = () => seen.push("off");
   const abort = new AbortController();
@@ -59,7 +59,7 @@ test("handlers end by off, by the returned function, by a signal, and after once
 });
 
 test("a handler that is taken away during an event is not called any more", () => {
-  const handlers = new inside.Handlers();
+  const handlers = new inside.Handlers(["x"]);
   const seen = [];
   let end = () => {};
   handlers.on("x", () => end());
