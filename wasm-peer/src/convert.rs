@@ -133,7 +133,7 @@ impl Reader {
             return int.map(Value::Int).map_err(|_| self.refused(place, "a bigint has at most 64 bits here"));
         }
         if value.is_undefined() {
-            return Err(self.refused(place, "undefined cannot travel; use null"));
+            return Err(self.refused(place, self.instead_of_undefined(place)));
         }
         if value.is_object() {
             return self.object(value, place, depth);
@@ -157,11 +157,11 @@ impl Reader {
         if let Some(buffer) = value.dyn_ref::<ArrayBuffer>() {
             return self.bytes(&Uint8Array::new(buffer));
         }
-        // Not with the place itself: of a cycle or a very deep value it says nothing, at length.
         let Some(depth) = depth.checked_sub(1) else {
             let reason =
                 format!("more than {} arrays and objects inside each other, or a cycle", limits::DEPTH);
-            return Err(self.refused(&Place::Root, &reason));
+            // Of a query the language says the whole.
+            return Err(self.refused(if self.patterns { &Place::Root } else { place }, &reason));
         };
         if is_array(value).unwrap_or(false) {
             return self.array(value.unchecked_ref(), place, depth);
@@ -250,6 +250,14 @@ impl Reader {
         };
         let limit = if what == "bytes" { bytes } else { values };
         Failure::new(code, format!("more than {limit} {what}")).at("$")
+    }
+
+    fn instead_of_undefined(&self, place: &Place<'_>) -> &'static str {
+        match (place, self.patterns) {
+            (Place::Root, true) => "a query is an object, not undefined; {} matches everything",
+            (Place::Root, false) => "a document is an object, not undefined",
+            _ => "undefined cannot travel; use null",
+        }
     }
 
     fn no_pattern(&self, place: &Place<'_>) -> Failure {

@@ -112,12 +112,16 @@ test("what cannot travel is refused with its path", async () => {
     [{ a: 2n ** 63n }, "$.a"],
     [{ a: throwing }, "$.a"],
     [{ a: revoked.proxy }, "$.a"],
-    [cycle, "$"],
+    [cycle, `$${".a.b".repeat(16)}`],
+    [undefined, "$"],
+    [null, "$"],
     [[], "$"],
   ]) {
     const error = thrown(() => all.matches(document));
     assert.deepEqual([error.code, error.path], ["bad-document", path], error.message);
   }
+  assert.match(thrown(() => all.matches()).message, /a document is an object/);
+  assert.match(thrown(() => new Query()).message, /a query is an object/);
   // Nothing was left borrowed or broken.
   assert.ok(all.matches({ a: 1 }));
 });
