@@ -110,7 +110,7 @@ struct NetworkArgs {
     #[arg(long, value_name = "NAME|KEY", env = "WEFT_PARTY")]
     party: PartyArg,
     /// Use only this address of this machine; may be repeated.
-    #[arg(long, value_name = "IP")]
+    #[arg(long, value_name = "IP", value_parser = parse_listen_address)]
     listen_address: Vec<IpAddr>,
     /// This machine is also reached at this address: a NAT maps its UDP ports one to one; may be repeated.
     #[arg(long, value_name = "IP")]
@@ -172,6 +172,19 @@ fn parse_ports(text: &str) -> Result<RangeInclusive<u16>, String> {
     let (first, last) = text.split_once('-').ok_or_else(wrong)?;
     let (first, last) = (first.parse().map_err(|_| wrong())?, last.parse().map_err(|_| wrong())?);
     if first == 0 || first > last { Err(wrong()) } else { Ok(first..=last) }
+}
+
+/// An address that a link can be reached at, here and now.
+fn parse_listen_address(text: &str) -> Result<IpAddr, String> {
+    let address: IpAddr = text.parse().map_err(|_| "an address is written as in 192.0.2.1 or 2001:db8::1")?;
+    if address.is_unspecified() {
+        return Err("without this option every address is used".into());
+    }
+    // Only the addresses of this machine can be bound, but also groups.
+    if address.is_multicast() || std::net::UdpSocket::bind((address, 0)).is_err() {
+        return Err(format!("{address} is no address of this machine"));
+    }
+    Ok(address)
 }
 
 /// Seconds, with a fraction.
@@ -287,6 +300,17 @@ mod tests {
         for text in ["", "-1", "NaN", "1e300", "5s"] {
             assert!(parse_seconds(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn only_an_address_of_this_machine_can_be_listened_at() {
+        assert_eq!(parse_listen_address("127.0.0.1"), Ok(std::net::Ipv4Addr::LOCALHOST.into()));
+        for text in ["8.8.8.8", "2001:db8::1", "224.0.0.1"] {
+            let error = parse_listen_address(text).unwrap_err();
+            assert_eq!(error, format!("{text} is no address of this machine"));
+        }
+        assert!(parse_listen_address("0.0.0.0").is_err());
+        assert!(parse_listen_address("localhost").is_err());
     }
 
     #[test]
