@@ -307,17 +307,53 @@ async fn a_wrong_query_is_refused_with_its_path_before_anything_starts() {
 #[tokio::test]
 async fn a_signaler_out_of_reach_is_told_once_and_the_time_limit_has_its_own_code() {
     let keys = tempfile::tempdir().unwrap();
+    let file = keys.path().join("films.json");
+    std::fs::write(&file, "{}").unwrap();
     // A port that was free a moment ago, and on which nobody listens.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let url = format!("ws://127.0.0.1:{port}");
     for what in ["publish", "subscribe", "peers"] {
         let mut command = plain(keys.path(), what);
         command.args(["--party", "test", "--signaler", &url, "--timeout", "1"]);
+        if what == "publish" {
+            command.arg(&file);
+        }
         let (code, out, errors) = run(command).await;
         assert_eq!((code, out.as_str()), (4, ""), "{what}: {errors}");
+        assert!(errors.contains("no signaler was reached"), "{what}: {errors}");
         assert_eq!(errors.matches("out of reach").count(), 1, "{what}: {errors}");
         assert!(errors.contains(&url), "{what}: {errors}");
     }
+}
+
+#[tokio::test]
+async fn who_runs_out_of_time_is_told_what_was_missing() {
+    let world = World::new().await;
+    let file = world.keys.path().join("films.json");
+    std::fs::write(&file, "{\"n\":1}").unwrap();
+    let file = file.to_str().unwrap();
+    for (command, args) in [("publish", &[file][..]), ("subscribe", &[]), ("listen", &["--count", "1"])] {
+        let (code, _, errors) = run(world.weft("ada", command, &[args, &["--timeout", "1"]].concat())).await;
+        assert_eq!(code, 4, "{command}: {errors}");
+        assert!(errors.contains("nobody else is in party test"), "{command}: {errors}");
+    }
+    let mut seed = world.weft("bob", "publish", &["--stay", file]).spawn().unwrap();
+    says(&mut seed, "serving 1 documents").await;
+    let args = ["--backlog", "--count", "2", "--timeout", "5"];
+    let (code, out, errors) = run(world.weft("ada", "subscribe", &args)).await;
+    assert_eq!((code, out.lines().count()), (4, 1), "{errors}");
+    assert!(errors.contains("1 of 2"), "{errors}");
+}
+
+#[tokio::test]
+async fn who_has_nothing_to_publish_waits_for_nobody() {
+    let world = World::new().await;
+    let (code, _, errors) = run(world.weft("ada", "publish", &[])).await;
+    assert_eq!((code, errors.contains("0 published")), (0, true), "{errors}");
+    let file = world.keys.path().join("wrong.json");
+    std::fs::write(&file, "no\nJSON\n").unwrap();
+    let (code, _, errors) = run(world.weft("ada", "publish", &[file.to_str().unwrap()])).await;
+    assert_eq!((code, errors.contains("0 published, 2 refused")), (1, true), "{errors}");
 }
 
 #[tokio::test]

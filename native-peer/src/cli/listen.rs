@@ -24,19 +24,28 @@ pub(crate) struct ListenArgs {
 
 pub(crate) async fn run(args: ListenArgs) -> Result<Exit, Failure> {
     let (mut session, mut messages) = Session::start_listening(&args.network, args.timeout).await?;
-    let result = work(&args, &mut session, &mut messages).await;
+    let mut printed = 0;
+    let result = work(&args, &mut session, &mut messages, &mut printed).await;
+    let obstacle = session.obstacle().await.filter(|_| printed == 0);
     session.close().await;
     match result {
         Ok(()) => Ok(Exit::Done),
         Err(end) if args.count.is_none() => end.endless(),
-        Err(end) => end.unfinished("waiting for messages"),
+        Err(end) => {
+            let few = || format!("{printed} of {} came", args.count.unwrap_or_default());
+            end.unfinished("waiting for messages", &obstacle.unwrap_or_else(few))
+        }
     }
 }
 
-async fn work(args: &ListenArgs, session: &mut Session, messages: &mut Messages) -> Result<(), End> {
-    let mut printed = 0;
+async fn work(
+    args: &ListenArgs,
+    session: &mut Session,
+    messages: &mut Messages,
+    printed: &mut u64,
+) -> Result<(), End> {
     eprintln!("weft: listening as {}", session.weft.identity());
-    while args.count.is_none_or(|count| printed < count) {
+    while args.count.is_none_or(|count| *printed < count) {
         match session.until(messages.next()).await? {
             Some(Ok(message)) => {
                 Line::new()
@@ -46,7 +55,7 @@ async fn work(args: &ListenArgs, session: &mut Session, messages: &mut Messages)
                     .number("time", message.time)
                     .document("data", &message.document)
                     .print()?;
-                printed += 1;
+                *printed += 1;
             }
             Some(Err(missed)) => {
                 eprintln!("weft: {missed} messages were lost: the output is read too slowly");

@@ -149,7 +149,11 @@ impl KeyArgs {
 
 /// A party as it is written.
 #[derive(Clone, Debug)]
-struct PartyArg(Party);
+struct PartyArg {
+    party: Party,
+    /// As people are told about it: a key is not for their screens.
+    shown: String,
+}
 
 impl FromStr for PartyArg {
     type Err = String;
@@ -159,10 +163,10 @@ impl FromStr for PartyArg {
             return Err("a party has a name, or a key that begins with z6Mk".into());
         }
         match text.parse::<PartyKey>() {
-            Ok(key) => Ok(Self(Party::new(key))),
+            Ok(key) => Ok(Self { party: Party::new(key), shown: "this party".into() }),
             // Nobody means a name by that; a mistyped key must not end up in an open party.
             Err(error) if text.starts_with("z6Mk") => Err(error.to_string()),
-            Err(_) => Ok(Self(Party::open(text))),
+            Err(_) => Ok(Self { party: Party::open(text), shown: format!("party {text}") }),
         }
     }
 }
@@ -274,7 +278,8 @@ mod tests {
         let key = Party::open("movies").key();
         let by_key: PartyArg = key.to_string().parse().unwrap();
         let by_name: PartyArg = "movies".parse().unwrap();
-        assert_eq!(by_key.0.discovery(), by_name.0.discovery());
+        assert_eq!(by_key.party.discovery(), by_name.party.discovery());
+        assert_eq!((&by_key.shown[..], &by_name.shown[..]), ("this party", "party movies"));
         let mut mistyped = key.to_string();
         mistyped.pop();
         assert!(mistyped.parse::<PartyArg>().is_err());

@@ -35,7 +35,7 @@ pub(crate) async fn run(args: PeersArgs) -> Result<Exit, Failure> {
     match result {
         Ok(exit) => Ok(exit),
         Err(end) if args.watch => end.endless(),
-        Err(end) => end.unfinished("looking around"),
+        Err(end) => end.unfinished("looking around", "no signaler was reached"),
     }
 }
 

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use weft_native_peer::Publishing;
+use weft_native_peer::{Document, Publishing};
 
 use super::exit::{Exit, Failure};
 use super::input::{self, Entries};
 use super::output::Line;
-use super::session::{End, Progress, Session};
+use super::session::{End, Progress, Session, Stop};
 use super::{NetworkArgs, parse_seconds};
 
 /// Publications that are on their way to their place in the feed.
@@ -40,9 +40,22 @@ pub(crate) struct PublishArgs {
     timeout: Option<Duration>,
 }
 
+/// What there is to wait for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Stage {
+    /// A first document.
+    #[default]
+    Reading,
+    /// Peers.
+    Meeting,
+    /// That peers take the documents.
+    HandingOver,
+}
+
 /// What was done so far.
 #[derive(Debug, Default)]
 struct Tally {
+    stage: Stage,
     published: u64,
     refused: u64,
     /// Reading has ended before the end of the input.
@@ -54,13 +67,21 @@ pub(crate) async fn run(args: PublishArgs) -> Result<Exit, Failure> {
     let mut session = Session::start(&args.network, args.timeout).await?;
     let mut tally = Tally::default();
     let result = work(&args, &mut session, &mut entries, &mut tally).await;
+    let obstacle = session.obstacle().await;
     session.close().await;
     let refused = if tally.refused > 0 { format!(", {} refused", tally.refused) } else { String::new() };
     eprintln!("weft: {} published{refused}", tally.published);
     match result {
         Ok(()) if tally.refused > 0 || tally.stopped => Ok(Exit::Failed),
         Ok(()) => Ok(Exit::Done),
-        Err(end) => end.unfinished("handing over the documents"),
+        Err(end) => {
+            let (doing, why) = match tally.stage {
+                Stage::Reading => ("reading", Some("there was no document yet".to_owned())),
+                Stage::Meeting => ("waiting for peers", obstacle),
+                Stage::HandingOver => ("handing over the documents", obstacle),
+            };
+            end.unfinished(doing, &why.unwrap_or_else(|| "too few or too slow peers".to_owned()))
+        }
     }
 }
 
@@ -70,8 +91,14 @@ async fn work(
     entries: &mut Entries,
     tally: &mut Tally,
 ) -> Result<(), End> {
+    let first = first_document(args, session, entries, tally).await?;
+    if first.is_none() && (!args.stay || tally.stopped) {
+        return Ok(());
+    }
+    tally.stage = Stage::Meeting;
     session.wait_for_peers(args.wait_peers.unwrap_or(usize::from(!args.stay))).await?;
-    publish_all(args, session, entries, tally).await?;
+    tally.stage = Stage::HandingOver;
+    publish_all(args, session, first, entries, tally).await?;
     if args.stay && !tally.stopped {
         eprintln!("weft: serving {} documents; Ctrl-C ends it", tally.published);
         // Only an interrupt or the end of the given time ends this, and then the work is done.
@@ -87,15 +114,39 @@ async fn work(
     Ok(())
 }
 
+/// A document and where it stands.
+type Placed = (String, Document);
+
+/// Reads as far as the first document: without any, nobody has to be waited for.
+async fn first_document(
+    args: &PublishArgs,
+    session: &mut Session,
+    entries: &mut Entries,
+    tally: &mut Tally,
+) -> Result<Option<Placed>, Stop> {
+    while !tally.stopped {
+        let Some(entry) = session.until(entries.recv()).await? else { break };
+        let first = accept(args, tally, entry);
+        if first.is_some() {
+            return Ok(first);
+        }
+    }
+    Ok(None)
+}
+
 /// Publishes what is read, in order, as it is read. What was begun is finished whatever comes after it.
 async fn publish_all(
     args: &PublishArgs,
     session: &mut Session,
+    first: Option<Placed>,
     entries: &mut Entries,
     tally: &mut Tally,
 ) -> Result<(), End> {
     let (weft, party) = (session.weft.clone(), session.party);
     let mut in_flight: VecDeque<(String, Publishing)> = VecDeque::new();
+    if let Some((place, document)) = first {
+        in_flight.push_back((place, session.until(weft.start_publish(party, document)).await??));
+    }
     let mut open = true;
     while open || !in_flight.is_empty() {
         let room = open && in_flight.len() < IN_FLIGHT;
@@ -127,16 +178,10 @@ async fn publish_all(
                     Err(error) => return Err(error.into()),
                 }
             }
-            Next::Entry(Some(Ok(entry))) => match entry.document {
-                Ok(document) => {
-                    let publishing = session.until(weft.start_publish(party, document)).await??;
-                    in_flight.push_back((entry.place, publishing));
+            Next::Entry(Some(entry)) => {
+                if let Some((place, document)) = accept(args, tally, entry) {
+                    in_flight.push_back((place, session.until(weft.start_publish(party, document)).await??));
                 }
-                Err(error) => refuse(args, tally, &entry.place, &error),
-            },
-            Next::Entry(Some(Err(error))) => {
-                eprintln!("weft: {}: {error}", args.file.display());
-                tally.stopped = true;
             }
             Next::Entry(None) => open = false,
         }
@@ -149,6 +194,22 @@ async fn publish_all(
 enum Next {
     Done(Result<weft_native_peer::Published, weft_native_peer::Error>),
     Entry(Option<std::io::Result<input::Entry>>),
+}
+
+/// The document that was read, if it is one.
+fn accept(args: &PublishArgs, tally: &mut Tally, entry: std::io::Result<input::Entry>) -> Option<Placed> {
+    match entry {
+        Ok(input::Entry { place, document: Ok(document) }) => Some((place, document)),
+        Ok(input::Entry { place, document: Err(error) }) => {
+            refuse(args, tally, &place, &error);
+            None
+        }
+        Err(error) => {
+            eprintln!("weft: {}: {error}", args.file.display());
+            tally.stopped = true;
+            None
+        }
+    }
 }
 
 /// Tells of what is no document; the strict read no further.

@@ -18,6 +18,8 @@ use super::interrupt::Interrupt;
 pub(crate) struct Session {
     pub(crate) weft: Weft,
     pub(crate) party: DiscoveryKey,
+    /// The party as people are told about it.
+    shown: String,
     interrupt: Interrupt,
     deadline: Option<Instant>,
     /// Changes whenever something may be different about peers.
@@ -78,10 +80,10 @@ impl Session {
         let (weft, events) = Weft::connect_with_events(options).await?;
         // Before anybody is met, so that no message is missed.
         let messages = weft.messages().await?;
-        let party = weft.join(&network.party.0).await?;
+        let party = weft.join(&network.party.party).await?;
         let (changed, changes) = watch::channel(Changes::default());
         tokio::spawn(report(events, changed));
-        Ok((Self { weft, party, interrupt, deadline, changes }, messages))
+        Ok((Self { weft, party, shown: network.party.shown.clone(), interrupt, deadline, changes }, messages))
     }
 
     /// Does something until it is done, interrupted or out of time.
@@ -108,6 +110,20 @@ impl Session {
     /// Whether any signaler has been reached so far.
     pub(crate) fn has_reached(&self) -> bool {
         self.changes.borrow().reached
+    }
+
+    /// What is missing for something to happen in the party, if it is not just that nobody does anything.
+    pub(crate) async fn obstacle(&self) -> Option<String> {
+        let peers = self.weft.peers(self.party).await.unwrap_or_default();
+        if peers.iter().any(|peer| peer.linked) {
+            return None;
+        }
+        Some(match peers.len() {
+            // Old acquaintances may be met without any signaler.
+            0 if !self.has_reached() => "no signaler was reached".into(),
+            0 => format!("nobody else is in {}", self.shown),
+            count => format!("no link came about to any of the {count} other peers in {}", self.shown),
+        })
     }
 
     /// Waits until so many peers are in the party and at least one of them is linked.
@@ -162,11 +178,14 @@ impl From<weft_native_peer::Error> for End {
 }
 
 impl End {
-    /// The result of a command that is only done when its work is; `doing` is what it still did.
-    pub(crate) fn unfinished(self, doing: &str) -> Result<Exit, Failure> {
+    /// The result of a command that is only done when its work is; `doing` is what it still did, and `why` what was in
+    /// its way.
+    pub(crate) fn unfinished(self, doing: &str, why: &str) -> Result<Exit, Failure> {
         match self {
             Self::Stopped(Stop::Interrupted) => Ok(Exit::Interrupted),
-            Self::Stopped(Stop::TimedOut) => Err(Failure::timed_out(&format!("timed out while {doing}"))),
+            Self::Stopped(Stop::TimedOut) => {
+                Err(Failure::timed_out(&format!("timed out while {doing}: {why}")))
+            }
             Self::Failed(failure) => Err(failure),
         }
     }

@@ -36,7 +36,7 @@ pub(crate) async fn run(args: SubscribeArgs) -> Result<Exit, Failure> {
     let mut session = Session::start(&args.network, args.timeout).await?;
     let mut printed = 0;
     let result = work(&args, filter, &mut session, &mut printed).await;
-    let reached = !session.weft.peers(session.party).await.unwrap_or_default().is_empty() || printed > 0;
+    let obstacle = session.obstacle().await.filter(|_| printed == 0);
     if args.stats {
         let stats = session.weft.stats().await.unwrap_or_default();
         eprintln!(
@@ -48,8 +48,11 @@ pub(crate) async fn run(args: SubscribeArgs) -> Result<Exit, Failure> {
     match result {
         Ok(()) => Ok(Exit::Done),
         Err(End::Stopped(Stop::Interrupted)) if args.count.is_none() => Ok(Exit::Done),
-        Err(End::Stopped(Stop::TimedOut)) if args.count.is_none() && reached => Ok(Exit::Done),
-        Err(end) => end.unfinished("waiting for documents"),
+        Err(End::Stopped(Stop::TimedOut)) if args.count.is_none() && obstacle.is_none() => Ok(Exit::Done),
+        Err(end) => {
+            let few = || format!("{printed} of {} came that match", args.count.unwrap_or_default());
+            end.unfinished("waiting for documents", &obstacle.unwrap_or_else(few))
+        }
     }
 }
 
