@@ -43,9 +43,9 @@ export class Lab {
 
   static async open(
     t: TestContext,
-    options: { readonly executable?: string; readonly host?: string } = {},
+    options: { readonly executable?: string; readonly host?: string; readonly policy?: string } = {},
   ): Promise<Lab> {
-    const site = await serve(options.host);
+    const site = await serve(options.host, options.policy);
     t.after(() => site.close());
     const executablePath = options.executable ?? program("chromium");
     const browser = await chromium.launch({ executablePath, args: FLAGS });

@@ -33,8 +33,11 @@ export function tarball(): string {
   return join(ROOT, "web", found);
 }
 
-/** Serves the package and a page that puts it into `window.mesh`. `host` is an address of this machine. */
-export async function serve(host = "127.0.0.1"): Promise<Site> {
+/**
+ * Serves the package and a page that puts it into `window.mesh`. `host` is an address of this machine, `policy` the page's
+ * Content Security Policy.
+ */
+export async function serve(host = "127.0.0.1", policy?: string): Promise<Site> {
   const dir = mkdtempSync(join(tmpdir(), "weft-site-"));
   execFileSync("tar", ["xzf", tarball(), "-C", dir]);
   const server = createServer((request, response) => {
@@ -47,6 +50,7 @@ export async function serve(host = "127.0.0.1"): Promise<Site> {
             ? readFileSync(join(ROOT, "tests/e2e/page.js"))
             : readFileSync(join(dir, path.replace(/^\/weft-mesh/, "/package")));
       const type = path === "/" ? TYPES[".html"] : TYPES[extname(path)];
+      if (policy !== undefined) response.setHeader("content-security-policy", policy);
       response.writeHead(200, { "content-type": type ?? "application/octet-stream" }).end(body);
     } catch {
       response.writeHead(404).end();

@@ -92,6 +92,7 @@ function readFile(url: URL): Uint8Array<ArrayBuffer> | undefined {
 
 function loadError(cause: unknown): WeftError {
   const why = cause instanceof Error ? cause.message : String(cause);
-  const next = "serve weft_bg.wasm beside the JavaScript, pass `wasm`, or import weft-mesh/inline";
+  const next =
+    "serve weft_bg.wasm beside the JavaScript (a Content Security Policy needs connect-src 'self' and script-src 'wasm-unsafe-eval'), pass `wasm`, or import weft-mesh/inline";
   return new WeftError("wasm-load", `the wasm could not be loaded (${why}): ${next}`, { cause });
 }
