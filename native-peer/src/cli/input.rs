@@ -1,13 +1,17 @@
 //! Documents from a file or a pipe.
 //!
-//! JSON lines are read as they come, so `tail -f` works. What begins with `[` is one JSON array and is read whole. The
-//! reading is done by a thread of its own, which waits where nothing is asked of it: a pipe that never ends must not hold
-//! up the end of the program.
+//! Both JSON lines and the elements of an array, which is what begins with `[`, are given away as they are read, so
+//! `tail -f` works and what is no JSON is known at once. The reading is done by a thread of its own, which waits where
+//! nothing is asked of it: a pipe that never ends must not hold up the end of the program.
 
+use std::cell::Cell;
+use std::fmt;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read as _};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
+use serde::de::{Error as _, SeqAccess, Visitor};
+use serde_json::de::Deserializer;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use weft_query::{Document, json};
@@ -16,10 +20,8 @@ use super::exit::Failure;
 
 /// Documents read ahead.
 const AHEAD: usize = 64;
-/// Bytes of one line. A document has at most 1 MiB as CBOR; JSON with base64, escapes and blanks takes more.
+/// Bytes of one line or element. A document has at most 1 MiB as CBOR; JSON with base64, escapes and blanks takes more.
 const LINE_BYTES: usize = 8 * 1024 * 1024;
-/// Bytes of one array, which is held in memory.
-const ARRAY_BYTES: u64 = 256 * 1024 * 1024;
 
 /// One document, or why there is none.
 #[derive(Debug)]
@@ -79,23 +81,70 @@ fn read(mut source: impl BufRead, take: &mut dyn FnMut(Entry) -> bool) -> io::Re
     }
 }
 
-fn read_array(source: impl BufRead, take: &mut dyn FnMut(Entry) -> bool) -> io::Result<()> {
-    let mut text = String::new();
-    source.take(ARRAY_BYTES + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > ARRAY_BYTES {
-        return Err(io::Error::other(format!(
-            "an array of more than {ARRAY_BYTES} bytes; write one document per line"
-        )));
+fn read_array(source: impl Read, take: &mut dyn FnMut(Entry) -> bool) -> io::Result<()> {
+    let left = Cell::new(LINE_BYTES);
+    let mut taken = true;
+    let mut deserializer = Deserializer::from_reader(Bounded { source, left: &left });
+    let mut elements = Elements { left: &left, taken: &mut taken, take };
+    let done = serde::Deserializer::deserialize_seq(&mut deserializer, &mut elements)
+        .and_then(|()| deserializer.end());
+    match done {
+        Err(error) if taken => Err(io::Error::other(if error.is_io() {
+            error.to_string()
+        } else {
+            format!("neither a JSON array nor one document per line: {error}")
+        })),
+        _ => Ok(()),
     }
-    let elements: Vec<&RawValue> = serde_json::from_str(&text)
-        .map_err(|error| io::Error::other(format!("not a JSON array: {error}")))?;
-    for (at, element) in elements.into_iter().enumerate() {
-        let entry = Entry { place: format!("element {}", at + 1), document: parse(element.get()) };
-        if !take(entry) {
-            break;
+}
+
+/// A source that gives so many bytes and then fails.
+struct Bounded<'a, R> {
+    source: R,
+    left: &'a Cell<usize>,
+}
+
+impl<R: Read> Read for Bounded<'_, R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let most = into.len().min(self.left.get());
+        if most == 0 && !into.is_empty() {
+            return Err(io::Error::other(format!("an element is longer than {LINE_BYTES} bytes")));
         }
+        let count = self.source.read(&mut into[..most])?;
+        self.left.set(self.left.get() - count);
+        Ok(count)
     }
-    Ok(())
+}
+
+/// Gives away the elements of an array, one after the other.
+struct Elements<'a> {
+    /// Bytes that the element being read may still have.
+    left: &'a Cell<usize>,
+    /// Somebody still takes them.
+    taken: &'a mut bool,
+    take: &'a mut dyn FnMut(Entry) -> bool,
+}
+
+impl<'de> Visitor<'de> for &mut Elements<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of documents")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
+        let mut number = 0_u64;
+        while let Some(element) = elements.next_element::<Box<RawValue>>()? {
+            number += 1;
+            self.left.set(LINE_BYTES);
+            let entry = Entry { place: format!("element {number}"), document: parse(element.get()) };
+            *self.taken = (self.take)(entry);
+            if !*self.taken {
+                return Err(A::Error::custom("nobody takes more"));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A document of JSON with extended forms.
@@ -173,6 +222,42 @@ mod tests {
         assert!(entries[1].1.is_err());
         assert_eq!(entries[2], ("element 3".into(), Ok("{\"c\":3}".into())));
         assert!(read_all("[{\"a\":1}").is_err());
+        assert_eq!(read_all("[]").unwrap(), []);
+    }
+
+    /// A pipe that stays open: whoever reads beyond what there is would wait.
+    struct Open<'a>(&'a [u8]);
+
+    impl Read for Open<'_> {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            if self.0.is_empty() { Err(io::Error::other("waits")) } else { self.0.read(into) }
+        }
+    }
+
+    #[test]
+    fn what_begins_like_an_array_and_is_none_is_an_error_as_soon_as_it_shows() {
+        for text in ["[2026-11-21] started", "[info] x", "[1] {\"a\":1}"] {
+            let error = read(BufReader::new(Open(text.as_bytes())), &mut |_| true).unwrap_err();
+            assert!(error.to_string().contains("one document per line"), "{error}");
+        }
+    }
+
+    #[test]
+    fn elements_are_given_away_before_the_array_ends() {
+        let mut places = Vec::new();
+        let source = BufReader::new(Open(b"[{\"a\":1},{\"a\":2},"));
+        let waits = read(source, &mut |entry| {
+            places.push(entry.place);
+            true
+        });
+        assert!(waits.unwrap_err().to_string().contains("waits"));
+        assert_eq!(places, ["element 1", "element 2"]);
+    }
+
+    #[test]
+    fn an_element_that_is_too_long_is_an_error() {
+        let long = format!("[{{\"a\":1}}, \"{}\"]", "x".repeat(LINE_BYTES));
+        assert!(read_all(&long).unwrap_err().to_string().contains("longer"));
     }
 
     #[test]
