@@ -79,8 +79,12 @@ async fn next_json(lines: &mut Lines<BufReader<ChildStdout>>) -> Value {
 }
 
 async fn interrupt(child: &Child) {
+    signal(child, "-INT").await;
+}
+
+async fn signal(child: &Child, which: &str) {
     let id = child.id().expect("running").to_string();
-    let done = Command::new("kill").args(["-INT", &id]).status().await.unwrap();
+    let done = Command::new("kill").args([which, &id]).status().await.unwrap();
     assert!(done.success());
 }
 
@@ -354,6 +358,27 @@ async fn who_has_nothing_to_publish_waits_for_nobody() {
     std::fs::write(&file, "no\nJSON\n").unwrap();
     let (code, _, errors) = run(world.weft("ada", "publish", &[file.to_str().unwrap()])).await;
     assert_eq!((code, errors.contains("0 published, 2 refused")), (1, true), "{errors}");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_terminal_that_goes_away_ends_a_command_as_an_interrupt_does() {
+    let world = World::new().await;
+    for which in ["-HUP", "-TERM"] {
+        let mut listener = world.weft("ada", "listen", &[]).spawn().unwrap();
+        says(&mut listener, "listening as").await;
+        signal(&listener, which).await;
+        assert_eq!(soon(listener.wait()).await.unwrap().code(), Some(0), "{which}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_is_too_long_is_a_wrong_command_line() {
+    let keys = tempfile::tempdir().unwrap();
+    let mut id = plain(keys.path(), "id");
+    id.args(["--name", &"x".repeat(1000)]);
+    let (code, _, errors) = run(id).await;
+    assert_eq!((code, errors.contains("name")), (2, true), "{errors}");
 }
 
 #[tokio::test]

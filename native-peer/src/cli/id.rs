@@ -1,6 +1,7 @@
 //! `weft id`.
 
 use clap::Args;
+use weft_native_peer::keystore::KeyStoreError;
 
 use super::KeyArgs;
 use super::exit::{Exit, Failure};
@@ -20,7 +21,10 @@ pub(crate) struct IdArgs {
 
 pub(crate) fn run(args: &IdArgs) -> Result<Exit, Failure> {
     let store = args.keys.store()?;
-    let failed = |error: weft_native_peer::keystore::KeyStoreError| Failure::error(&error);
+    let failed = |error: KeyStoreError| match error {
+        KeyStoreError::NameTooLong => Failure::usage(&error),
+        _ => Failure::error(&error),
+    };
     if let Some(name) = &args.name {
         store.set_name(name).map_err(failed)?;
     }

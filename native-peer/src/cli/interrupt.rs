@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM.
+//! Ctrl-C, SIGTERM, and SIGHUP of a terminal that goes away.
 
 use std::time::Duration;
 
@@ -42,16 +42,30 @@ impl Interrupt {
 #[cfg(unix)]
 async fn wait() {
     use tokio::signal::unix::{SignalKind, signal};
-    let terminate = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut signal) => _ = signal.recv().await,
-            Err(_) => std::future::pending().await,
-        }
+    let one = async |kind| match signal(kind) {
+        Ok(mut signal) => _ = signal.recv().await,
+        Err(_) => std::future::pending().await,
     };
+    let hangup =
+        async { if may_hang_up() { one(SignalKind::hangup()).await } else { std::future::pending().await } };
     tokio::select! {
         _ = tokio::signal::ctrl_c() => {}
-        () = terminate => {}
+        () = one(SignalKind::terminate()) => {}
+        () = hangup => {}
     }
+}
+
+/// Whether SIGHUP is meant for this process: nohup(1) has it ignored, and to listen for it would undo that. Where
+/// nothing tells, the system does with it what it always does.
+#[cfg(unix)]
+fn may_hang_up() -> bool {
+    // proc_pid_status(5): a mask in hexadecimal, signal 1 its lowest bit. Read once: listening changes it.
+    static ANSWER: std::sync::LazyLock<bool> = std::sync::LazyLock::new(|| {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+        ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 0)
+    });
+    *ANSWER
 }
 
 #[cfg(not(unix))]
