@@ -79,7 +79,11 @@ export interface Limits {
 
 /** Something that tells its events to handlers. A handler that throws is reported and disturbs no other. */
 export interface Emitter<Events> {
-  /** Calls the handler for each event, until the returned function is called, `off` is, or the signal is aborted. */
+  /**
+   * Calls the handler for each event, until the returned function is called, `off` is, or the signal is aborted.
+   *
+   * Throws `bad-option` for an event that there is not.
+   */
   on<Name extends keyof Events>(
     event: Name,
     handler: (event: Events[Name]) => void,
@@ -108,8 +112,8 @@ export interface Weft extends Emitter<WeftEvents>, AsyncDisposable {
   /**
    * Sends a message, end to end encrypted, to every known peer of an identity.
    *
-   * Resolves when one of them has confirmed it; rejects with `unreachable`, `timeout`, `closed`, `bad-document`,
-   * `too-large` or the signal's reason. A message that was given up may have been received all the same.
+   * Resolves when one of them has confirmed it; rejects with `unreachable`, `timeout`, `closed`, `bad-id`, `bad-option`,
+   * `bad-document`, `too-large` or the signal's reason. A message that was given up may have been received all the same.
    */
   send(identity: string, data: object, options?: SendOptions): Promise<{ readonly id: string }>;
   /** The signalers that were configured, and what is known of each. */
@@ -205,7 +209,7 @@ export interface Party extends Emitter<PartyEvents>, AsyncDisposable {
   /**
    * Gets the publications of others that match, from now on, or also what was published before.
    *
-   * Throws `bad-query` with the path of what is wrong.
+   * Throws `bad-query` with the path of what is wrong, for a member that is undefined too, and `bad-option`.
    */
   subscribe<Data extends object = Document>(
     query: Filter | Query,
