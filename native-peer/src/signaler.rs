@@ -12,6 +12,7 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error as WebSocketError, Message};
@@ -229,13 +230,85 @@ fn tls() -> std::io::Result<Arc<rustls::ClientConfig>> {
     Ok(Arc::clone(CONFIG.get_or_init(|| Arc::new(config))))
 }
 
-/// The error as people read it.
+/// The error as people read it, with what to do about it where that is known.
 fn reason(error: &WebSocketError) -> String {
     match error {
-        WebSocketError::Io(error) => error.to_string(),
+        WebSocketError::Io(error) => {
+            let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+            tls.map_or_else(|| error.to_string(), tls_reason)
+        }
         WebSocketError::Http(response) => {
             format!("the server answered {}, not as a signaler", response.status())
         }
+        WebSocketError::Protocol(ProtocolError::HttparseError(_)) => {
+            "this port does not speak ws://; if it speaks TLS, the URL begins with wss://".into()
+        }
         other => other.to_string(),
+    }
+}
+
+fn tls_reason(error: &rustls::Error) -> String {
+    use rustls::{CertificateError, InvalidMessage};
+    match error {
+        rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
+            "this port does not speak TLS; if it speaks ws://, not wss://, so must the URL".into()
+        }
+        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+            format!("{error}: SSL_CERT_FILE names a file with the certificate of its authority")
+        }
+        // The verifier's own error, which rustls has no name for.
+        rustls::Error::InvalidCertificate(CertificateError::Other(inner))
+            if inner.to_string().contains("CaUsedAsEndEntity") =>
+        {
+            "a self-signed CA certificate is not accepted as a server's: make one with basicConstraints=CA:FALSE"
+                .into()
+        }
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    /// What is told of a port that answers anything with this.
+    async fn told(scheme: &str, answer: &'static [u8]) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("{scheme}://{}", listener.local_addr().unwrap());
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let _ = stream.read(&mut [0; 1024]).await;
+            stream.write_all(answer).await.unwrap();
+            stream
+        });
+        let error = connect(&url).await.unwrap_err();
+        server.await.unwrap();
+        reason(&error)
+    }
+
+    #[tokio::test]
+    async fn the_wrong_scheme_for_a_port_is_told_with_the_right_one() {
+        let plain = told("wss", b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+        assert!(plain.contains("ws://, not wss://"), "{plain}");
+        // RFC 8446, 6: a fatal alert, decode_error.
+        let tls = told("ws", &[0x15, 3, 3, 0, 2, 2, 50]).await;
+        assert!(tls.contains("begins with wss://"), "{tls}");
+    }
+
+    #[test]
+    fn a_certificate_that_is_not_accepted_is_told_with_what_to_do() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("CaUsedAsEndEntity")]
+        struct CaUsedAsEndEntity;
+        let other = rustls::CertificateError::Other(rustls::OtherError(Arc::new(CaUsedAsEndEntity)));
+        for (error, what) in
+            [(other, "basicConstraints=CA:FALSE"), (rustls::CertificateError::UnknownIssuer, "SSL_CERT_FILE")]
+        {
+            let error = std::io::Error::other(rustls::Error::InvalidCertificate(error));
+            let told = reason(&WebSocketError::Io(error));
+            assert!(told.contains(what), "{told}");
+        }
     }
 }
