@@ -178,7 +178,10 @@ async fn q11_a_seed_serves_a_file_to_those_who_come_later_until_it_is_interrupte
 async fn a_reader_that_has_enough_ends_a_subscription_quietly() {
     let world = World::new().await;
     let mut subscriber = world.weft("ada", "subscribe", &[]).spawn().unwrap();
-    let mut publisher = world.weft("bob", "publish", &[]).stdin(Stdio::piped()).spawn().unwrap();
+    // Somebody who stays, so that there is always one to hand documents to.
+    let _other = world.weft("eve", "subscribe", &[]).spawn().unwrap();
+    let mut publisher =
+        world.weft("bob", "publish", &["--wait-peers", "2"]).stdin(Stdio::piped()).spawn().unwrap();
     let mut stdin = publisher.stdin.take().unwrap();
     stdin.write_all(b"{\"n\":1}\n").await.unwrap();
     let mut printed = lines_of(&mut subscriber);
