@@ -173,7 +173,7 @@ test("a_recipient_that_does_not_read_costs_its_senders_an_error_and_nobody_else_
 
 test("a_recipient_that_never_reads_again_is_given_up", async (t) => {
   const a = await Signaler.start(t, {
-    toml: `${HASTY}bytes_burst = 1000000000\nbytes_per_second = 1000000000\n`,
+    toml: `${HASTY}bytes_burst = 1000000000\nbytes_per_second = 1000000000\nframes_burst = 1000000\n`,
   });
   const [slow, sender] = [await Peer.connect(a.url), await Peer.connect(a.url)];
   slow.socket.pause();
