@@ -162,8 +162,8 @@ impl Driver {
         }
     }
 
-    fn is_flushed(&self) -> bool {
-        self.waiting.is_empty() && self.peer.unsent() == 0 && self.links.are_drained()
+    fn is_flushed(&mut self) -> bool {
+        self.waiting.is_empty() && self.peer.unsent() == 0 && self.links.are_acknowledged()
     }
 
     fn wake_at(&self) -> Instant {

@@ -218,9 +218,9 @@ impl Link {
         }
     }
 
-    /// Whether the last run of messages has been reported as drained.
-    pub(crate) fn is_drained(&self) -> bool {
-        !self.owes_drained
+    /// Whether the other side has acknowledged all that the channel was given.
+    pub(crate) fn is_acknowledged(&mut self) -> bool {
+        !self.open || self.buffered() == 0
     }
 
     /// Whether a closed link has gone.

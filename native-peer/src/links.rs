@@ -72,9 +72,9 @@ impl Links {
         self.open.is_empty() && self.closing.is_empty()
     }
 
-    /// Whether every open channel has taken what it was given, up to what may be buffered.
-    pub(crate) fn are_drained(&self) -> bool {
-        self.open.values().all(Link::is_drained)
+    /// Whether the other sides have acknowledged all that the open channels were given.
+    pub(crate) fn are_acknowledged(&mut self) -> bool {
+        self.open.values_mut().all(Link::is_acknowledged)
     }
 
     /// Pumps every link and gives what they report, in the order of their ids.

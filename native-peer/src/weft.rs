@@ -208,8 +208,8 @@ impl Weft {
         Events { from: events.subscribe() }
     }
 
-    /// Waits until everything published so far has been handed to at least one neighbour in its party and to all that
-    /// there are now, so that [`close`](Self::close) loses nothing.
+    /// Waits until everything published so far has been acknowledged by the connections to at least one neighbour in its
+    /// party and to all that there are now, so that [`close`](Self::close) loses nothing.
     ///
     /// # Errors
     /// [`Error::Closed`].

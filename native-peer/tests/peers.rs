@@ -113,6 +113,40 @@ async fn what_was_flushed_before_a_close_reaches_the_other_side() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_flushed_reaches_a_peer_that_stalls_for_longer_than_a_close_may_take() {
+    let signaler = Signaler::start().await;
+    let (a, party) = joined(&signaler, "stall").await;
+    let url = signaler.url();
+    let (stalls, mut stalled) = tokio::sync::mpsc::channel(1);
+    let reader = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let b = Weft::connect(options(&[url])).await.unwrap();
+            let party = b.join(&Party::open("stall")).await.unwrap();
+            let mut subscription =
+                b.subscribe(party, Filter::parse_json("{}").unwrap(), false).await.unwrap();
+            next_data(&mut subscription).await;
+            stalls.send(()).await.unwrap();
+            // Nothing of this peer runs meanwhile, as in a page whose machine is busy.
+            std::thread::sleep(Duration::from_secs(3));
+            for n in 1..4_i64 {
+                let (publication, _) = next_data(&mut subscription).await;
+                assert_eq!(publication.document.as_object().get("n"), Some(&n.into()));
+            }
+        });
+    });
+    soon(a.publish(party, document(r#"{"n":0}"#))).await.unwrap();
+    soon(stalled.recv()).await.unwrap();
+    let filler = "x".repeat(10_000);
+    for n in 1..4 {
+        soon(a.publish(party, document(&format!("{{\"n\":{n},\"filler\":\"{filler}\"}}")))).await.unwrap();
+    }
+    soon(a.flush()).await.unwrap();
+    soon(a.close()).await;
+    soon(tokio::task::spawn_blocking(|| reader.join())).await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_reaches_an_identity_and_its_sender_is_told_while_nobody_is_an_error() {
     let signaler = Signaler::start().await;
     let (a, _) = joined(&signaler, "mail").await;
