@@ -15,7 +15,7 @@ async fn soon<T>(what: impl Future<Output = T>) -> T {
 }
 
 fn document(text: &str) -> Document {
-    Document::from_value(json::parse(text).unwrap()).unwrap()
+    Document::from_value(&json::parse(text).unwrap()).unwrap()
 }
 
 async fn signaler(directory: &tempfile::TempDir, name: &str, siblings: &[String]) -> Server {
@@ -38,7 +38,7 @@ async fn numbers(subscription: &mut Subscription, count: usize) -> Vec<String> {
     soon(async {
         while got.len() < count {
             if let Delivery::Data { publication, .. } = subscription.next().await.expect("open") {
-                got.push(json::to_string(publication.document.as_value()));
+                got.push(json::to_string(&publication.document.to_value()));
             }
         }
     })

@@ -18,7 +18,7 @@ use std::fmt;
 
 use js_sys::{Array, ArrayBuffer, BigInt, Date, JsString, Object as JsObject, Reflect, RegExp, Uint8Array};
 use wasm_bindgen::prelude::*;
-use weft_query::{Document, Object, Value, limits};
+use weft_query::{Document, Object, Value, View, limits};
 
 use crate::failure::Failure;
 
@@ -37,7 +37,7 @@ extern "C" {
 /// A document from JavaScript.
 pub(crate) fn document(value: &JsValue) -> Result<Document, Failure> {
     let mut reader = Reader { code: "bad-document", patterns: false, left: limits::DOCUMENT_VALUES };
-    Ok(Document::from_value(reader.read(value, &Place::Root, limits::DEPTH)?)?)
+    Ok(Document::from_value(&reader.read(value, &Place::Root, limits::DEPTH)?)?)
 }
 
 /// A query from JavaScript.
@@ -47,18 +47,18 @@ pub(crate) fn query(value: &JsValue) -> Result<Value, Failure> {
 }
 
 /// A value as JavaScript's.
-pub(crate) fn to_js(value: &Value) -> JsValue {
+pub(crate) fn to_js(value: View<'_>) -> JsValue {
     match value {
-        Value::Null => JsValue::NULL,
-        Value::Bool(bool) => (*bool).into(),
-        Value::Int(int) if int.unsigned_abs() <= MAX_SAFE => number(*int),
-        Value::Int(int) => BigInt::from(*int).into(),
-        Value::Float(float) => (*float).into(),
-        Value::String(text) => text.as_str().into(),
-        Value::Bytes(bytes) => Uint8Array::from(bytes.as_slice()).into(),
-        Value::Date(millis) => Date::new(&number(*millis)).into(),
-        Value::Array(items) => items.iter().map(to_js).collect::<Array>().into(),
-        Value::Object(object) => {
+        View::Null => JsValue::NULL,
+        View::Bool(bool) => (bool).into(),
+        View::Int(int) if int.unsigned_abs() <= MAX_SAFE => number(int),
+        View::Int(int) => BigInt::from(int).into(),
+        View::Float(float) => (float).into(),
+        View::String(text) => text.into(),
+        View::Bytes(bytes) => Uint8Array::from(bytes).into(),
+        View::Date(millis) => Date::new(&number(millis)).into(),
+        View::Array(items) => items.iter().map(to_js).collect::<Array>().into(),
+        View::Object(object) => {
             let result = JsObject::new();
             for (key, value) in object.iter() {
                 set(&result, key, &to_js(value));

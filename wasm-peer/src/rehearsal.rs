@@ -85,7 +85,7 @@ impl Rehearsal {
         if let Ok(filter) = Filter::parse(&empty) {
             rehearsal.command(0, Command::Subscribe { discovery, filter, backlog: true });
         }
-        if let Ok(document) = Document::from_value(empty) {
+        if let Ok(document) = Document::from_value(&empty) {
             rehearsal.command(1, Command::Publish { discovery, document });
         }
         Ok(rehearsal)

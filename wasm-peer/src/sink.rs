@@ -73,7 +73,7 @@ impl Sink {
         match event {
             Event::Data { subscription, publication, backlog } => self.data(
                 count(subscription.0),
-                &convert::to_js(publication.document.as_value()),
+                &convert::to_js(publication.document.view()),
                 &publication.author.to_string(),
                 &publication.id.to_string(),
                 &publication.feed.to_string(),
@@ -87,7 +87,7 @@ impl Sink {
             }
             Event::Drained => self.drained(),
             Event::Message { from, peer, id, time, document } => self.message(
-                &convert::to_js(document.as_value()),
+                &convert::to_js(document.view()),
                 &from.to_string(),
                 &peer.to_string(),
                 &id.to_string(),

@@ -12,11 +12,13 @@
 //! shorter but counts in seconds: milliseconds would travel as a fraction that no float holds exactly.
 
 use crate::document::DocumentError;
+use crate::tree::{Builder, Tree};
 use crate::value::key_order;
-use crate::{Object, Value, limits};
+use crate::{Value, View, limits};
 use minicbor::data::{IanaTag, Tag, Type};
 use minicbor::encode::Error as EncodeError;
 use minicbor::{Decoder, Encoder};
+use std::cmp::Ordering;
 use std::convert::Infallible;
 
 /// Extended time, RFC 9581.
@@ -33,8 +35,8 @@ pub(crate) struct Budget {
     pub(crate) values: usize,
 }
 
-/// The value in bytes. The caller has [`measure`]d it, so its depth is bounded.
-pub(crate) fn encode(value: &Value) -> Vec<u8> {
+/// The value in bytes. Its depth is bounded, as that of every tree.
+pub(crate) fn encode(value: View<'_>) -> Vec<u8> {
     let mut encoder = Encoder::new(Vec::new());
     // Appending to a Vec is infallible, and the encoder has no other error.
     let _: Result<(), EncodeError<Infallible>> = write(&mut encoder, value);
@@ -42,43 +44,44 @@ pub(crate) fn encode(value: &Value) -> Vec<u8> {
 }
 
 /// The value that the bytes encode, if they are its one deterministic encoding.
-pub(crate) fn decode(bytes: &[u8], budget: Budget) -> Result<Value, DocumentError> {
+pub(crate) fn decode(bytes: &[u8], budget: Budget) -> Result<Tree, DocumentError> {
     if bytes.len() > budget.bytes {
         return Err(DocumentError::TooLarge { limit: budget.bytes });
     }
-    let mut reader = Reader { decoder: Decoder::new(bytes), values: 0, budget };
-    let value = reader.value(0)?;
+    let builder = Builder::for_bytes(bytes.len());
+    let mut reader = Reader { decoder: Decoder::new(bytes), builder, values: 0, budget };
+    reader.value(0)?;
     match reader.decoder.position() {
-        end if end == bytes.len() => Ok(value),
+        end if end == bytes.len() => Ok(reader.builder.finish()),
         offset => Err(DocumentError::Malformed { offset, reason: "bytes after the end" }),
     }
 }
 
-/// Checks a value that did not come from bytes against the same limits; returns the size of its encoding.
-pub(crate) fn measure(value: &Value, budget: Budget) -> Result<usize, DocumentError> {
-    let mut meter = Meter { bytes: 0, values: 0, budget };
+/// The value as a tree, if it is within the same limits as one that comes from bytes.
+pub(crate) fn tree(value: &Value, budget: Budget) -> Result<Tree, DocumentError> {
+    let mut meter = Meter { bytes: 0, values: 0, budget, builder: Builder::default() };
     meter.value(value, 0)?;
-    Ok(meter.bytes)
+    Ok(meter.builder.finish())
 }
 
-fn write(encoder: &mut Encoder<Vec<u8>>, value: &Value) -> Result<(), EncodeError<Infallible>> {
+fn write(encoder: &mut Encoder<Vec<u8>>, value: View<'_>) -> Result<(), EncodeError<Infallible>> {
     match value {
-        Value::Null => encoder.null()?.ok(),
-        Value::Bool(bool) => encoder.bool(*bool)?.ok(),
-        Value::Int(int) => encoder.i64(*int)?.ok(),
-        Value::Float(float) => write_float(encoder, *float),
-        Value::String(text) => encoder.str(text)?.ok(),
-        Value::Bytes(bytes) => encoder.bytes(bytes)?.ok(),
-        Value::Date(millis) => {
+        View::Null => encoder.null()?.ok(),
+        View::Bool(bool) => encoder.bool(bool)?.ok(),
+        View::Int(int) => encoder.i64(int)?.ok(),
+        View::Float(float) => write_float(encoder, float),
+        View::String(text) => encoder.str(text)?.ok(),
+        View::Bytes(bytes) => encoder.bytes(bytes)?.ok(),
+        View::Date(millis) => {
             encoder.tag(EXTENDED_TIME)?.map(2)?;
             encoder.i8(1)?.i64(millis.div_euclid(1000))?;
             encoder.i8(-3)?.i64(millis.rem_euclid(1000))?.ok()
         }
-        Value::Array(items) => {
+        View::Array(items) => {
             encoder.array(items.len() as u64)?;
             items.iter().try_for_each(|item| write(encoder, item))
         }
-        Value::Object(object) => {
+        View::Object(object) => {
             encoder.map(object.len() as u64)?;
             object.iter().try_for_each(|(key, value)| write(encoder.str(key)?, value))
         }
@@ -99,20 +102,27 @@ fn write_float(encoder: &mut Encoder<Vec<u8>>, float: f64) -> Result<(), EncodeE
 
 struct Reader<'b> {
     decoder: Decoder<'b>,
+    builder: Builder,
     values: usize,
     budget: Budget,
 }
 
 impl<'b> Reader<'b> {
-    fn value(&mut self, depth: usize) -> Result<Value, DocumentError> {
+    fn value(&mut self, depth: usize) -> Result<(), DocumentError> {
         let start = self.decoder.position();
         self.values += 1;
         if self.values > self.budget.values {
             return Err(DocumentError::TooManyValues { limit: self.budget.values });
         }
         match self.decoder.datatype().map_err(|_| malformed(start))? {
-            Type::Null => self.decoder.null().map(|()| Value::Null).map_err(|_| malformed(start)),
-            Type::Bool => self.decoder.bool().map(Value::Bool).map_err(|_| malformed(start)),
+            Type::Null => {
+                self.decoder.null().map_err(|_| malformed(start))?;
+                self.builder.null();
+            }
+            Type::Bool => {
+                let bool = self.decoder.bool().map_err(|_| malformed(start))?;
+                self.builder.bool(bool);
+            }
             Type::U8
             | Type::U16
             | Type::U32
@@ -121,20 +131,36 @@ impl<'b> Reader<'b> {
             | Type::I16
             | Type::I32
             | Type::I64
-            | Type::Int => self.int().map(Value::Int),
-            Type::F16 | Type::F32 | Type::F64 => self.float().map(Value::Float),
-            Type::String => self.text().map(Value::String),
-            Type::Bytes => self.bytes().map(Value::Bytes),
-            Type::Tag => self.date().map(Value::Date),
-            Type::Array => self.array(depth + 1).map(Value::Array),
-            Type::Map => self.object(depth + 1).map(Value::Object),
+            | Type::Int => {
+                let int = self.int()?;
+                self.builder.int(int);
+            }
+            Type::F16 | Type::F32 | Type::F64 => {
+                let float = self.float()?;
+                self.builder.float(float);
+            }
+            Type::String => {
+                let text = self.text()?;
+                self.builder.text(text);
+            }
+            Type::Bytes => {
+                let bytes = self.bytes()?;
+                self.builder.bytes(bytes);
+            }
+            Type::Tag => {
+                let millis = self.date()?;
+                self.builder.date(millis);
+            }
+            Type::Array => self.array(depth + 1)?,
+            Type::Map => self.object(depth + 1)?,
             Type::ArrayIndef | Type::MapIndef | Type::BytesIndef | Type::StringIndef => {
-                Err(not_deterministic(start, "indefinite length"))
+                return Err(not_deterministic(start, "indefinite length"));
             }
             Type::Undefined | Type::Simple | Type::Break | Type::Unknown(_) => {
-                Err(DocumentError::Malformed { offset: start, reason: "not a value of documents" })
+                return Err(DocumentError::Malformed { offset: start, reason: "not a value of documents" });
             }
         }
+        Ok(())
     }
 
     fn int(&mut self) -> Result<i64, DocumentError> {
@@ -154,18 +180,18 @@ impl<'b> Reader<'b> {
         Ok(float)
     }
 
-    fn text(&mut self) -> Result<String, DocumentError> {
+    fn text(&mut self) -> Result<&'b str, DocumentError> {
         let start = self.decoder.position();
         let text = self.decoder.str().map_err(|_| malformed(start))?;
         self.shortest(start, head_bytes(text.len() as u64) + text.len())?;
-        Ok(text.to_owned())
+        Ok(text)
     }
 
-    fn bytes(&mut self) -> Result<Vec<u8>, DocumentError> {
+    fn bytes(&mut self) -> Result<&'b [u8], DocumentError> {
         let start = self.decoder.position();
         let bytes = self.decoder.bytes().map_err(|_| malformed(start))?;
         self.shortest(start, head_bytes(bytes.len() as u64) + bytes.len())?;
-        Ok(bytes.to_vec())
+        Ok(bytes)
     }
 
     fn date(&mut self) -> Result<i64, DocumentError> {
@@ -190,54 +216,47 @@ impl<'b> Reader<'b> {
         date.filter(|date| date_is_in_range(*date)).ok_or(DocumentError::DateOutOfRange)
     }
 
-    fn array(&mut self, depth: usize) -> Result<Vec<Value>, DocumentError> {
+    fn array(&mut self, depth: usize) -> Result<(), DocumentError> {
         check_depth(depth)?;
         let len = self.head(Decoder::array)?;
-        let mut items = Vec::with_capacity(self.plausible(len, 1));
         for _ in 0..len {
-            items.push(self.value(depth)?);
+            self.value(depth)?;
         }
-        Ok(items)
+        self.builder.array(len);
+        Ok(())
     }
 
-    fn object(&mut self, depth: usize) -> Result<Object, DocumentError> {
+    fn object(&mut self, depth: usize) -> Result<(), DocumentError> {
         check_depth(depth)?;
         let len = self.head(Decoder::map)?;
-        let mut entries: Vec<(String, Value)> = Vec::with_capacity(self.plausible(len, 2));
+        let mut last: Option<&str> = None;
         for _ in 0..len {
             let start = self.decoder.position();
             let key = self.text()?;
-            if let Some((last, _)) = entries.last() {
-                match key_order(last, &key) {
-                    std::cmp::Ordering::Less => {}
-                    std::cmp::Ordering::Equal => return Err(DocumentError::DuplicateKey { key }),
-                    std::cmp::Ordering::Greater => {
-                        return Err(not_deterministic(start, "names out of order"));
-                    }
-                }
+            match last.map(|last| key_order(last, key)) {
+                None | Some(Ordering::Less) => {}
+                Some(Ordering::Equal) => return Err(DocumentError::DuplicateKey { key: key.to_owned() }),
+                Some(Ordering::Greater) => return Err(not_deterministic(start, "names out of order")),
             }
-            entries.push((key, self.value(depth)?));
+            last = Some(key);
+            self.builder.text(key);
+            self.value(depth)?;
         }
-        Ok(Object::from_sorted(entries))
+        self.builder.object(len);
+        Ok(())
     }
 
     /// The definite length of an array or a map.
     fn head(
         &mut self,
         read: fn(&mut Decoder<'b>) -> Result<Option<u64>, minicbor::decode::Error>,
-    ) -> Result<u64, DocumentError> {
+    ) -> Result<usize, DocumentError> {
         let start = self.decoder.position();
         let len = read(&mut self.decoder).map_err(|_| malformed(start))?;
         let len = len.ok_or(not_deterministic(start, "indefinite length"))?;
         self.shortest(start, head_bytes(len))?;
-        Ok(len)
-    }
-
-    /// How much to reserve for `len` items of at least `item_bytes` each: never more than the input could hold.
-    fn plausible(&self, len: u64, item_bytes: usize) -> usize {
-        let left = self.decoder.input().len().saturating_sub(self.decoder.position());
-        let most = (left / item_bytes).min(self.budget.values.saturating_sub(self.values));
-        usize::try_from(len).unwrap_or(usize::MAX).min(most)
+        // Beyond what a budget allows, so the items run out or the budget does.
+        Ok(usize::try_from(len).unwrap_or(usize::MAX))
     }
 
     fn shortest(&self, start: usize, expected: usize) -> Result<(), DocumentError> {
@@ -248,10 +267,12 @@ impl<'b> Reader<'b> {
     }
 }
 
+/// Builds a tree from a value and counts what its encoding takes.
 struct Meter {
     bytes: usize,
     values: usize,
     budget: Budget,
+    builder: Builder,
 }
 
 impl Meter {
@@ -261,15 +282,38 @@ impl Meter {
             return Err(DocumentError::TooManyValues { limit: self.budget.values });
         }
         match value {
-            Value::Null | Value::Bool(_) => self.add(1),
-            Value::Int(int) => self.add(head_bytes(int_argument(*int))),
-            Value::Float(float) => self.add(float_bytes(*float)),
-            Value::String(text) => self.add_text(text.len()),
-            Value::Bytes(bytes) => self.add_text(bytes.len()),
+            Value::Null => {
+                self.builder.null();
+                self.add(1)
+            }
+            Value::Bool(bool) => {
+                self.builder.bool(*bool);
+                self.add(1)
+            }
+            Value::Int(int) => {
+                self.builder.int(*int);
+                self.add(head_bytes(int_argument(*int)))
+            }
+            Value::Float(float) => {
+                self.builder.float(*float);
+                self.add(float_bytes(*float))
+            }
+            // Counted first: what is too long is not copied.
+            Value::String(text) => {
+                self.add_text(text.len())?;
+                self.builder.text(text);
+                Ok(())
+            }
+            Value::Bytes(bytes) => {
+                self.add_text(bytes.len())?;
+                self.builder.bytes(bytes);
+                Ok(())
+            }
             Value::Date(millis) => {
                 if !date_is_in_range(*millis) {
                     return Err(DocumentError::DateOutOfRange);
                 }
+                self.builder.date(*millis);
                 let parts = [millis.div_euclid(1000), millis.rem_euclid(1000)];
                 self.add(
                     DATE_FRAME_BYTES + parts.map(|part| head_bytes(int_argument(part))).iter().sum::<usize>(),
@@ -278,15 +322,20 @@ impl Meter {
             Value::Array(items) => {
                 check_depth(depth + 1)?;
                 self.add(head_bytes(items.len() as u64))?;
-                items.iter().try_for_each(|item| self.value(item, depth + 1))
+                items.iter().try_for_each(|item| self.value(item, depth + 1))?;
+                self.builder.array(items.len());
+                Ok(())
             }
             Value::Object(object) => {
                 check_depth(depth + 1)?;
                 self.add(head_bytes(object.len() as u64))?;
                 object.iter().try_for_each(|(key, value)| {
                     self.add_text(key.len())?;
+                    self.builder.text(key);
                     self.value(value, depth + 1)
-                })
+                })?;
+                self.builder.object(object.len());
+                Ok(())
             }
         }
     }

@@ -1,58 +1,67 @@
 //! What is published: an object within the limits.
 
 use crate::cbor::{self, Budget};
-use crate::{Object, Value, limits};
+use crate::tree::Tree;
+use crate::{Value, View, limits};
 
 const BUDGET: Budget = Budget { bytes: limits::DOCUMENT_BYTES, values: limits::DOCUMENT_VALUES };
 
 /// An object whose depth, size and dates are within [`limits`]: every peer can decode it again.
-#[derive(Clone, Debug, PartialEq)]
+///
+/// Equal are documents with equal encodings; NaN equals NaN here.
+#[derive(Clone, Debug)]
 pub struct Document {
-    /// Always an object.
-    value: Value,
+    /// Its root is an object.
+    tree: Tree,
 }
 
 impl Document {
     /// Takes an object that fits the limits.
-    pub fn from_value(value: Value) -> Result<Self, DocumentError> {
-        cbor::measure(&value, BUDGET)?;
-        Self::of_object(value)
+    pub fn from_value(value: &Value) -> Result<Self, DocumentError> {
+        Self::of_object(cbor::tree(value, BUDGET)?)
     }
 
     /// Decodes deterministic CBOR (see `docs/spec/query.md`); anything that [`encode`](Self::encode) could not
-    /// have written is an error.
+    /// have written is an error. Allocates a few times however many values there are.
     pub fn decode(bytes: &[u8]) -> Result<Self, DocumentError> {
         Self::of_object(cbor::decode(bytes, BUDGET)?)
     }
 
     /// Deterministic CBOR: documents with the same members have the same bytes.
     pub fn encode(&self) -> Vec<u8> {
-        cbor::encode(&self.value)
+        cbor::encode(self.view())
     }
 
-    /// The document as a value, always [`Value::Object`].
-    pub fn as_value(&self) -> &Value {
-        &self.value
+    /// The document, always a [`View::Object`].
+    pub fn view(&self) -> View<'_> {
+        self.tree.root()
     }
 
-    /// The document's members.
-    pub fn as_object(&self) -> &Object {
-        static EMPTY: Object = Object::new();
-        self.value.as_object().unwrap_or(&EMPTY)
+    /// The document's member of this name.
+    pub fn get(&self, name: &str) -> Option<View<'_>> {
+        self.view().as_object()?.get(name)
     }
 
-    /// The document as a value, always [`Value::Object`].
-    pub fn into_value(self) -> Value {
-        self.value
+    /// The document as a value of its own, always [`Value::Object`].
+    pub fn to_value(&self) -> Value {
+        self.view().to_value()
     }
 
-    fn of_object(value: Value) -> Result<Self, DocumentError> {
-        match value {
-            Value::Object(_) => Ok(Self { value }),
+    fn of_object(tree: Tree) -> Result<Self, DocumentError> {
+        match tree.root() {
+            View::Object(_) => Ok(Self { tree }),
             other => Err(DocumentError::NotAnObject { found: other.type_name() }),
         }
     }
 }
+
+impl PartialEq for Document {
+    fn eq(&self, other: &Self) -> bool {
+        self.encode() == other.encode()
+    }
+}
+
+impl Eq for Document {}
 
 /// Why something is not a document. Nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,75 +1,143 @@
 //! Whether a document satisfies a term.
 
-use crate::Value;
+use crate::View;
+use crate::limits;
 use crate::order::{bracket, compare, is_nan, same, truncated};
 use crate::path::Path;
-use crate::pattern::Searches;
-use crate::term::{Logic, Relation, Term, Test};
+use crate::term::{Field, Logic, Relation, Term, Test};
 use std::cmp::Ordering;
+use std::ops::ControlFlow;
+
+/// The outcome of a condition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Truth {
+    /// It does not hold.
+    No,
+    /// Finding out would take too long. Neither it nor its negation selects a document.
+    Unknown,
+    /// It holds.
+    Yes,
+}
+
+impl Truth {
+    fn of(holds: bool) -> Self {
+        if holds { Self::Yes } else { Self::No }
+    }
+
+    fn not(self) -> Self {
+        match self {
+            Self::No => Self::Yes,
+            Self::Unknown => Self::Unknown,
+            Self::Yes => Self::No,
+        }
+    }
+}
 
 impl Term {
     /// Whether the document, or the element inside `$elemMatch`, satisfies the condition.
-    pub(crate) fn matches(&self, root: &Value, searches: &Searches) -> bool {
+    ///
+    /// Three values (S. C. Kleene, Introduction to Metamathematics, section 64), so that the outcome does not depend on the
+    /// order of evaluation: an index and a scan agree even about documents that `$regex` refuses.
+    pub(crate) fn matches(&self, root: View<'_>) -> Truth {
         match self {
-            Self::Field { path, test } => test.matches_at(path, root, searches),
+            Self::Field(field) => field.matches(root),
             Self::Logic { logic, terms } => match logic {
-                Logic::Members | Logic::And => terms.iter().all(|term| term.matches(root, searches)),
-                Logic::Or => terms.iter().any(|term| term.matches(root, searches)),
-                Logic::Nor => !terms.iter().any(|term| term.matches(root, searches)),
+                Logic::Members | Logic::And => all(terms.iter().map(|term| term.matches(root))),
+                Logic::Or => all(terms.iter().map(|term| term.matches(root).not())).not(),
+                Logic::Nor => all(terms.iter().map(|term| term.matches(root).not())),
             },
         }
     }
 }
 
+/// The least of them.
+fn all(mut parts: impl Iterator<Item = Truth>) -> Truth {
+    let least = parts.try_fold(Truth::Yes, |least, part| match part {
+        Truth::No => ControlFlow::Break(()),
+        part => ControlFlow::Continue(least.min(part)),
+    });
+    if let ControlFlow::Continue(least) = least { least } else { Truth::No }
+}
+
+impl Field {
+    pub(crate) fn matches(&self, root: View<'_>) -> Truth {
+        if self.searches && self.searches_too_much(root) {
+            return Truth::Unknown;
+        }
+        Truth::of(self.test.matches_at(&self.path, root))
+    }
+
+    /// Whether there is more text than may be searched in the member that the path begins with.
+    fn searches_too_much(&self, root: View<'_>) -> bool {
+        let member = match root {
+            View::Object(members) => members.get(self.path.first()),
+            // An element inside $elemMatch, whose text was counted outside.
+            _ => None,
+        };
+        let mut left = limits::PATTERN_TEXT_BYTES;
+        member.is_some_and(|member| take_text(member, &mut left).is_none())
+    }
+}
+
+/// Takes the text in a value off what is left; None if that is not enough. As deep as the value.
+fn take_text(value: View<'_>, left: &mut usize) -> Option<()> {
+    match value {
+        // One more than the text, so that many empty ones are not free.
+        View::String(text) => *left = left.checked_sub(text.len() + 1)?,
+        View::Array(items) => return items.iter().try_for_each(|item| take_text(item, left)),
+        View::Object(members) => return members.iter().try_for_each(|(_, value)| take_text(value, left)),
+        _ => {}
+    }
+    Some(())
+}
+
 impl Test {
     /// Whether the values at the path satisfy the test: one of them, or for a negation, none.
-    pub(crate) fn matches_at(&self, path: &Path, root: &Value, searches: &Searches) -> bool {
+    pub(crate) fn matches_at(&self, path: &Path, root: View<'_>) -> bool {
         match self {
-            Self::Not { tests, .. } => !tests.iter().all(|test| test.matches_at(path, root, searches)),
-            Self::All(tests) => {
-                !tests.is_empty() && tests.iter().all(|test| test.matches_at(path, root, searches))
-            }
-            _ => path.any(root, self.leaf(), &mut |value| self.accepts(value, searches)),
+            Self::Not { tests, .. } => !tests.iter().all(|test| test.matches_at(path, root)),
+            Self::All(tests) => !tests.is_empty() && tests.iter().all(|test| test.matches_at(path, root)),
+            _ => path.any(root, self.leaf(), &mut |value| self.accepts(value)),
         }
     }
 
     /// Whether one value satisfies the test; `None` is a missing one. Arrays are not looked into.
-    fn accepts(&self, value: Option<&Value>, searches: &Searches) -> bool {
+    pub(crate) fn accepts(&self, value: Option<View<'_>>) -> bool {
         match (self, value) {
-            (Self::Not { tests, .. }, _) => !tests.iter().all(|test| test.accepts(value, searches)),
-            (Self::All(tests), _) => {
-                !tests.is_empty() && tests.iter().all(|test| test.accepts(value, searches))
-            }
+            (Self::Not { tests, .. }, _) => !tests.iter().all(|test| test.accepts(value)),
+            (Self::All(tests), _) => !tests.is_empty() && tests.iter().all(|test| test.accepts(value)),
             // A missing value is like null to comparisons, and like nothing to everything else.
-            (Self::Compare { relation, operand }, None) => relation.takes_equal() && *operand == Value::Null,
-            (Self::In { values, .. }, None) => values.first() == Some(&Value::Null),
-            (Self::Compare { relation, operand }, Some(value)) => relation.holds(value, operand),
+            (Self::Compare { relation, operand }, None) => {
+                relation.takes_equal() && matches!(operand.view(), View::Null)
+            }
+            (Self::In { values, .. }, None) => {
+                values.first().is_some_and(|least| matches!(least.view(), View::Null))
+            }
+            (Self::Compare { relation, operand }, Some(value)) => relation.holds(value, operand.view()),
             (Self::In { values, patterns }, Some(value)) => {
-                values.binary_search_by(|candidate| compare(candidate, value)).is_ok()
+                values.binary_search_by(|candidate| compare(candidate.view(), value)).is_ok()
                     || value
                         .as_str()
-                        .is_some_and(|text| patterns.iter().any(|pattern| searches.finds(pattern, text)))
+                        .is_some_and(|text| patterns.iter().any(|pattern| pattern.occurs_in(text)))
             }
             (Self::Exists, Some(_)) => true,
             (Self::Type(types), Some(value)) => types.contains(value),
             (Self::Mod { divisor, remainder }, Some(value)) => {
                 dividend(value).is_some_and(|dividend| dividend.wrapping_rem(*divisor) == *remainder)
             }
-            (Self::Regex(pattern), Some(value)) => {
-                value.as_str().is_some_and(|text| searches.finds(pattern, text))
+            (Self::Regex(pattern), Some(value)) => value.as_str().is_some_and(|text| pattern.occurs_in(text)),
+            (Self::Contains(operand), Some(View::String(text))) => {
+                operand.view().as_str().is_some_and(|part| text.contains(part))
             }
-            (Self::Contains(operand), Some(Value::String(text))) => {
-                operand.as_str().is_some_and(|part| text.contains(part))
+            (Self::Contains(operand), Some(View::Array(items))) => {
+                items.iter().any(|item| same(item, operand.view()))
             }
-            (Self::Contains(operand), Some(Value::Array(items))) => {
-                items.iter().any(|item| same(item, operand))
-            }
-            (Self::Size(size), Some(Value::Array(items))) => items.len() == *size,
-            (Self::ElementMembers(term), Some(Value::Array(items))) => items.iter().any(|item| {
-                matches!(item, Value::Object(_) | Value::Array(_)) && term.matches(item, searches)
+            (Self::Size(size), Some(View::Array(items))) => items.len() == *size,
+            (Self::ElementMembers(term), Some(View::Array(items))) => items.iter().any(|item| {
+                matches!(item, View::Object(_) | View::Array(_)) && term.matches(item) == Truth::Yes
             }),
-            (Self::ElementValue(tests), Some(Value::Array(items))) => {
-                items.iter().any(|item| tests.iter().all(|test| test.accepts(Some(item), searches)))
+            (Self::ElementValue(tests), Some(View::Array(items))) => {
+                items.iter().any(|item| tests.iter().all(|test| test.accepts(Some(item))))
             }
             (_, None)
             | (Self::Contains(_) | Self::Size(_) | Self::ElementMembers(_) | Self::ElementValue(_), _) => {
@@ -81,7 +149,11 @@ impl Test {
 
 impl Relation {
     /// Whether `value` stands in this relation to `operand`: only values of the same kind are ordered.
-    fn holds(self, value: &Value, operand: &Value) -> bool {
+    pub(crate) fn holds(self, value: View<'_>, operand: View<'_>) -> bool {
+        // Most conditions compare text for equality, which needs no order.
+        if let (Self::Eq, View::String(value), View::String(operand)) = (self, value, operand) {
+            return value == operand;
+        }
         if bracket(value) != bracket(operand) {
             return false;
         }
@@ -99,10 +171,10 @@ impl Relation {
 }
 
 /// What `$mod` divides: a number without its fraction.
-fn dividend(value: &Value) -> Option<i64> {
+fn dividend(value: View<'_>) -> Option<i64> {
     match value {
-        Value::Int(int) => Some(*int),
-        Value::Float(float) => truncated(*float),
+        View::Int(int) => Some(int),
+        View::Float(float) => truncated(float),
         _ => None,
     }
 }

@@ -1,11 +1,11 @@
 //! Why a document does not satisfy a filter.
 
-use crate::Value;
+use crate::View;
 use crate::error::{ROOT, shortened};
+use crate::evaluate::Truth;
 use crate::limits;
-use crate::pattern::Searches;
 use crate::quoted::{self, Quoted};
-use crate::term::{Logic, Term, Test};
+use crate::term::{Field, Logic, Term, Test};
 
 /// The outcome of a match with what stood against it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,26 +31,22 @@ pub struct Failure {
 }
 
 /// Explains a match; the reasons are sentences for people.
-pub(crate) fn explain(term: &Term, root: &Value) -> Explanation {
-    let searches = Searches::allowed();
-    let matches = term.matches(root, &searches);
+pub(crate) fn explain(term: &Term, root: View<'_>) -> Explanation {
+    let matches = term.matches(root) == Truth::Yes;
     let mut failures = Vec::new();
-    if searches.are_exhausted() {
-        let reason = format!("$regex would search more than {} bytes of text", limits::PATTERN_TEXT_BYTES);
-        failures.push(Failure { term: ROOT.to_owned(), field: String::new(), reason });
-    } else if !matches {
+    if !matches {
         collect(term, root, ROOT, &mut failures);
     }
-    Explanation { matches: failures.is_empty(), failures }
+    Explanation { matches, failures }
 }
 
 /// Lists what fails below a term that does not match.
-fn collect(term: &Term, root: &Value, place: &str, failures: &mut Vec<Failure>) {
+fn collect(term: &Term, root: View<'_>, place: &str, failures: &mut Vec<Failure>) {
     if failures.len() >= limits::EXPLANATION_FAILURES {
         return;
     }
     match term {
-        Term::Field { path, test } => {
+        Term::Field(Field { path, test, .. }) => {
             let (field, operator) = (path.to_string(), test.operator());
             let mut found = Vec::new();
             path.any(root, test.leaf(), &mut |value| {
@@ -58,8 +54,11 @@ fn collect(term: &Term, root: &Value, place: &str, failures: &mut Vec<Failure>) 
                 found.len() >= FOUND_LISTED
             });
             let found = if found.is_empty() { "nothing".to_owned() } else { found.join(", ") };
-            let reason = match test {
-                Test::Not { .. } => format!("found {found}, which {operator} excludes"),
+            let reason = match (term.matches(root), test) {
+                (Truth::Unknown, _) => {
+                    format!("$regex would search more than {} bytes of text", limits::PATTERN_TEXT_BYTES)
+                }
+                (_, Test::Not { .. }) => format!("found {found}, which {operator} excludes"),
                 _ => format!("found {found}, which does not satisfy {operator}"),
             };
             failures.push(Failure { term: format!("{place}.{field}.{operator}"), field, reason });
@@ -73,14 +72,14 @@ fn collect(term: &Term, root: &Value, place: &str, failures: &mut Vec<Failure>) 
             };
             for (at, term) in terms.iter().enumerate() {
                 let place = name.map_or_else(|| place.to_owned(), |name| format!("{place}.{name}[{at}]"));
-                match (logic, term.matches(root, &Searches::allowed())) {
-                    (Logic::Nor, true) => failures.push(Failure {
+                match (logic, term.matches(root)) {
+                    (Logic::Nor, Truth::Yes) => failures.push(Failure {
                         term: place,
                         field: String::new(),
                         reason: "matches, which $nor excludes".to_owned(),
                     }),
-                    (Logic::Nor, false) | (_, true) => {}
-                    (_, false) => collect(term, root, &place, failures),
+                    (Logic::Nor, Truth::No) | (_, Truth::Yes) => {}
+                    (_, Truth::No | Truth::Unknown) => collect(term, root, &place, failures),
                 }
             }
         }
@@ -91,16 +90,16 @@ fn collect(term: &Term, root: &Value, place: &str, failures: &mut Vec<Failure>) 
 const FOUND_LISTED: usize = 3;
 
 /// A value in a few words.
-fn describe(value: &Value) -> String {
+fn describe(value: View<'_>) -> String {
     match value {
-        Value::Null => "null".to_owned(),
-        Value::Bool(bool) => bool.to_string(),
-        Value::Int(int) => int.to_string(),
-        Value::Float(float) => quoted::float(*float),
-        Value::String(text) => Quoted(shortened(text)).to_string(),
-        Value::Bytes(bytes) => format!("{} bytes", bytes.len()),
-        Value::Date(millis) => format!("date {millis}"),
-        Value::Array(items) => format!("an array of {}", items.len()),
-        Value::Object(object) => format!("an object of {}", object.len()),
+        View::Null => "null".to_owned(),
+        View::Bool(bool) => bool.to_string(),
+        View::Int(int) => int.to_string(),
+        View::Float(float) => quoted::float(float),
+        View::String(text) => Quoted(shortened(text)).to_string(),
+        View::Bytes(bytes) => format!("{} bytes", bytes.len()),
+        View::Date(millis) => format!("date {millis}"),
+        View::Array(items) => format!("an array of {}", items.len()),
+        View::Object(object) => format!("an object of {}", object.len()),
     }
 }

@@ -1,7 +1,7 @@
 //! A parsed query.
 
 use crate::cbor::{self, Budget};
-use crate::pattern::Searches;
+use crate::evaluate::Truth;
 use crate::term::Term;
 use crate::{Document, Explanation, FilterError, Value, explain, limits, parse};
 
@@ -20,8 +20,8 @@ pub struct Filter {
 impl Filter {
     /// Parses a query; it must be an object.
     pub fn parse(query: &Value) -> Result<Self, FilterError> {
-        cbor::measure(query, BUDGET)?;
-        Ok(Self { term: parse::parse(query)?, encoded: cbor::encode(query).into() })
+        let query = cbor::tree(query, BUDGET)?;
+        Ok(Self { term: parse::parse(query.root())?, encoded: cbor::encode(query.root()).into() })
     }
 
     /// Parses a query in JSON with the extended forms of [`json`](crate::json).
@@ -35,7 +35,7 @@ impl Filter {
     /// Decodes a query from the deterministic CBOR that [`encode`](Self::encode) writes.
     pub fn decode(bytes: &[u8]) -> Result<Self, FilterError> {
         let query = cbor::decode(bytes, BUDGET)?;
-        Ok(Self { term: parse::parse(&query)?, encoded: bytes.into() })
+        Ok(Self { term: parse::parse(query.root())?, encoded: bytes.into() })
     }
 
     /// The query in deterministic CBOR: equal queries have equal bytes.
@@ -51,15 +51,20 @@ impl Filter {
     /// Whether the document satisfies every condition.
     ///
     /// The time is bounded by the limits: conditions times values, and for `$regex` text times pattern. A document
-    /// in which `$regex` would have to search more than [`limits::PATTERN_TEXT_BYTES`] does not match.
+    /// with more than [`limits::PATTERN_TEXT_BYTES`] where a `$regex` would have to search is not selected by it.
     pub fn matches(&self, document: &Document) -> bool {
-        let searches = Searches::allowed();
-        self.term.matches(document.as_value(), &searches) && !searches.are_exhausted()
+        self.term.matches(document.view()) == Truth::Yes
     }
 
     /// Which conditions the document does not satisfy, for people who wonder why.
     pub fn explain(&self, document: &Document) -> Explanation {
-        explain::explain(&self.term, document.as_value())
+        explain::explain(&self.term, document.view())
+    }
+}
+
+impl Filter {
+    pub(crate) fn term(&self) -> &Term {
+        &self.term
     }
 }
 

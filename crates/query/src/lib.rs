@@ -12,7 +12,7 @@
 //! let filter = Filter::parse(&Value::Object(query))?;
 //!
 //! let person = Object::from_entries(vec![("age".into(), Value::Float(41.5))])?;
-//! assert!(filter.matches(&Document::from_value(Value::Object(person))?));
+//! assert!(filter.matches(&Document::from_value(&Value::Object(person))?));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -28,12 +28,15 @@ mod evaluate;
 mod explain;
 mod filter;
 pub mod limits;
+mod literal;
+mod operand;
 mod order;
 mod parse;
 mod path;
 mod pattern;
 mod quoted;
 mod term;
+mod tree;
 mod value;
 
 #[cfg(feature = "json")]
@@ -44,4 +47,5 @@ pub use error::FilterError;
 pub use explain::{Explanation, Failure};
 pub use filter::Filter;
 pub use order::{compare, same};
+pub use tree::{Elements, Members, View};
 pub use value::{DuplicateKey, Object, Value};

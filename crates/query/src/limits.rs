@@ -39,10 +39,11 @@ pub const PATTERN_COMPILED_BYTES: usize = 8 * 1024;
 /// Groups inside each other in one regular expression.
 pub const PATTERN_DEPTH: u32 = 32;
 
-/// Bytes of text that all `$regex` conditions together search in one match; a document that needs more does not
-/// match. The engine's time is the product of text and pattern, so this and [`PATTERN_COMPILED_BYTES`] bound it:
-/// about a second natively for the worst pattern known, 5 us a byte.
-pub const PATTERN_TEXT_BYTES: usize = 256 * 1024;
+/// Bytes of text, counting one more for each string, that a document may have in the member that a `$regex` condition
+/// looks into; with more it is not selected. The engine's time is the product of text and pattern, so this,
+/// [`FILTER_PATTERNS`] and [`PATTERN_COMPILED_BYTES`] bound it: about a second natively for eight of the worst pattern
+/// known, 5 us a byte.
+pub const PATTERN_TEXT_BYTES: usize = 32 * 1024;
 
 /// Failed conditions that one explanation lists; the rest is only counted as a mismatch.
 pub const EXPLANATION_FAILURES: usize = 32;

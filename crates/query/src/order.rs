@@ -1,6 +1,6 @@
 //! Comparing values as queries do: numbers by value, other types only with their own kind.
 
-use crate::Value;
+use crate::View;
 use std::cmp::Ordering;
 
 /// A total order over all values: null, numbers, text, objects, arrays, bytes, booleans, dates (MongoDB's order
@@ -10,19 +10,20 @@ use std::cmp::Ordering;
 /// before every other number. Bytes compare by length first. Objects compare member by member in the order of
 /// their encoding: by type, then name, then value; so, unlike in MongoDB, the order in which members were written
 /// is of no importance.
-pub fn compare(a: &Value, b: &Value) -> Ordering {
+pub fn compare(a: View<'_>, b: View<'_>) -> Ordering {
     match (a, b) {
-        (Value::Int(a), Value::Int(b)) | (Value::Date(a), Value::Date(b)) => a.cmp(b),
-        (Value::Int(a), Value::Float(b)) => compare_int_float(*a, *b),
-        (Value::Float(a), Value::Int(b)) => compare_int_float(*b, *a).reverse(),
-        (Value::Float(a), Value::Float(b)) => compare_floats(*a, *b),
-        (Value::String(a), Value::String(b)) => a.cmp(b),
-        (Value::Bytes(a), Value::Bytes(b)) => a.len().cmp(&b.len()).then_with(|| a.cmp(b)),
-        (Value::Bool(a), Value::Bool(b)) => a.cmp(b),
-        (Value::Array(a), Value::Array(b)) => {
-            first_difference(a.iter().zip(b).map(|(a, b)| compare(a, b))).unwrap_or(a.len().cmp(&b.len()))
+        (View::Int(a), View::Int(b)) | (View::Date(a), View::Date(b)) => a.cmp(&b),
+        (View::Int(a), View::Float(b)) => compare_int_float(a, b),
+        (View::Float(a), View::Int(b)) => compare_int_float(b, a).reverse(),
+        (View::Float(a), View::Float(b)) => compare_floats(a, b),
+        (View::String(a), View::String(b)) => a.cmp(&b),
+        (View::Bytes(a), View::Bytes(b)) => a.len().cmp(&b.len()).then_with(|| a.cmp(b)),
+        (View::Bool(a), View::Bool(b)) => a.cmp(&b),
+        (View::Array(a), View::Array(b)) => {
+            first_difference(a.iter().zip(b.iter()).map(|(a, b)| compare(a, b)))
+                .unwrap_or(a.len().cmp(&b.len()))
         }
-        (Value::Object(a), Value::Object(b)) => {
+        (View::Object(a), View::Object(b)) => {
             let members = a.iter().zip(b.iter()).map(|((a_key, a), (b_key, b))| {
                 bracket(a).cmp(&bracket(b)).then_with(|| a_key.cmp(b_key)).then_with(|| compare(a, b))
             });
@@ -33,27 +34,27 @@ pub fn compare(a: &Value, b: &Value) -> Ordering {
 }
 
 /// Whether a query takes the two values for equal.
-pub fn same(a: &Value, b: &Value) -> bool {
+pub fn same(a: View<'_>, b: View<'_>) -> bool {
     compare(a, b) == Ordering::Equal
 }
 
 /// The kind of a value: `$gt` and its like only ever select values of the operand's kind.
-pub(crate) fn bracket(value: &Value) -> u8 {
+pub(crate) fn bracket(value: View<'_>) -> u8 {
     match value {
-        Value::Null => 0,
-        Value::Int(_) | Value::Float(_) => 1,
-        Value::String(_) => 2,
-        Value::Object(_) => 3,
-        Value::Array(_) => 4,
-        Value::Bytes(_) => 5,
-        Value::Bool(_) => 6,
-        Value::Date(_) => 7,
+        View::Null => 0,
+        View::Int(_) | View::Float(_) => 1,
+        View::String(_) => 2,
+        View::Object(_) => 3,
+        View::Array(_) => 4,
+        View::Bytes(_) => 5,
+        View::Bool(_) => 6,
+        View::Date(_) => 7,
     }
 }
 
 /// Whether the value is the one number that is neither less nor greater than another.
-pub(crate) fn is_nan(value: &Value) -> bool {
-    matches!(value, Value::Float(float) if float.is_nan())
+pub(crate) fn is_nan(value: View<'_>) -> bool {
+    matches!(value, View::Float(float) if float.is_nan())
 }
 
 /// The float without its fraction, if that is an `i64`; not for NaN and the infinities.
@@ -85,7 +86,7 @@ fn compare_int_float(int: i64, float: f64) -> Ordering {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Object;
+    use crate::tree::Builder;
 
     #[test]
     fn integers_and_floats_compare_by_exact_value() {
@@ -103,28 +104,28 @@ mod tests {
             (i64::MIN, f64::NAN, Ordering::Greater),
         ];
         for (int, float, order) in cases {
-            assert_eq!(compare(&Value::Int(int), &Value::Float(float)), order, "{int} {float}");
-            assert_eq!(compare(&Value::Float(float), &Value::Int(int)), order.reverse(), "{float} {int}");
+            assert_eq!(compare(View::Int(int), View::Float(float)), order, "{int} {float}");
+            assert_eq!(compare(View::Float(float), View::Int(int)), order.reverse(), "{float} {int}");
         }
     }
 
     #[test]
     fn nan_equals_itself_and_comes_before_other_numbers() {
-        let nan = Value::Float(f64::NAN);
-        assert!(same(&nan, &Value::Float(-f64::NAN)));
-        assert_eq!(compare(&nan, &Value::Float(f64::NEG_INFINITY)), Ordering::Less);
-        assert_eq!(compare(&Value::Float(0.0), &nan), Ordering::Greater);
+        let nan = View::Float(f64::NAN);
+        assert!(same(nan, View::Float(-f64::NAN)));
+        assert_eq!(compare(nan, View::Float(f64::NEG_INFINITY)), Ordering::Less);
+        assert_eq!(compare(View::Float(0.0), nan), Ordering::Greater);
     }
 
     #[test]
     fn objects_are_equal_whatever_the_order_they_were_written_in() {
         let pair = |first: &str, second: &str| {
-            let mut object = Object::new();
-            object.insert(first, first);
-            object.insert(second, second);
-            Value::Object(object)
+            let mut builder = Builder::default();
+            [first, first, second, second].map(|text| builder.text(text));
+            builder.object_of_any_order(2).unwrap();
+            builder.finish()
         };
-        assert!(same(&pair("a", "b"), &pair("b", "a")));
-        assert!(!same(&pair("a", "b"), &pair("a", "c")));
+        assert!(same(pair("a", "b").root(), pair("b", "a").root()));
+        assert!(!same(pair("a", "b").root(), pair("a", "c").root()));
     }
 }

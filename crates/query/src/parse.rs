@@ -1,14 +1,15 @@
 //! From a query value to a [`Term`]: everything that can be wrong with a query is found here.
 
 use crate::error::{FilterError, Place, shortened};
+use crate::operand::Operand;
 use crate::order::compare;
 use crate::path::Path;
 use crate::pattern::Pattern;
-use crate::term::{Logic, Relation, Term, Test, TypeSet};
-use crate::{Object, Value, limits};
+use crate::term::{Field, Logic, Relation, Term, Test, TypeSet};
+use crate::{Elements, Members, View, limits};
 
 /// Parses a query whose depth and size were checked already: the recursion is as deep as the value.
-pub(crate) fn parse(query: &Value) -> Result<Term, FilterError> {
+pub(crate) fn parse(query: View<'_>) -> Result<Term, FilterError> {
     Parser { terms: 0, patterns: 0 }.members(query, &Place::Root)
 }
 
@@ -44,8 +45,8 @@ struct Parser {
 
 impl Parser {
     /// `{field: …, $and: […]}`.
-    fn members(&mut self, query: &Value, place: &Place<'_>) -> Result<Term, FilterError> {
-        let Value::Object(object) = query else {
+    fn members(&mut self, query: View<'_>, place: &Place<'_>) -> Result<Term, FilterError> {
+        let View::Object(object) = query else {
             return Err(place.bad_operand("an object with conditions", query.type_name()));
         };
         let mut terms = Vec::with_capacity(object.len());
@@ -62,7 +63,10 @@ impl Parser {
                     }
                     let path = Path::parse(key);
                     let tests = self.field(value, &place)?;
-                    terms.extend(tests.into_iter().map(|test| Term::Field { path: path.clone(), test }));
+                    terms.extend(tests.into_iter().map(|test| {
+                        let searches = test.searches();
+                        Term::Field(Field { path: path.clone(), test, searches })
+                    }));
                 }
             }
         }
@@ -70,9 +74,9 @@ impl Parser {
     }
 
     /// The operand of `$and`, `$or` or `$nor`.
-    fn branches(&mut self, logic: Logic, operand: &Value, place: &Place<'_>) -> Result<Term, FilterError> {
+    fn branches(&mut self, logic: Logic, operand: View<'_>, place: &Place<'_>) -> Result<Term, FilterError> {
         let expected = "an array of at least one query";
-        let Value::Array(items) = operand else {
+        let View::Array(items) = operand else {
             return Err(place.bad_operand(expected, operand.type_name()));
         };
         if items.is_empty() {
@@ -87,9 +91,9 @@ impl Parser {
     }
 
     /// The value of a field: operators, or a value to be equal to.
-    fn field(&mut self, value: &Value, place: &Place<'_>) -> Result<Vec<Test>, FilterError> {
+    fn field(&mut self, value: View<'_>, place: &Place<'_>) -> Result<Vec<Test>, FilterError> {
         match value {
-            Value::Object(object) if has_operator(object) => self.operators(object, place),
+            View::Object(object) if has_operator(object) => self.operators(object, place),
             _ => {
                 self.count_term(place)?;
                 Ok(vec![equal_to(value)])
@@ -98,7 +102,7 @@ impl Parser {
     }
 
     /// `{$gt: …, $lt: …}`.
-    fn operators(&mut self, object: &Object, place: &Place<'_>) -> Result<Vec<Test>, FilterError> {
+    fn operators(&mut self, object: Members<'_>, place: &Place<'_>) -> Result<Vec<Test>, FilterError> {
         if let Some((key, _)) = object.iter().find(|(key, _)| !key.starts_with('$')) {
             return Err(place.mixed_names(key));
         }
@@ -116,28 +120,28 @@ impl Parser {
     fn operator(
         &mut self,
         key: &str,
-        operand: &Value,
-        siblings: &Object,
+        operand: View<'_>,
+        siblings: Members<'_>,
         object_place: &Place<'_>,
     ) -> Result<Option<Test>, FilterError> {
         let place = object_place.member(key);
-        let compare = |relation| Test::Compare { relation, operand: operand.clone() };
+        let compare = |relation| Test::Compare { relation, operand: Operand::of(operand) };
         Ok(Some(match key {
             "$eq" => equal_to(operand),
-            "$ne" => not("$ne", vec![equal_to(operand)]),
+            "$ne" => not("$ne", [equal_to(operand)]),
             "$gt" => compare(Relation::Gt),
             "$gte" => compare(Relation::Gte),
             "$lt" => compare(Relation::Lt),
             "$lte" => compare(Relation::Lte),
             "$in" => self.one_of(operand, &place)?,
-            "$nin" => not("$nin", vec![self.one_of(operand, &place)?]),
+            "$nin" => not("$nin", [self.one_of(operand, &place)?]),
             "$not" => match operand {
-                Value::Object(object) if has_operator(object) => not("$not", self.operators(object, &place)?),
+                View::Object(object) if has_operator(object) => not("$not", self.operators(object, &place)?),
                 other => return Err(place.bad_operand("an object with operators", other.type_name())),
             },
             "$exists" => match operand {
-                Value::Bool(true) | Value::Int(1) => Test::Exists,
-                Value::Bool(false) | Value::Int(0) => not("$exists", vec![Test::Exists]),
+                View::Bool(true) | View::Int(1) => Test::Exists,
+                View::Bool(false) | View::Int(0) => not("$exists", [Test::Exists]),
                 other => return Err(place.bad_operand("true or false", other.type_name())),
             },
             "$type" => Test::Type(types(operand, &place)?),
@@ -153,35 +157,35 @@ impl Parser {
             "$regex" => Test::Regex(self.pattern(siblings, &place)?),
             "$options" if siblings.get("$regex").is_some() => return Ok(None),
             "$options" => return Err(place.bad_operand("$regex beside $options", "$options alone")),
-            "$contains" => Test::Contains(operand.clone()),
+            "$contains" => Test::Contains(Operand::of(operand)),
             other => return Err(object_place.unknown_operator(other, hint(other, &FIELD_OPERATORS))),
         }))
     }
 
     /// The operand of `$in` and `$nin`.
-    fn one_of(&mut self, operand: &Value, place: &Place<'_>) -> Result<Test, FilterError> {
+    fn one_of(&mut self, operand: View<'_>, place: &Place<'_>) -> Result<Test, FilterError> {
         let mut values = Vec::new();
         let mut patterns = Vec::new();
         for (at, item) in array(operand, place)?.iter().enumerate() {
             let place = place.element(at);
             match item {
-                Value::Object(object) if has_operator(object) => {
+                View::Object(object) if has_operator(object) => {
                     patterns.push(self.lone_pattern(object, &place)?);
                 }
-                value => values.push(value.clone()),
+                value => values.push(Operand::of(value)),
             }
         }
-        values.sort_unstable_by(compare);
-        values.dedup_by(|a, b| compare(a, b).is_eq());
-        Ok(Test::In { values, patterns })
+        values.sort_unstable_by(|a, b| compare(a.view(), b.view()));
+        values.dedup_by(|a, b| compare(a.view(), b.view()).is_eq());
+        Ok(Test::In { values: values.into(), patterns: patterns.into() })
     }
 
     /// The operand of `$all`.
-    fn all(&mut self, operand: &Value, place: &Place<'_>) -> Result<Test, FilterError> {
+    fn all(&mut self, operand: View<'_>, place: &Place<'_>) -> Result<Test, FilterError> {
         let items = array(operand, place)?;
         let is_element_match =
-            |item: &Value| item.as_object().is_some_and(|object| object.get("$elemMatch").is_some());
-        let element_matches = items.iter().filter(|item| is_element_match(item)).count();
+            |item: View<'_>| item.as_object().is_some_and(|object| object.get("$elemMatch").is_some());
+        let element_matches = items.iter().filter(|item| is_element_match(*item)).count();
         if element_matches != 0 && element_matches != items.len() {
             return Err(place.bad_operand("only values or only $elemMatch", "both"));
         }
@@ -189,16 +193,13 @@ impl Parser {
             let place = place.element(at);
             self.count_term(&place)?;
             match item {
-                Value::Object(object) if element_matches != 0 => {
+                View::Object(object) if element_matches != 0 => {
                     if let Some((other, _)) = object.iter().find(|(key, _)| *key != "$elemMatch") {
                         return Err(place.unknown_operator(other, "only $elemMatch may stand there".into()));
                     }
-                    self.element(
-                        object.get("$elemMatch").unwrap_or(&Value::Null),
-                        &place.member("$elemMatch"),
-                    )
+                    self.element(object.get("$elemMatch").unwrap_or(View::Null), &place.member("$elemMatch"))
                 }
-                Value::Object(object) if has_operator(object) => {
+                View::Object(object) if has_operator(object) => {
                     Ok(Test::Regex(self.lone_pattern(object, &place)?))
                 }
                 value => Ok(equal_to(value)),
@@ -208,20 +209,20 @@ impl Parser {
     }
 
     /// The operand of `$elemMatch`: operators for the element as a value, or a query on its members.
-    fn element(&mut self, operand: &Value, place: &Place<'_>) -> Result<Test, FilterError> {
+    fn element(&mut self, operand: View<'_>, place: &Place<'_>) -> Result<Test, FilterError> {
         match operand {
-            Value::Object(object)
+            View::Object(object)
                 if has_operator(object)
                     && !object.iter().any(|(key, _)| LOGICAL_OPERATORS.contains(&key)) =>
             {
-                Ok(Test::ElementValue(self.operators(object, place)?))
+                Ok(Test::ElementValue(self.operators(object, place)?.into()))
             }
             _ => Ok(Test::ElementMembers(Box::new(self.members(operand, place)?))),
         }
     }
 
     /// `{$regex: …, $options: …}` and nothing else, as a member of a list.
-    fn lone_pattern(&mut self, object: &Object, place: &Place<'_>) -> Result<Pattern, FilterError> {
+    fn lone_pattern(&mut self, object: Members<'_>, place: &Place<'_>) -> Result<Pattern, FilterError> {
         if let Some((other, _)) = object.iter().find(|(key, _)| !matches!(*key, "$regex" | "$options")) {
             let hint = "a list holds values and {$regex, $options}".to_owned();
             return Err(place.unknown_operator(other, hint));
@@ -230,13 +231,13 @@ impl Parser {
     }
 
     /// The pattern of an object with `$regex` and perhaps `$options`.
-    fn pattern(&mut self, object: &Object, place: &Place<'_>) -> Result<Pattern, FilterError> {
+    fn pattern(&mut self, object: Members<'_>, place: &Place<'_>) -> Result<Pattern, FilterError> {
         self.patterns += 1;
         if self.patterns > limits::FILTER_PATTERNS {
             return Err(place.too_many("regular expressions", limits::FILTER_PATTERNS));
         }
         let text = |key: &str, default| match object.get(key) {
-            Some(Value::String(text)) => Ok(text.as_str()),
+            Some(View::String(text)) => Ok(text),
             Some(other) => Err(place.bad_operand("text", other.type_name())),
             None => default,
         };
@@ -254,38 +255,38 @@ impl Parser {
     }
 }
 
-fn equal_to(operand: &Value) -> Test {
-    Test::Compare { relation: Relation::Eq, operand: operand.clone() }
+fn equal_to(operand: View<'_>) -> Test {
+    Test::Compare { relation: Relation::Eq, operand: Operand::of(operand) }
 }
 
-fn not(operator: &'static str, tests: Vec<Test>) -> Test {
-    Test::Not { operator, tests }
+fn not(operator: &'static str, tests: impl Into<Box<[Test]>>) -> Test {
+    Test::Not { operator, tests: tests.into() }
 }
 
-fn has_operator(object: &Object) -> bool {
+fn has_operator(object: Members<'_>) -> bool {
     object.iter().any(|(key, _)| key.starts_with('$'))
 }
 
-fn array<'v>(operand: &'v Value, place: &Place<'_>) -> Result<&'v [Value], FilterError> {
+fn array<'v>(operand: View<'v>, place: &Place<'_>) -> Result<Elements<'v>, FilterError> {
     match operand {
-        Value::Array(items) => Ok(items),
+        View::Array(items) => Ok(items),
         other => Err(place.bad_operand("an array", other.type_name())),
     }
 }
 
-fn types(operand: &Value, place: &Place<'_>) -> Result<TypeSet, FilterError> {
-    let one = |item: &Value, place: &Place<'_>| {
+fn types(operand: View<'_>, place: &Place<'_>) -> Result<TypeSet, FilterError> {
+    let one = |item: View<'_>, place: &Place<'_>| {
         let set = match item {
-            Value::String(name) => TypeSet::of_name(name),
+            View::String(name) => TypeSet::of_name(name),
             number => whole(number).and_then(TypeSet::of_number),
         };
         set.ok_or_else(|| place.bad_operand("the name or number of a type", "another value"))
     };
     match operand {
-        Value::Array(items) if items.is_empty() => {
+        View::Array(items) if items.is_empty() => {
             Err(place.bad_operand("at least one type", "an empty array"))
         }
-        Value::Array(items) => items
+        View::Array(items) => items
             .iter()
             .enumerate()
             .try_fold(TypeSet::EMPTY, |set, (at, item)| Ok(set.union(one(item, &place.element(at))?))),
@@ -293,9 +294,10 @@ fn types(operand: &Value, place: &Place<'_>) -> Result<TypeSet, FilterError> {
     }
 }
 
-fn modulo(operand: &Value, place: &Place<'_>) -> Result<Test, FilterError> {
+fn modulo(operand: View<'_>, place: &Place<'_>) -> Result<Test, FilterError> {
     let expected = "[divisor, remainder], both whole numbers and the divisor not 0";
-    let [divisor, remainder] = array(operand, place)? else {
+    let items = array(operand, place)?;
+    let (Some(divisor), Some(remainder), 2) = (items.get(0), items.get(1), items.len()) else {
         return Err(place.bad_operand(expected, "an array of another length"));
     };
     match (whole(divisor), whole(remainder)) {
@@ -306,10 +308,10 @@ fn modulo(operand: &Value, place: &Place<'_>) -> Result<Test, FilterError> {
 }
 
 /// The whole number that a value is, if it is one and fits.
-fn whole(value: &Value) -> Option<i64> {
+fn whole(value: View<'_>) -> Option<i64> {
     match value {
-        Value::Int(int) => Some(*int),
-        Value::Float(float) if float.fract() == 0.0 => crate::order::truncated(*float),
+        View::Int(int) => Some(int),
+        View::Float(float) if float.fract() == 0.0 => crate::order::truncated(float),
         _ => None,
     }
 }

@@ -1,11 +1,12 @@
 //! Dotted paths and the values they lead to, array members included.
 
-use crate::Value;
+use crate::{Elements, View};
 use std::fmt;
+use std::sync::Arc;
 
 /// A parsed dotted path such as `people.0.name`.
-#[derive(Clone, Debug)]
-pub(crate) struct Path(Box<[Step]>);
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Path(Arc<[Step]>);
 
 /// What a path does with an array at its end.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -17,7 +18,7 @@ pub(crate) enum Leaf {
 }
 
 /// One name of a path; in an array, perhaps an index.
-#[derive(Clone, Debug)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 struct Step {
     name: Box<str>,
     /// The name as an index: decimal, without leading zeros.
@@ -30,6 +31,11 @@ impl Path {
         Self(text.split('.').map(Step::parse).collect())
     }
 
+    /// The first name: every value that the path leads to is in the member of this name.
+    pub(crate) fn first(&self) -> &str {
+        self.0.first().map_or("", |step| &step.name)
+    }
+
     /// Whether `accept` takes one of the values that the path leads to; it sees `None` where the path ends early.
     ///
     /// The rules are MongoDB's (`src/mongo/db/matcher/path.cpp`): on its way a path goes on inside every object of
@@ -37,9 +43,9 @@ impl Path {
     /// passed over without a `None`.
     pub(crate) fn any(
         &self,
-        root: &Value,
+        root: View<'_>,
         leaf: Leaf,
-        accept: &mut dyn FnMut(Option<&Value>) -> bool,
+        accept: &mut dyn FnMut(Option<View<'_>>) -> bool,
     ) -> bool {
         any_member(root, &self.0, leaf, accept)
     }
@@ -66,25 +72,25 @@ impl Step {
 /// Follows `steps` from the members of a container. An array that `$elemMatch` starts from counts as an object
 /// named by indices.
 fn any_member(
-    container: &Value,
+    container: View<'_>,
     steps: &[Step],
     leaf: Leaf,
-    accept: &mut dyn FnMut(Option<&Value>) -> bool,
+    accept: &mut dyn FnMut(Option<View<'_>>) -> bool,
 ) -> bool {
     let Some((first, mut rest)) = steps.split_first() else { return false };
     let mut current = match container {
-        Value::Array(items) => first.index.and_then(|index| items.get(index)),
-        Value::Object(object) => object.get(&first.name),
+        View::Array(items) => first.index.and_then(|index| items.get(index)),
+        View::Object(object) => object.get(&first.name),
         _ => None,
     };
     loop {
         match (current, rest) {
-            (Some(Value::Array(items)), []) => {
+            (Some(View::Array(items)), []) => {
                 return (leaf == Leaf::Elements && items.iter().any(|item| accept(Some(item))))
                     || accept(current);
             }
-            (Some(Value::Array(items)), _) => return any_element(items, rest, leaf, accept),
-            (Some(Value::Object(object)), [step, after @ ..]) => {
+            (Some(View::Array(items)), _) => return any_element(items, rest, leaf, accept),
+            (Some(View::Object(object)), [step, after @ ..]) => {
                 current = object.get(&step.name);
                 rest = after;
             }
@@ -96,14 +102,14 @@ fn any_member(
 
 /// Follows `steps`, at least one, from the elements of an array.
 fn any_element(
-    items: &[Value],
+    items: Elements<'_>,
     steps: &[Step],
     leaf: Leaf,
-    accept: &mut dyn FnMut(Option<&Value>) -> bool,
+    accept: &mut dyn FnMut(Option<View<'_>>) -> bool,
 ) -> bool {
     let Some((first, rest)) = steps.split_first() else { return false };
     items.iter().enumerate().any(|(at, item)| {
-        if matches!(item, Value::Object(_)) && any_member(item, steps, leaf, accept) {
+        if matches!(item, View::Object(_)) && any_member(item, steps, leaf, accept) {
             return true;
         }
         if first.index != Some(at) {
@@ -112,8 +118,8 @@ fn any_element(
         match item {
             // An index at the end of a path names the element as a whole: it is not looked into.
             _ if rest.is_empty() => accept(Some(item)),
-            Value::Object(_) => any_member(item, rest, leaf, accept),
-            Value::Array(inner) => any_element(inner, rest, leaf, accept),
+            View::Object(_) => any_member(item, rest, leaf, accept),
+            View::Array(inner) => any_element(inner, rest, leaf, accept),
             _ => false,
         }
     })
@@ -123,13 +129,14 @@ fn any_element(
 mod tests {
     use super::*;
     use crate::json;
+    use crate::tree::Tree;
 
     /// The values that a path visits, in order, with `null` in quotes for a missing one.
     fn visited(path: &str, document: &str, leaf: Leaf) -> Vec<String> {
-        let document = json::parse(document).unwrap();
+        let document = Tree::of_value(&json::parse(document).unwrap());
         let mut seen = Vec::new();
-        Path::parse(path).any(&document, leaf, &mut |value| {
-            seen.push(value.map_or("missing".to_owned(), json::to_string));
+        Path::parse(path).any(document.root(), leaf, &mut |value| {
+            seen.push(value.map_or("missing".to_owned(), |value| json::to_string(&value.to_value())));
             false
         });
         seen

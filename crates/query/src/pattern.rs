@@ -1,12 +1,16 @@
 //! `$regex`: regular expressions in linear time.
 
 use crate::limits;
+use crate::literal::Shape;
 use regex_lite::{Regex, RegexBuilder};
-use std::cell::Cell;
 
 /// A compiled regular expression within the limits.
 #[derive(Clone, Debug)]
-pub(crate) struct Pattern(Regex);
+pub(crate) struct Pattern {
+    regex: Regex,
+    /// What can be said about matching text without the engine.
+    shape: Shape,
+}
 
 impl Pattern {
     /// Compiles; `options` are letters of `imsxu`. The error says what is wrong with which of the two.
@@ -27,36 +31,20 @@ impl Pattern {
                 other => return Err(format!("unknown option '{other}'; known are i, m, s, x and u")),
             };
         }
-        builder.build().map(Self).map_err(|error| error.to_string())
+        let regex = builder.build().map_err(|error| error.to_string())?;
+        let literal = !options.contains(['i', 'm', 'x']);
+        Ok(Self { regex, shape: if literal { Shape::of(source) } else { Shape::default() } })
     }
 
-    fn occurs_in(&self, text: &str) -> bool {
-        self.0.is_match(text)
-    }
-}
-
-/// What the searches of one match may still cost.
-#[derive(Debug)]
-pub(crate) struct Searches {
-    /// Bytes of text; `None` once a search was refused.
-    left: Cell<Option<usize>>,
-}
-
-impl Searches {
-    /// What one match may cost: [`limits::PATTERN_TEXT_BYTES`].
-    pub(crate) fn allowed() -> Self {
-        Self { left: Cell::new(Some(limits::PATTERN_TEXT_BYTES)) }
+    pub(crate) fn occurs_in(&self, text: &str) -> bool {
+        match self.shape.decides(text) {
+            Some(found) => found,
+            None => self.regex.is_match(text),
+        }
     }
 
-    /// Whether the pattern occurs in the text; false if the search would cost more than is left.
-    pub(crate) fn finds(&self, pattern: &Pattern, text: &str) -> bool {
-        // One more than the text, so that many empty ones are not free.
-        self.left.set(self.left.get().and_then(|left| left.checked_sub(text.len() + 1)));
-        self.left.get().is_some() && pattern.occurs_in(text)
-    }
-
-    /// Whether a search was refused: then nothing that was found or not found says anything.
-    pub(crate) fn are_exhausted(&self) -> bool {
-        self.left.get().is_none()
+    /// Text that is part of every match.
+    pub(crate) fn shape(&self) -> &Shape {
+        &self.shape
     }
 }

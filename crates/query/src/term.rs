@@ -1,6 +1,7 @@
 //! A filter after parsing: conditions that can no longer be malformed.
 
-use crate::Value;
+use crate::View;
+use crate::operand::Operand;
 use crate::path::{Leaf, Path};
 use crate::pattern::Pattern;
 
@@ -10,7 +11,25 @@ pub(crate) enum Term {
     /// Several conditions in one.
     Logic { logic: Logic, terms: Vec<Term> },
     /// A condition on the values that a path leads to.
-    Field { path: Path, test: Test },
+    Field(Field),
+}
+
+impl Term {
+    fn searches(&self) -> bool {
+        match self {
+            Self::Field(field) => field.searches,
+            Self::Logic { terms, .. } => terms.iter().any(Self::searches),
+        }
+    }
+}
+
+/// A condition on the values that a path leads to.
+#[derive(Clone, Debug)]
+pub(crate) struct Field {
+    pub(crate) path: Path,
+    pub(crate) test: Test,
+    /// Somewhere in the test is a `$regex`.
+    pub(crate) searches: bool,
 }
 
 /// How the parts of a [`Term::Logic`] count.
@@ -30,9 +49,9 @@ pub(crate) enum Logic {
 #[derive(Clone, Debug)]
 pub(crate) enum Test {
     /// `$eq`, `$gt`, `$gte`, `$lt`, `$lte`.
-    Compare { relation: Relation, operand: Value },
+    Compare { relation: Relation, operand: Operand },
     /// `$in`: values in the order of [`compare`](crate::compare), patterns in any.
-    In { values: Vec<Value>, patterns: Vec<Pattern> },
+    In { values: Box<[Operand]>, patterns: Box<[Pattern]> },
     /// `$exists: true`.
     Exists,
     /// `$type`.
@@ -44,15 +63,15 @@ pub(crate) enum Test {
     /// `$regex`.
     Regex(Pattern),
     /// `$contains`.
-    Contains(Value),
+    Contains(Operand),
     /// `$elemMatch` with conditions on the members of an element.
     ElementMembers(Box<Term>),
     /// `$elemMatch` with conditions on an element as a value.
-    ElementValue(Vec<Test>),
+    ElementValue(Box<[Test]>),
     /// `$all`; without tests it matches nothing.
-    All(Vec<Test>),
+    All(Box<[Test]>),
     /// `$not`, `$ne`, `$nin`, `$exists: false`: not all of the tests hold.
-    Not { operator: &'static str, tests: Vec<Test> },
+    Not { operator: &'static str, tests: Box<[Test]> },
 }
 
 impl Test {
@@ -70,6 +89,19 @@ impl Test {
             Self::ElementMembers(_) | Self::ElementValue(_) => "$elemMatch",
             Self::All(_) => "$all",
             Self::Not { operator, .. } => operator,
+        }
+    }
+
+    /// Whether somewhere in it is a `$regex`.
+    pub(crate) fn searches(&self) -> bool {
+        match self {
+            Self::Regex(_) => true,
+            Self::In { patterns, .. } => !patterns.is_empty(),
+            Self::ElementMembers(term) => term.searches(),
+            Self::ElementValue(tests) | Self::All(tests) | Self::Not { tests, .. } => {
+                tests.iter().any(Self::searches)
+            }
+            _ => false,
         }
     }
 
@@ -156,17 +188,17 @@ impl TypeSet {
         Self(self.0 | other.0)
     }
 
-    pub(crate) fn contains(self, value: &Value) -> bool {
+    pub(crate) fn contains(self, value: View<'_>) -> bool {
         let bit = match value {
-            Value::Null => NULL,
-            Value::Bool(_) => BOOL,
-            Value::Int(_) => INT,
-            Value::Float(_) => DOUBLE,
-            Value::String(_) => STRING,
-            Value::Bytes(_) => BYTES,
-            Value::Date(_) => DATE,
-            Value::Array(_) => ARRAY,
-            Value::Object(_) => OBJECT,
+            View::Null => NULL,
+            View::Bool(_) => BOOL,
+            View::Int(_) => INT,
+            View::Float(_) => DOUBLE,
+            View::String(_) => STRING,
+            View::Bytes(_) => BYTES,
+            View::Date(_) => DATE,
+            View::Array(_) => ARRAY,
+            View::Object(_) => OBJECT,
         };
         self.0 & bit != 0
     }

@@ -39,11 +39,11 @@ fn golden_documents_encode_and_decode_to_the_byte() {
         let Some(value) = case.get("document") else { continue };
         ran += 1;
         let (name, cbor) = (text(&case, "name").unwrap(), text(&case, "cbor").unwrap());
-        let document = Document::from_value(value.clone()).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let document = Document::from_value(&value.clone()).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(to_hex(&document.encode()), cbor, "{name}");
         let decoded = Document::decode(&hex(cbor)).unwrap_or_else(|error| panic!("{name}: {error}"));
         // Through text, because a NaN is unequal to itself.
-        assert_eq!(json::to_string(decoded.as_value()), json::to_string(value), "{name}");
+        assert_eq!(json::to_string(&decoded.to_value()), json::to_string(value), "{name}");
     }
     assert!(ran > 60, "only {ran} cases ran");
 }
@@ -76,8 +76,9 @@ fn every_half_precision_float_travels_in_three_bytes() {
 
 #[test]
 fn what_is_beyond_a_limit_is_refused_in_both_directions() {
-    let document =
-        |value| Document::from_value(Value::Object(Object::from_entries(vec![("a".into(), value)]).unwrap()));
+    let document = |value| {
+        Document::from_value(&Value::Object(Object::from_entries(vec![("a".into(), value)]).unwrap()))
+    };
     let nested = |depth| (0..depth).fold(Value::Null, |inner, _| Value::Array(vec![inner]));
     assert!(document(nested(limits::DEPTH - 1)).is_ok());
     assert_eq!(document(nested(limits::DEPTH)), Err(DocumentError::TooDeep));
@@ -105,19 +106,19 @@ fn what_is_beyond_a_limit_is_refused_in_both_directions() {
 
     assert_eq!(document(Value::Date(limits::DATE_MILLIS + 1)), Err(DocumentError::DateOutOfRange));
     assert_eq!(document(Value::Date(i64::MIN)), Err(DocumentError::DateOutOfRange));
-    assert_eq!(Document::from_value(Value::Null), Err(DocumentError::NotAnObject { found: "null" }));
+    assert_eq!(Document::from_value(&Value::Null), Err(DocumentError::NotAnObject { found: "null" }));
 }
 
 proptest! {
     #[test]
     fn any_document_comes_back_from_bytes_and_from_text(object in objects()) {
-        let document = Document::from_value(object).unwrap();
+        let document = Document::from_value(&object).unwrap();
         let bytes = document.encode();
         let decoded = Document::decode(&bytes).unwrap();
         prop_assert_eq!(decoded.encode(), bytes.clone());
-        let text = json::to_string(document.as_value());
-        prop_assert_eq!(json::to_string(decoded.as_value()), text.clone());
-        let parsed = Document::from_value(json::parse(&text).unwrap()).unwrap();
+        let text = json::to_string(&document.to_value());
+        prop_assert_eq!(json::to_string(&decoded.to_value()), text.clone());
+        let parsed = Document::from_value(&json::parse(&text).unwrap()).unwrap();
         prop_assert_eq!(parsed.encode(), bytes);
     }
 
@@ -125,7 +126,7 @@ proptest! {
     fn mutated_bytes_never_panic_and_whatever_decodes_has_only_this_encoding(
         object in objects(), edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4), cut: bool
     ) {
-        let mut bytes = Document::from_value(object).unwrap().encode();
+        let mut bytes = Document::from_value(&object).unwrap().encode();
         for (at, byte) in &edits {
             let at = at.index(bytes.len());
             bytes[at] = *byte;

@@ -273,7 +273,7 @@ proptest! {
     fn the_evaluator_agrees_with_the_naive_one(query in queries(), document in objects(3)) {
         let filter = Filter::parse(&query).unwrap();
         let matches = naive::matches(&query, &document);
-        let document = Document::from_value(document).unwrap();
+        let document = Document::from_value(&document).unwrap();
         prop_assert_eq!(filter.matches(&document), matches, "{:?}", filter.explain(&document));
         prop_assert_eq!(filter.explain(&document).failures.is_empty(), matches);
         // What travels behaves as what was written.
@@ -289,7 +289,7 @@ proptest! {
         for value in values {
             let document = one("a", value);
             let matches = naive::matches(&query, &document);
-            prop_assert_eq!(filter.matches(&Document::from_value(document.clone()).unwrap()), matches, "{:?}", document);
+            prop_assert_eq!(filter.matches(&Document::from_value(&document.clone()).unwrap()), matches, "{:?}", document);
         }
     }
 
@@ -298,7 +298,7 @@ proptest! {
         let members: Vec<_> = document.as_object().unwrap().iter().filter(|(_, value)| !matches!(value, Value::Object(_)))
             .map(|(key, value)| (key.to_owned(), value.clone())).collect();
         let query = Value::Object(Object::from_entries(members).unwrap());
-        prop_assert!(Filter::parse(&query).unwrap().matches(&Document::from_value(document).unwrap()));
+        prop_assert!(Filter::parse(&query).unwrap().matches(&Document::from_value(&document).unwrap()));
     }
 }
 

@@ -11,7 +11,7 @@ const QUERY: &str = r#"{
 #[test]
 fn q1_the_seed_query_selects_its_datum_and_no_near_miss() {
     let filter = Filter::parse_json(QUERY).unwrap();
-    let matches = |text: &str| filter.matches(&Document::from_value(json::parse(text).unwrap()).unwrap());
+    let matches = |text: &str| filter.matches(&Document::from_value(&json::parse(text).unwrap()).unwrap());
     assert!(matches(r#"{"key":"value","age":5,"name":"aaa","type":4}"#));
     let near_misses = [
         r#"{"key":"Value","age":5,"name":"aaa","type":4}"#,

@@ -150,7 +150,7 @@ impl<'de> Visitor<'de> for &mut Elements<'_> {
 /// A document of JSON with extended forms.
 pub(crate) fn parse(text: &str) -> Result<Document, String> {
     let value = json::parse(text).map_err(|error| error.to_string())?;
-    Document::from_value(value).map_err(|error| error.to_string())
+    Document::from_value(&value).map_err(|error| error.to_string())
 }
 
 /// The first byte that is not blank. Blanks before it are skipped, except ends of lines, which count.
@@ -197,7 +197,7 @@ mod tests {
         let mut entries = Vec::new();
         // A small buffer, so that lines span several of its fillings.
         read(BufReader::with_capacity(7, text.as_bytes()), &mut |entry| {
-            entries.push((entry.place, entry.document.map(|document| json::to_string(document.as_value()))));
+            entries.push((entry.place, entry.document.map(|document| json::to_string(&document.to_value()))));
             true
         })?;
         Ok(entries)

@@ -17,7 +17,7 @@ impl Line {
 
     /// A document, with bytes, dates and large integers in their extended forms.
     pub(crate) fn document(self, name: &str, document: &Document) -> Self {
-        self.raw(name, &json::to_string(document.as_value()))
+        self.raw(name, &json::to_string(&document.to_value()))
     }
 
     pub(crate) fn text(self, name: &str, text: &dyn std::fmt::Display) -> Self {
@@ -80,7 +80,7 @@ mod tests {
     fn a_line_is_one_json_object_whatever_is_in_it() {
         let document = json::parse("{\"t\":\"a\\n\\\"b\",\"when\":{\"$date\":5}}").unwrap();
         let line = Line::new()
-            .document("data", &Document::from_value(document).unwrap())
+            .document("data", &Document::from_value(&document).unwrap())
             .text("author", &"z\"6\n")
             .number("seq", 7)
             .flag("backlog", false)

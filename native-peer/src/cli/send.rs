@@ -73,7 +73,7 @@ fn document(message: &str) -> Result<Document, Failure> {
     }
     let mut object = Object::new();
     object.insert("text", text);
-    Document::from_value(Value::Object(object)).map_err(|error| Failure::usage(&error))
+    Document::from_value(&Value::Object(object)).map_err(|error| Failure::usage(&error))
 }
 
 #[cfg(test)]
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn an_object_is_sent_as_it_is_and_anything_else_as_text() {
-        let written = |message| json::to_string(document(message).unwrap().as_value());
+        let written = |message| json::to_string(&document(message).unwrap().to_value());
         assert_eq!(written("{\"a\":1}"), "{\"a\":1}");
         assert_eq!(written("hello, world"), "{\"text\":\"hello, world\"}");
         assert_eq!(written("[1]"), "{\"text\":\"[1]\"}");

@@ -220,7 +220,7 @@ fn the_largest_document_crosses_and_a_larger_one_is_refused() {
     world.run_until(SECOND, |w| w.linked(a, b)).unwrap();
     let big = |len: usize| {
         let entries = vec![("n", Value::Int(1)), ("x", Value::Bytes(vec![0; len]))];
-        weft_query::Document::from_value(object(entries)).unwrap()
+        weft_query::Document::from_value(&object(entries)).unwrap()
     };
     world.command(a, Command::Publish { discovery: party, document: big(weft_wire::limits::DOCUMENT - 32) });
     world.run(SECOND * 3);

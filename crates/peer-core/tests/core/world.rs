@@ -11,7 +11,7 @@ use weft_crypto::{IdentityKey, Party, PeerKey, Seed, SignalerKey, challenge, sta
 use weft_peer_core::{
     Command, CommandId, Config, Event, HomeIndex, IceState, Input, Keys, LinkId, LinkState, Output, Peer,
 };
-use weft_query::{Document, Filter, Value};
+use weft_query::{Document, Filter, Value, View};
 use weft_wire::chunk::{Outgoing, Reassembler};
 use weft_wire::link::Link as Frame;
 use weft_wire::sealed::Candidate;
@@ -299,8 +299,8 @@ impl World {
     pub(crate) fn numbers(&self, node: usize, subscription: CommandId) -> Vec<i64> {
         let data = self.nodes[node].events.iter().filter_map(|event| match event {
             Event::Data { subscription: of, publication, .. } if *of == subscription => {
-                match publication.document.as_object().get("n") {
-                    Some(Value::Int(n)) => Some(*n),
+                match publication.document.get("n") {
+                    Some(View::Int(n)) => Some(n),
                     _ => None,
                 }
             }
@@ -754,7 +754,7 @@ pub(crate) fn one_chunk(frame: &Frame<'_>) -> Vec<u8> {
 }
 
 pub(crate) fn number(n: i64) -> Document {
-    Document::from_value(object(vec![("n", Value::Int(n))])).expect("a document")
+    Document::from_value(&object(vec![("n", Value::Int(n))])).expect("a document")
 }
 
 pub(crate) fn object(entries: Vec<(&str, Value)>) -> Value {
