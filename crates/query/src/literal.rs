@@ -47,9 +47,9 @@ impl Shape {
         (self.starts && !self.literal.is_empty()).then_some(&self.literal)
     }
 
-    /// Whether a text matches as soon as it begins with the prefix.
-    pub(crate) fn is_prefix(&self) -> bool {
-        self.complete && self.starts && !self.ends
+    /// What is in every matching text; empty if nothing is known.
+    pub(crate) fn literal(&self) -> &str {
+        &self.literal
     }
 }
 

@@ -1,7 +1,8 @@
 //! What a condition compares with.
 
-use crate::View;
 use crate::tree::{Builder, Tree};
+use crate::{View, cbor};
+use std::hash::{Hash, Hasher};
 
 /// A value of a query, small if it is a scalar: an index holds very many.
 #[derive(Clone, Debug)]
@@ -46,6 +47,25 @@ impl Operand {
             Self::String(text) => View::String(text),
             Self::Bytes(bytes) => View::Bytes(bytes),
             Self::Deep(tree) => tree.root(),
+        }
+    }
+}
+
+/// By representation, as encodings are equal: NaN equals itself, 1 is not 1.0, and 0 is not -0.
+impl PartialEq for Operand {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::String(a), Self::String(b)) => a == b,
+            _ => cbor::encode(self.view()) == cbor::encode(other.view()),
+        }
+    }
+}
+
+impl Hash for Operand {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            Self::String(text) => text.hash(state),
+            _ => cbor::encode(self.view()).hash(state),
         }
     }
 }

@@ -18,7 +18,7 @@ pub(crate) enum Leaf {
 }
 
 /// One name of a path; in an array, perhaps an index.
-#[derive(Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Step {
     name: Box<str>,
     /// The name as an index: decimal, without leading zeros.
@@ -34,6 +34,19 @@ impl Path {
     /// The first name: every value that the path leads to is in the member of this name.
     pub(crate) fn first(&self) -> &str {
         self.0.first().map_or("", |step| &step.name)
+    }
+
+    /// The path that goes on with another.
+    pub(crate) fn join(&self, rest: &Self) -> Self {
+        Self(self.0.iter().chain(&*rest.0).cloned().collect())
+    }
+
+    pub(crate) fn begins_with_index(&self) -> bool {
+        self.0.first().is_some_and(|step| step.index.is_some())
+    }
+
+    pub(crate) fn ends_with_index(&self) -> bool {
+        self.0.last().is_some_and(|step| step.index.is_some())
     }
 
     /// Whether `accept` takes one of the values that the path leads to; it sees `None` where the path ends early.

@@ -3,6 +3,7 @@
 use crate::limits;
 use crate::literal::Shape;
 use regex_lite::{Regex, RegexBuilder};
+use std::hash::{Hash, Hasher};
 
 /// A compiled regular expression within the limits.
 #[derive(Clone, Debug)]
@@ -10,6 +11,20 @@ pub(crate) struct Pattern {
     regex: Regex,
     /// What can be said about matching text without the engine.
     shape: Shape,
+    options: Box<str>,
+}
+
+/// By source and options.
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.regex.as_str() == other.regex.as_str() && self.options == other.options
+    }
+}
+
+impl Hash for Pattern {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.regex.as_str(), &self.options).hash(state);
+    }
 }
 
 impl Pattern {
@@ -33,7 +48,11 @@ impl Pattern {
         }
         let regex = builder.build().map_err(|error| error.to_string())?;
         let literal = !options.contains(['i', 'm', 'x']);
-        Ok(Self { regex, shape: if literal { Shape::of(source) } else { Shape::default() } })
+        Ok(Self {
+            regex,
+            shape: if literal { Shape::of(source) } else { Shape::default() },
+            options: options.into(),
+        })
     }
 
     pub(crate) fn occurs_in(&self, text: &str) -> bool {

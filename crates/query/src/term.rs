@@ -6,7 +6,7 @@ use crate::path::{Leaf, Path};
 use crate::pattern::Pattern;
 
 /// A condition on a whole document, or on an element inside `$elemMatch`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub(crate) enum Term {
     /// Several conditions in one.
     Logic { logic: Logic, terms: Vec<Term> },
@@ -24,7 +24,7 @@ impl Term {
 }
 
 /// A condition on the values that a path leads to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub(crate) struct Field {
     pub(crate) path: Path,
     pub(crate) test: Test,
@@ -33,7 +33,7 @@ pub(crate) struct Field {
 }
 
 /// How the parts of a [`Term::Logic`] count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Logic {
     /// All must match: the members of one query object.
     Members,
@@ -46,7 +46,7 @@ pub(crate) enum Logic {
 }
 
 /// A condition on the values at a path.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub(crate) enum Test {
     /// `$eq`, `$gt`, `$gte`, `$lt`, `$lte`.
     Compare { relation: Relation, operand: Operand },
@@ -117,7 +117,7 @@ impl Test {
 }
 
 /// A comparison with an operand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Relation {
     Eq,
     Gt,
@@ -144,7 +144,7 @@ impl Relation {
 }
 
 /// A set of types.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct TypeSet(u16);
 
 impl TypeSet {
@@ -186,6 +186,12 @@ impl TypeSet {
 
     pub(crate) fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
+    }
+
+    /// The kinds of its types, as numbers of [`bracket`](crate::order::bracket).
+    pub(crate) fn kinds(self) -> impl Iterator<Item = u8> {
+        let kinds = [NULL, INT | DOUBLE, STRING, OBJECT, ARRAY, BYTES, BOOL, DATE];
+        (0..).zip(kinds).filter(move |(_, types)| self.0 & types != 0).map(|(kind, _)| kind)
     }
 
     pub(crate) fn contains(self, value: View<'_>) -> bool {

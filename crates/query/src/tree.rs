@@ -56,11 +56,6 @@ impl Tree {
         self.view(self.nodes.last().copied().unwrap_or_default())
     }
 
-    /// Values, and names of members, that are stored.
-    pub(crate) fn len(&self) -> usize {
-        self.nodes.len()
-    }
-
     fn view(&self, node: Node) -> View<'_> {
         match node {
             Node::Null => View::Null,

@@ -12,7 +12,7 @@
 
 use proptest::prelude::*;
 use std::cmp::Ordering;
-use weft_query::{Document, Filter, Object, Value};
+use weft_query::{Document, Filter, Index, Object, Value};
 
 /// The whole of the semantics, as literally as `docs/spec/query.md` has them.
 mod naive {
@@ -302,6 +302,59 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn the_index_agrees_with_the_evaluator_whatever_comes_and_goes(
+        steps in prop::collection::vec((0u8..60, prop::option::weighted(0.8, standing())), 1..200),
+        documents in prop::collection::vec(objects(3), 1..12),
+        seed: u64,
+    ) {
+        let mut index = Index::new(seed);
+        let mut filters = std::collections::BTreeMap::new();
+        let documents: Vec<_> = documents.iter().map(|document| Document::from_value(document).unwrap()).collect();
+        for (at, (id, query)) in steps.into_iter().enumerate() {
+            match query {
+                Some(query) => {
+                    let filter = Filter::parse(&query).unwrap();
+                    prop_assert_eq!(index.insert(id, &filter), filters.insert(id, filter).is_none());
+                }
+                None => prop_assert_eq!(index.remove(&id), filters.remove(&id).is_some()),
+            }
+            prop_assert_eq!(index.len(), filters.len());
+            let document = &documents[at % documents.len()];
+            let mut found = Vec::new();
+            index.select(document, |id| found.push(id));
+            found.sort_unstable();
+            let expected: Vec<u8> =
+                filters.iter().filter(|(_, filter)| filter.matches(document)).map(|(id, _)| *id).collect();
+            prop_assert_eq!(found, expected, "{:?}", document);
+        }
+    }
+}
+
+/// Queries as they stand: most have a few conditions that a document is likely to meet, some are of any form.
+fn standing() -> BoxedStrategy<Value> {
+    let text =
+        prop::sample::select(vec!["^a", "^ab", "ab", "abc", "b$", "a.*c", "(ab|b)c", "[ab]", "", "^abcd"]);
+    let condition = prop_oneof![
+        4 => scalars(),
+        2 => operators(),
+        2 => (prop::sample::select(vec!["$gt", "$gte", "$lt", "$lte"]), scalars()).prop_map(|(operator, value)| one(operator, value)),
+        2 => (prop::sample::select(vec!["$gt", "$gte"]), scalars(), prop::sample::select(vec!["$lt", "$lte"]), scalars())
+            .prop_map(|(lower, least, upper, most)| Value::Object(Object::from_entries(vec![(lower.into(), least), (upper.into(), most)]).unwrap())),
+        2 => text.prop_map(|pattern| one("$regex", Value::from(pattern))),
+        1 => prop::sample::select(vec!["abc", "bcd", "ab"]).prop_map(|part| one("$contains", Value::from(part))),
+        2 => (prop::sample::select(vec!["$ne", "$eq"]), scalars()).prop_map(|(operator, value)| one(operator, value)),
+        1 => (prop::sample::select(vec!["$in", "$nin"]), lists(scalars())).prop_map(|(operator, value)| one(operator, value)),
+    ];
+    let field = (paths(), condition).prop_map(|(path, condition)| one(path, condition)).boxed();
+    let and = prop::collection::vec(field.clone(), 1..5).prop_map(|all| one("$and", Value::Array(all)));
+    let or = prop::collection::vec(and.clone(), 1..3).prop_map(|all| one("$or", Value::Array(all)));
+    prop_oneof![4 => and.clone(), 2 => (or, and).prop_map(|(a, b)| one("$and", Value::Array(vec![a, b]))), 1 => queries()].boxed()
+}
+
 /// Few names, so that queries and documents meet.
 fn names() -> impl Strategy<Value = String> {
     prop::sample::select(vec!["a", "b", "0", "1"]).prop_map(str::to_owned)
@@ -318,7 +371,7 @@ fn scalars() -> impl Strategy<Value = Value> {
         any::<bool>().prop_map(Value::Bool),
         (-2i64..3).prop_map(Value::Int),
         prop::sample::select(vec![0.0, -0.0, 1.0, 1.5, -1.5, f64::NAN, f64::INFINITY]).prop_map(Value::Float),
-        prop::sample::select(vec!["", "a", "b", "ab"]).prop_map(Value::from),
+        prop::sample::select(vec!["", "a", "b", "ab", "abc", "abcd"]).prop_map(Value::from),
         prop::collection::vec(0u8..2, 0..2).prop_map(Value::Bytes),
         (-1i64..2).prop_map(Value::Date),
     ]
