@@ -2,7 +2,7 @@
 
 use crate::process::{command, run as run_command};
 use crate::workspace::{cargo, files, is_source_dir, release_binary, root, target_dir};
-use crate::{build, setup, ui};
+use crate::{build, setup, ui, wasm};
 use anyhow::{Context as _, Result};
 use std::path::{Path, PathBuf};
 
@@ -29,12 +29,29 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     })?;
     setup::run(setup::Scope::Build)?;
     build::everything()?;
-    ui::step(&format!("bench {name}"), || {
+    let mut program = command("node", &root());
+    program.args(["--import", "tsx"]).arg(bench).args(rest);
+    if name == "match" {
+        for (variable, path) in matchers()? {
+            program.env(variable, path);
+        }
+    }
+    ui::step(&format!("bench {name}"), || run_command(&mut program, "read the error above"))
+}
+
+/// Builds what bench/match.ts starts, and says in which variable it looks for each: the native contenders, and our
+/// index as wasm.
+fn matchers() -> Result<[(&'static str, PathBuf); 2]> {
+    ui::step("bench: build the native matchers (the first time a minute or two)", || {
+        let mut build = command(cargo(), &root());
         run_command(
-            command("node", &root()).args(["--import", "tsx"]).arg(bench).args(rest),
-            "read the error above",
+            build.args(["build", "--release", "-p", "weft-bench", "--bin", "matcher"]),
+            "read the compiler's first error above",
         )
-    })
+    })?;
+    let glue = target_dir().join("matcher-wasm");
+    wasm::build_like_the_peer("weft-matcher-wasm", &glue, "matcher")?;
+    Ok([("WEFT_MATCHER", release_binary("matcher")), ("WEFT_MATCHER_WASM", glue)])
 }
 
 /// Runs a benchmark of `weft-bench` against the built signaler and its rivals, installed once below the target directory.
@@ -53,7 +70,7 @@ fn native(name: &str, rest: &[String]) -> Result<()> {
     ui::step("bench: build the load client", || {
         let mut build = command(cargo(), &root());
         run_command(
-            build.args(["build", "--release", "-p", "weft-bench"]),
+            build.args(["build", "--release", "-p", "weft-bench", "--bin", "weft-bench"]),
             "read the compiler's first error above",
         )
     })?;
@@ -65,12 +82,13 @@ fn native(name: &str, rest: &[String]) -> Result<()> {
     })
 }
 
-/// The programs directly in bench/: `NAME.mjs` or `NAME.ts`.
+/// The programs directly in bench/: `NAME.mjs` or `NAME.ts`. `NAME-PART` is a part of one.
 fn benchmarks() -> Result<Vec<PathBuf>> {
     let dir = root().join("bench");
     let is_program = |path: &Path| {
         path.parent() == Some(&dir)
             && path.extension().is_some_and(|extension| extension == "mjs" || extension == "ts")
+            && !stem(path).contains('-')
     };
     files(&dir, &is_source_dir, &is_program)
 }

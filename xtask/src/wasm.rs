@@ -54,7 +54,7 @@ pub(crate) fn build(names: Names) -> Result<()> {
     let toolchain = setup::wasm_toolchain()?;
     setup::npm()?;
     let raw = ui::step("wasm: compile (the first time with the standard library, a minute or two)", || {
-        compile(&toolchain)
+        compile(&toolchain, "weft-wasm-peer")
     })?;
     let generated = generated_dir();
     let outputs = ["js", "d.ts"].map(|kind| generated.join(format!("{OUT_NAME}.{kind}")));
@@ -70,7 +70,7 @@ pub(crate) fn build(names: Names) -> Result<()> {
         return Ok(());
     }
     ui::step("wasm: glue (the first time the generator is compiled, half a minute)", || {
-        bindgen(&raw, &generated)
+        bindgen(&raw, &generated, OUT_NAME)
     })?;
     ui::step("wasm: wasm-opt", || optimise(&module(), names))?;
     stamp.write()?;
@@ -80,6 +80,16 @@ pub(crate) fn build(names: Names) -> Result<()> {
         std::fs::metadata(module()).map_or(0, |file| file.len())
     ));
     Ok(())
+}
+
+/// Builds another crate as the wasm peer is built: `OUT_NAME.js` and `OUT_NAME_bg.wasm` in `out_dir`, to be measured.
+pub(crate) fn build_like_the_peer(package: &str, out_dir: &Path, out_name: &str) -> Result<()> {
+    let toolchain = setup::wasm_toolchain()?;
+    setup::npm()?;
+    ui::step(&format!("wasm: {package}"), || {
+        bindgen(&compile(&toolchain, package)?, out_dir, out_name)?;
+        optimise(&out_dir.join(format!("{out_name}_bg.wasm")), Names::Strip)
+    })
 }
 
 /// Where the glue goes.
@@ -106,7 +116,7 @@ pub(crate) fn check_budget() -> Result<()> {
 }
 
 /// Writes the JavaScript glue of a wasm file with the pinned generator. Function names stay: the optimiser sorts by them.
-fn bindgen(input: &Path, out_dir: &Path) -> Result<()> {
+fn bindgen(input: &Path, out_dir: &Path, out_name: &str) -> Result<()> {
     let next = "the version of `wasm-bindgen` in Cargo.lock must equal that of `wasm-bindgen-cli-support`";
     let tool = target_dir().join("tools").join(format!("weft-bindgen{}", std::env::consts::EXE_SUFFIX));
     run(
@@ -114,17 +124,18 @@ fn bindgen(input: &Path, out_dir: &Path) -> Result<()> {
         next,
     )?;
     let mut generate = command(tool, &root());
-    generate.arg(input).arg(out_dir).arg(OUT_NAME);
+    generate.arg(input).arg(out_dir).arg(out_name);
     run(&mut generate, next)
 }
 
-fn compile(toolchain: &Toolchain) -> Result<PathBuf> {
+fn compile(toolchain: &Toolchain, package: &str) -> Result<PathBuf> {
     let mut build = toolchain.release();
-    build.args(["--profile", "wasm", "-p", "weft-wasm-peer"]);
+    build.args(["--profile", "wasm", "-p", package]);
     run(&mut build, "read the compiler's first error above; `cargo xtask setup` if a tool is missing")?;
-    let raw = wasm_target_dir().join(TARGET).join("wasm").join("weft_wasm_peer.wasm");
+    let file = format!("{}.wasm", package.replace('-', "_"));
+    let raw = wasm_target_dir().join(TARGET).join("wasm").join(file);
     if !raw.is_file() {
-        bail!("cargo made no {}\nNext: wasm-peer/Cargo.toml needs crate-type = [\"cdylib\"]", raw.display());
+        bail!("cargo made no {}\nNext: {package} needs crate-type = [\"cdylib\"]", raw.display());
     }
     Ok(raw)
 }
