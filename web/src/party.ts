@@ -64,7 +64,7 @@ export class JoinedParty implements Party {
   off: Party["off"] = (event, handler) => this.#handlers.off(event, handler);
 
   subscribe<Data extends object = Document>(
-    query: Filter | Query,
+    query: Filter<Data> | Query<Data>,
     options?: SubscribeOptions,
   ): Subscription<Data> {
     const known = ["backlog", "buffer", "signal"] as const;
@@ -74,7 +74,7 @@ export class JoinedParty implements Party {
     checkNumber(buffer, "buffer", 1, Number.MAX_SAFE_INTEGER);
     signal?.throwIfAborted();
     const peer = this.#running();
-    const matcher = Query.matcherOf(query instanceof Query ? query : new Query(query));
+    const matcher = Query.matcherOf(query instanceof Query ? query : new Query<Data>(query));
     const id = call(() => peer.subscribe(this.#discovery, matcher, backlog));
     const end = () => {
       signal?.removeEventListener("abort", close);

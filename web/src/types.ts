@@ -7,7 +7,10 @@
  */
 
 import type { WeftError } from "./errors.js";
+import type { Filter } from "./filter.js";
 import type { Query } from "./query.js";
+
+export type { Filter, Operators, Path } from "./filter.js";
 
 /**
  * What documents are made of: JSON, and what JSON lacks.
@@ -30,9 +33,6 @@ export type Value =
 /** A document as it arrives: an object whose members nobody has checked yet. */
 // biome-ignore lint/suspicious/noExplicitAny: what others publish has any shape; `subscribe<Film>` names the expected one.
 export type Document = { [name: string]: any };
-
-/** A query in MongoDB's language (docs/spec/query.md). A RegExp stands for `{ $regex, $options }`. */
-export type Filter = { readonly [name: string]: unknown };
 
 /** Where the wasm of this package comes from, if not from beside the package's JavaScript. */
 export type WasmSource = string | URL | Request | Response | BufferSource | WebAssembly.Module;
@@ -209,10 +209,11 @@ export interface Party extends Emitter<PartyEvents>, AsyncDisposable {
   /**
    * Gets the publications of others that match, from now on, or also what was published before.
    *
-   * Throws `bad-query` with the path of what is wrong, for a member that is undefined too, and `bad-option`.
+   * With `Data`, as in `subscribe<Film>(…)`, the compiler checks the query against it; without, it takes any. Throws
+   * `bad-query` with the path of what is wrong, for a member that is undefined too, and `bad-option`.
    */
   subscribe<Data extends object = Document>(
-    query: Filter | Query,
+    query: Filter<Data> | Query<Data>,
     options?: SubscribeOptions,
   ): Subscription<Data>;
   /**
