@@ -239,7 +239,7 @@ impl<'b> Reader<'b> {
                 Some(Ordering::Greater) => return Err(not_deterministic(start, "names out of order")),
             }
             last = Some(key);
-            self.builder.text(key);
+            self.builder.name(key);
             self.value(depth)?;
         }
         self.builder.object(len);
@@ -331,7 +331,7 @@ impl Meter {
                 self.add(head_bytes(object.len() as u64))?;
                 object.iter().try_for_each(|(key, value)| {
                     self.add_text(key.len())?;
-                    self.builder.text(key);
+                    self.builder.name(key);
                     self.value(value, depth + 1)
                 })?;
                 self.builder.object(object.len());

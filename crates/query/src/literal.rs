@@ -47,6 +47,18 @@ impl Shape {
         (self.starts && !self.literal.is_empty()).then_some(&self.literal)
     }
 
+    /// Whether text of the other shape always matches this one.
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        let (literal, part) = (&*other.literal, &*self.literal);
+        self.complete
+            && match (self.starts, self.ends) {
+                (true, true) => other.starts && other.ends && other.complete && literal == part,
+                (true, false) => other.starts && literal.starts_with(part),
+                (false, true) => other.ends && literal.ends_with(part),
+                (false, false) => literal.contains(part),
+            }
+    }
+
     /// What is in every matching text; empty if nothing is known.
     pub(crate) fn literal(&self) -> &str {
         &self.literal

@@ -1,5 +1,6 @@
 //! Dotted paths and the values they lead to, array members included.
 
+use crate::tree::name_key;
 use crate::{Elements, View};
 use std::fmt;
 use std::sync::Arc;
@@ -21,6 +22,8 @@ pub(crate) enum Leaf {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Step {
     name: Box<str>,
+    /// See [`name_key`].
+    key: u64,
     /// The name as an index: decimal, without leading zeros.
     index: Option<usize>,
 }
@@ -78,7 +81,7 @@ impl Step {
     fn parse(name: &str) -> Self {
         let canonical =
             name == "0" || (!name.starts_with('0') && name.bytes().all(|byte| byte.is_ascii_digit()));
-        Self { name: name.into(), index: name.parse().ok().filter(|_| canonical) }
+        Self { name: name.into(), key: name_key(name), index: name.parse().ok().filter(|_| canonical) }
     }
 }
 
@@ -93,7 +96,7 @@ fn any_member(
     let Some((first, mut rest)) = steps.split_first() else { return false };
     let mut current = match container {
         View::Array(items) => first.index.and_then(|index| items.get(index)),
-        View::Object(object) => object.get(&first.name),
+        View::Object(object) => object.find(&first.name, first.key),
         _ => None,
     };
     loop {
@@ -104,7 +107,7 @@ fn any_member(
             }
             (Some(View::Array(items)), _) => return any_element(items, rest, leaf, accept),
             (Some(View::Object(object)), [step, after @ ..]) => {
-                current = object.get(&step.name);
+                current = object.find(&step.name, step.key);
                 rest = after;
             }
             (value, []) => return accept(value),

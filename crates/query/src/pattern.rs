@@ -62,6 +62,11 @@ impl Pattern {
         }
     }
 
+    /// Whether every text that the other occurs in is known to be one that this occurs in.
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        self == other || self.shape.covers(&other.shape)
+    }
+
     /// Text that is part of every match.
     pub(crate) fn shape(&self) -> &Shape {
         &self.shape

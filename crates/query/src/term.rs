@@ -190,8 +190,12 @@ impl TypeSet {
 
     /// The kinds of its types, as numbers of [`bracket`](crate::order::bracket).
     pub(crate) fn kinds(self) -> impl Iterator<Item = u8> {
-        let kinds = [NULL, INT | DOUBLE, STRING, OBJECT, ARRAY, BYTES, BOOL, DATE];
-        (0..).zip(kinds).filter(move |(_, types)| self.0 & types != 0).map(|(kind, _)| kind)
+        (0..).zip(KINDS).filter(move |(_, types)| self.0 & types != 0).map(|(kind, _)| kind)
+    }
+
+    /// All types of a kind.
+    pub(crate) fn of_kind(kind: u8) -> Self {
+        Self(KINDS.get(usize::from(kind)).copied().unwrap_or_default())
     }
 
     pub(crate) fn contains(self, value: View<'_>) -> bool {
@@ -219,3 +223,5 @@ const BOOL: u16 = 1 << 5;
 const DATE: u16 = 1 << 6;
 const NULL: u16 = 1 << 7;
 const INT: u16 = 1 << 8;
+/// The types of each kind, in the order of [`bracket`](crate::order::bracket).
+const KINDS: [u16; 8] = [NULL, INT | DOUBLE, STRING, OBJECT, ARRAY, BYTES, BOOL, DATE];

@@ -11,6 +11,7 @@
 
 use crate::value::{DuplicateKey, key_order};
 use crate::{Object, Value};
+use std::cmp::Ordering;
 use std::fmt;
 
 /// Values inside each other, stored flat.
@@ -31,6 +32,8 @@ enum Node {
     Float(f64),
     Date(i64),
     String(Span),
+    /// The name of a member, with its first bytes: most names are told apart without a look at the text.
+    Name(Span, u32),
     Bytes(Span),
     Array(Span),
     Object(Span),
@@ -63,7 +66,7 @@ impl Tree {
             Node::Int(int) => View::Int(int),
             Node::Float(float) => View::Float(float),
             Node::Date(millis) => View::Date(millis),
-            Node::String(span) => View::String(self.text(span)),
+            Node::String(span) | Node::Name(span, _) => View::String(self.text(span)),
             Node::Bytes(span) => View::Bytes(self.data.get(span.range()).unwrap_or_default()),
             Node::Array(span) => View::Array(Elements { tree: self, span }),
             Node::Object(span) => View::Object(Members { tree: self, span }),
@@ -221,13 +224,18 @@ pub struct Members<'d> {
 impl<'d> Members<'d> {
     /// The member of this name.
     pub fn get(self, name: &str) -> Option<View<'d>> {
+        self.find(name, name_key(name))
+    }
+
+    /// The member of a name whose key is known.
+    pub(crate) fn find(self, name: &str, key: u64) -> Option<View<'d>> {
         let nodes = self.nodes();
         let found = nodes.binary_search_by(|[other, _]| {
-            let Node::String(span) = *other else { return std::cmp::Ordering::Less };
-            // Most names differ in length, which needs no look at the text.
-            (span.len as usize)
-                .cmp(&name.len())
-                .then_with(|| self.tree.text(span).as_bytes().cmp(name.as_bytes()))
+            let Node::Name(span, first) = *other else { return Ordering::Less };
+            (u64::from(span.len) << 32 | u64::from(first)).cmp(&key).then_with(|| match name.len() {
+                0..=FIRST => Ordering::Equal,
+                _ => self.tree.text(span).as_bytes().cmp(name.as_bytes()),
+            })
         });
         let [_, value] = nodes.get(found.ok()?)?;
         Some(self.tree.view(*value))
@@ -261,6 +269,20 @@ impl fmt::Debug for Members<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.iter()).finish()
     }
+}
+
+/// Bytes of a name that a node has.
+const FIRST: usize = 4;
+
+/// Orders names as their encodings are ordered, as far as length and first bytes go.
+pub(crate) fn name_key(name: &str) -> u64 {
+    (name.len() as u64) << 32 | u64::from(first(name))
+}
+
+fn first(name: &str) -> u32 {
+    let mut first = [0; FIRST];
+    first.iter_mut().zip(name.bytes()).for_each(|(to, from)| *to = from);
+    u32::from_be_bytes(first)
 }
 
 /// Builds a tree from the leaves up: what was added last and is not closed yet waits on a stack.
@@ -299,11 +321,21 @@ impl Builder {
         self.open.push(Node::Date(millis));
     }
 
-    /// Text: a value, or the name of the member that is added next.
     pub(crate) fn text(&mut self, text: &str) {
+        let span = self.keep(text);
+        self.open.push(Node::String(span));
+    }
+
+    /// The name of the member whose value is added next.
+    pub(crate) fn name(&mut self, name: &str) {
+        let span = self.keep(name);
+        self.open.push(Node::Name(span, first(name)));
+    }
+
+    fn keep(&mut self, text: &str) -> Span {
         let span = span(self.tree.text.len(), text.len());
         self.tree.text.push_str(text);
-        self.open.push(Node::String(span));
+        span
     }
 
     pub(crate) fn bytes(&mut self, bytes: &[u8]) {
@@ -330,7 +362,7 @@ impl Builder {
         let start = open.len().saturating_sub(2 * len);
         let (members, _) = open.get_mut(start..).unwrap_or_default().as_chunks_mut::<2>();
         let name = |[name, _]: &[Node; 2]| match name {
-            Node::String(span) => tree.text(*span),
+            Node::Name(span, _) => tree.text(*span),
             _ => "",
         };
         members.sort_unstable_by(|a, b| key_order(name(a), name(b)));
@@ -357,7 +389,7 @@ impl Builder {
             }
             View::Object(members) => {
                 for (name, value) in members.iter() {
-                    self.text(name);
+                    self.name(name);
                     self.copy(value);
                 }
                 self.object(members.len());
