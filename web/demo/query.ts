@@ -2,6 +2,7 @@
 
 import { type Filter, Query, WeftError } from "weft-mesh";
 import { $, h, say } from "./dom.js";
+import { operandOf } from "./operand.js";
 import { parseObject, SyntaxProblem } from "./relaxed.js";
 import { EXAMPLES, FIRST_QUERY, SAMPLE } from "./samples.js";
 
@@ -57,8 +58,6 @@ class Editor {
 
   private write(query: string): void {
     this.input.value = query;
-    // Tall enough for what is in it, within what CSS allows.
-    this.input.rows = Math.max(2, query.split("\n").length);
   }
 
   private submit(): void {
@@ -78,6 +77,8 @@ class Editor {
 
   /** Looks at what is typed; gives the query if it is one. */
   private check(): Filter | undefined {
+    // Tall enough for what is in it, within what CSS allows.
+    this.input.rows = Math.max(2, this.input.value.split("\n").length);
     for (const chip of document.querySelectorAll("#chips button")) {
       chip.setAttribute("aria-pressed", String(chip.getAttribute("data-query") === this.input.value.trim()));
     }
@@ -85,7 +86,7 @@ class Editor {
     this.show(checked);
     if ("problem" in checked) return undefined;
     const { filter, query } = checked;
-    this.explain(query);
+    this.explain(filter, query);
     return filter;
   }
 
@@ -104,20 +105,23 @@ class Editor {
       return;
     }
     const { path, message, hint } = checked.problem;
+    const words = plain(message, path, hint);
     status.replaceChildren(
       h(
         "p",
         { "data-testid": "query-error" },
         path === undefined ? undefined : h("code", { "data-testid": "query-path" }, path),
-        plain(message, path, hint),
+        words,
       ),
     );
-    if (hint !== undefined && !plain(message, path, hint).includes(hint))
+    if (hint !== undefined && !words.includes(hint))
       status.append(h("p", { class: "hint", "data-testid": "query-hint" }, hint));
-    $("explanation").replaceChildren();
+    $("explanation").replaceChildren(
+      h("p", { class: "status quiet" }, "Once the query is valid, it is tried on the sample here."),
+    );
   }
 
-  private explain(query: Query): void {
+  private explain(filter: Filter, query: Query): void {
     const box = $("explanation");
     let sample: { [name: string]: unknown };
     try {
@@ -132,7 +136,13 @@ class Editor {
         ),
       );
       const list = h("ul", { class: "failures plain-list" });
-      for (const { term, reason } of failures) list.append(h("li", {}, h("code", {}, term), reason));
+      for (const { term, field, reason } of failures) {
+        // Reasons that end in the operator say what was found, but not what was wanted.
+        const operand = / \$\w+$/.test(reason) ? operandOf(filter, term, field) : undefined;
+        list.append(
+          h("li", {}, h("code", {}, term), operand === undefined ? reason : `${reason} ${operand}`),
+        );
+      }
       if (failures.length > 0) box.append(list);
     } catch (error) {
       const where = error instanceof SyntaxProblem ? ` (line ${error.line}, column ${error.column})` : "";
@@ -144,8 +154,10 @@ class Editor {
 
 /** The message without what is shown beside it anyway. */
 function plain(message: string, path: string | undefined, hint: string | undefined): string {
-  const short = path === undefined ? message : message.replace(` at ${path}`, "");
-  return hint === undefined ? short : short.replace(`; ${hint}`, "");
+  const short = path === undefined ? message : message.replace(` at ${path}`, "").replace(`${path}: `, "");
+  // What follows is the hint, in these words or more.
+  const end = hint === undefined ? -1 : short.lastIndexOf("; ");
+  return end < 0 ? short : short.slice(0, end);
 }
 
 type Problem = {
