@@ -110,7 +110,9 @@ impl Prover {
         match (known, wanted) {
             (Test::Not { tests: known, .. }, Test::Not { tests: wanted, .. }) => {
                 // What is excluded there is excluded here: the other way round.
-                known.iter().all(|known| wanted.iter().any(|wanted| self.test_implies(wanted, known, indexed)))
+                known
+                    .iter()
+                    .all(|known| wanted.iter().any(|wanted| self.test_implies(wanted, known, indexed)))
             }
             (Test::Not { .. }, _) | (_, Test::Not { .. }) => false,
             (Test::All(known), wanted) => known.iter().any(|known| self.test_implies(known, wanted, indexed)),
@@ -193,12 +195,18 @@ impl Prover {
     /// Whether a term cannot hold together with the others.
     fn contradicts(&mut self, term: &Term, known: &[&Term]) -> bool {
         match term {
-            Term::Logic { logic: Logic::Nor, terms } => terms.iter().any(|excluded| self.implied_by_all(known, excluded)),
-            Term::Field(Field { path, test: Test::Not { tests, .. }, searches: false }) => tests.iter().all(|excluded| {
-                let excluded = Field { path: path.clone(), test: excluded.clone(), searches: false };
-                self.implied_by_all(known, &Term::Field(excluded))
-            }),
-            Term::Field(Field { test: Test::In { values, patterns }, .. }) => values.is_empty() && patterns.is_empty(),
+            Term::Logic { logic: Logic::Nor, terms } => {
+                terms.iter().any(|excluded| self.implied_by_all(known, excluded))
+            }
+            Term::Field(Field { path, test: Test::Not { tests, .. }, searches: false }) => {
+                tests.iter().all(|excluded| {
+                    let excluded = Field { path: path.clone(), test: excluded.clone(), searches: false };
+                    self.implied_by_all(known, &Term::Field(excluded))
+                })
+            }
+            Term::Field(Field { test: Test::In { values, patterns }, .. }) => {
+                values.is_empty() && patterns.is_empty()
+            }
             Term::Field(Field { test: Test::All(tests), .. }) => tests.is_empty(),
             _ => false,
         }
@@ -210,7 +218,9 @@ fn flat<'t>(terms: &[&'t Term]) -> Vec<&'t Term> {
     let mut all = Vec::new();
     for term in terms {
         match term {
-            Term::Logic { logic: Logic::Members | Logic::And, terms } => all.extend(flat(&terms.iter().collect::<Vec<_>>())),
+            Term::Logic { logic: Logic::Members | Logic::And, terms } => {
+                all.extend(flat(&terms.iter().collect::<Vec<_>>()))
+            }
             other => all.push(*other),
         }
     }
@@ -237,7 +247,9 @@ fn equal_implies(operand: &Operand, wanted: &Test) -> bool {
         return false;
     }
     match wanted {
-        Test::Compare { .. } | Test::In { .. } | Test::Mod { .. } | Test::Regex(_) => wanted.accepts(Some(value)),
+        Test::Compare { .. } | Test::In { .. } | Test::Mod { .. } | Test::Regex(_) => {
+            wanted.accepts(Some(value))
+        }
         Test::Exists => true,
         // An int equals a double.
         Test::Type(types) => types.contains_kind(bracket(value)),

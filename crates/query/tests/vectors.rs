@@ -87,36 +87,89 @@ fn every_case_is_complete_and_has_a_name_of_its_own() {
     }
 }
 
-/// The specification's truth table is a golden case too: conditions down, values of `a` across, ✓ for a match.
+/// The specification's truth tables are golden cases, too: conditions or queries down, values or documents across,
+/// ✓ for a match.
 #[test]
-fn the_truth_table_of_the_specification_is_true() {
-    let specification = include_str!("../../../docs/spec/query.md");
-    let (_, section) = specification.split_once("### Truth table").expect("the section");
-    let rows: Vec<Vec<&str>> = section
-        .lines()
-        .skip_while(|line| !line.starts_with('|'))
-        .take_while(|line| line.starts_with('|'))
-        .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
-        .collect();
-    let [head, _, body @ ..] = rows.as_slice() else { panic!("a table has a head and a rule") };
-    let documents: Vec<Document> = head[1..]
-        .iter()
-        .map(|cell| match *cell {
-            "–" => "{}".to_owned(),
-            "NaN" => r#"{"a":{"$float":"NaN"}}"#.to_owned(),
-            "date 5" => r#"{"a":{"$date":5}}"#.to_owned(),
-            json => format!("{{\"a\":{json}}}"),
-        })
-        .map(|text| Document::from_value(&json::parse(&text).expect(&text)).expect(&text))
-        .collect();
-    assert!(body.len() > 20 && documents.len() > 10);
-    for row in body {
-        // `4` or `{$eq: 4}`: the first of them. Operators are written without quotes.
-        let condition = row[0].split('`').nth(1).expect("a condition in backquotes");
-        let quoted = condition.replace("{$", "{\"$").replace(": ", "\": ");
-        let filter = Filter::parse_json(&format!("{{\"a\":{quoted}}}")).expect(condition);
-        for ((document, cell), name) in documents.iter().zip(&row[1..]).zip(&head[1..]) {
-            assert_eq!(filter.matches(document), *cell == "✓", "{condition} with {name}");
+fn the_truth_tables_of_the_specification_are_true() {
+    let mut operators: BTreeSet<&str> =
+        "$and $or $nor $eq $ne $gt $gte $lt $lte $in $nin $exists $type $mod $regex $options $contains $size \
+         $elemMatch $all $not"
+            .split(' ')
+            .collect();
+    let mut wrong = Vec::new();
+    let tables = truth_tables();
+    assert!(tables.len() > 12, "{} tables", tables.len());
+    for Table { title, of_documents, columns, rows } in &tables {
+        let whole = |cell: &str| if *of_documents { relaxed(cell) } else { format!("{{\"a\":{}}}", relaxed(cell)) };
+        let documents: Vec<Document> = columns
+            .iter()
+            .map(|cell| if *cell == "–" { "{}".to_owned() } else { whole(cell) })
+            .map(|text| Document::from_value(json::parse(&text).expect(&text)).expect(&text))
+            .collect();
+        for row in rows {
+            let condition = row[0];
+            assert_eq!(row.len(), columns.len() + 1, "{title}: {condition}");
+            operators.retain(|operator| !condition.contains(&format!("{operator}:")));
+            let filter = Filter::parse_json(&whole(condition)).expect(condition);
+            for ((document, cell), column) in documents.iter().zip(&row[1..]).zip(columns) {
+                if filter.matches(document) != (*cell == "✓") {
+                    wrong.push(format!("{title}: {condition} with {column}"));
+                }
+            }
         }
     }
+    assert!(wrong.is_empty(), "wrong: {wrong:#?}");
+    assert!(operators.is_empty(), "in no table: {operators:?}");
+}
+
+/// A table of the section, its cells without backquotes.
+struct Table {
+    title: &'static str,
+    /// The columns are whole documents and the rows whole queries, instead of values and conditions of `a`.
+    of_documents: bool,
+    columns: Vec<&'static str>,
+    rows: Vec<Vec<&'static str>>,
+}
+
+fn truth_tables() -> Vec<Table> {
+    let specification = include_str!("../../../docs/spec/query.md");
+    let (_, section) = specification.split_once("### Truth tables\n").expect("the section");
+    let (section, _) = section.split_once("\n### ").expect("a section after it");
+    let parse = |part: &'static str| {
+        let (title, body) = part.split_once('\n').expect("a title");
+        let mut lines = body.lines().filter(|line| line.starts_with('|')).map(|line| {
+            let cells = line.strip_prefix('|').and_then(|line| line.strip_suffix('|')).expect(line).split('|');
+            cells.map(|cell| cell.trim().trim_matches('`')).collect::<Vec<_>>()
+        });
+        let head = lines.next().expect(title);
+        assert!(matches!(head[0], "condition" | "query"), "{title}: {}", head[0]);
+        let (columns, rows) = (head[1..].to_vec(), lines.skip(1).collect());
+        Table { title, of_documents: head[0] == "query", columns, rows }
+    };
+    section.split("\n#### ").skip(1).map(parse).collect()
+}
+
+/// JSON from what the tables have: quotes around names may be left out, and the doubles that JSON lacks are words.
+fn relaxed(text: &str) -> String {
+    let mut json = String::new();
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let length = match first {
+            '"' => 1 + rest[1..].replace("\\\"", "..").find('"').expect(text) + 1,
+            '-' | '$' | '_' | 'a'..='z' | 'A'..='Z' | '0'..='9' => {
+                let is_in = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '$' | '_' | '.');
+                rest.find(|c| !is_in(c)).unwrap_or(rest.len())
+            }
+            other => other.len_utf8(),
+        };
+        let (token, after) = rest.split_at(length);
+        let is_name = after.trim_start().starts_with(':') && first != '"';
+        match token {
+            "NaN" | "Infinity" | "-Infinity" => json.push_str(&format!("{{\"$float\":\"{token}\"}}")),
+            name if is_name => json.push_str(&format!("\"{name}\"")),
+            other => json.push_str(other),
+        }
+        rest = after;
+    }
+    json
 }

@@ -201,7 +201,8 @@ pub(crate) fn interval(a: &Field, b: &Field) -> Option<Access> {
     }
 }
 
-fn end(test: &Test) -> Option<Access> {
+/// The half of a line that a comparison is.
+pub(crate) fn end(test: &Test) -> Option<Access> {
     match test {
         Test::Compare { relation, operand } if *relation != Relation::Eq => {
             // Comparisons with an order need no hash.

@@ -1,0 +1,17 @@
+//! What holds of every query and every document: the evaluator, a deliberately naive one and the index agree, and what
+//! is said of two filters is true.
+
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_wrap,
+    clippy::float_cmp,
+    reason = "helpers of tests, on small numbers"
+)]
+
+mod evaluator;
+mod generate;
+mod index;
+mod naive;
+mod relations;
