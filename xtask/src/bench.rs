@@ -2,7 +2,7 @@
 
 use crate::process::{command, run as run_command};
 use crate::workspace::{cargo, files, is_source_dir, release_binary, root, target_dir};
-use crate::{build, setup, ui, wasm};
+use crate::{build, setup, ui, wasm, web};
 use anyhow::{Context as _, Result};
 use std::path::{Path, PathBuf};
 
@@ -28,20 +28,21 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         format!("there is no bench/{name}.mjs\nNext: `npm run bench` lists what there is")
     })?;
     setup::run(setup::Scope::Build)?;
-    build::everything()?;
     let mut program = command("node", &root());
     program.args(["--import", "tsx"]).arg(bench).args(rest);
     if name == "match" {
-        for (variable, path) in matchers()? {
-            program.env(variable, path);
-        }
+        program.envs(matchers()?);
+    } else {
+        build::everything()?;
     }
     ui::step(&format!("bench {name}"), || run_command(&mut program, "read the error above"))
 }
 
-/// Builds what bench/match.ts starts, and says in which variable it looks for each: the native contenders, and our
-/// index as wasm.
+/// Builds what bench/match.ts measures: the npm package, the native contenders, and our index as wasm. It looks for the
+/// two last ones where these variables say.
 fn matchers() -> Result<[(&'static str, PathBuf); 2]> {
+    wasm::build(wasm::Names::Strip)?;
+    web::build()?;
     ui::step("bench: build the native matchers (the first time a minute or two)", || {
         let mut build = command(cargo(), &root());
         run_command(
