@@ -32,3 +32,44 @@ export function plain(value) {
 function members(object) {
   return Object.fromEntries(Object.entries(object).map(([name, value]) => [name, plain(value)]));
 }
+
+/**
+ * The truth tables of docs/spec/query.md: columns with a document each and rows with a query each, in extended forms, and whether
+ * it matches them.
+ */
+export function truthTables() {
+  const page = readFileSync(new URL("../../docs/spec/query.md", import.meta.url), "utf8");
+  const [section] = page.split("### Truth tables\n")[1].split("\n### ");
+  return section
+    .split("\n#### ")
+    .slice(1)
+    .map((part) => {
+      const [title, ...lines] = part.split("\n");
+      const cells = lines
+        .filter((line) => line.startsWith("|"))
+        .map((line) => line.split("|").slice(1, -1).map(trimmed));
+      const [[kind, ...heads], , ...body] = cells;
+      const whole = (cell) => (kind === "query" ? relaxed(cell) : { a: relaxed(cell) });
+      const columns = heads.map((column) => ({ column, document: column === "–" ? {} : whole(column) }));
+      const rows = body.map(([condition, ...ticks]) => ({
+        condition,
+        query: whole(condition),
+        ticks: ticks.map((tick) => tick === "✓"),
+      }));
+      return { title, columns, rows };
+    });
+}
+
+function trimmed(cell) {
+  return cell.trim().replace(/^`|`$/g, "");
+}
+
+/** JSON in which quotes around names may be left out, and the doubles that JSON lacks are words. */
+function relaxed(text) {
+  const token = /"(?:[^"\\]|\\.)*"|-?\bInfinity\b|\bNaN\b|[A-Za-z_$][\w$]*(?=\s*:)/g;
+  const json = text.replace(token, (found) => {
+    if (found.startsWith('"')) return found;
+    return /^(-?Infinity|NaN)$/.test(found) ? `{"$float":"${found}"}` : `"${found}"`;
+  });
+  return JSON.parse(json);
+}

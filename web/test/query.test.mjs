@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
 import { Query, ready, WeftError } from "weft-mesh";
-import { plain, vectors } from "./extended.mjs";
+import { plain, truthTables, vectors } from "./extended.mjs";
 
 const cases = vectors("query");
 
@@ -39,6 +39,24 @@ test("q2_every_golden_vector_of_the_query_language_holds_in_javascript", async (
     });
   }
   assert.ok(run > cases.length - 20, `${run} of ${cases.length}`);
+});
+
+test("q2_the_truth_tables_of_the_specification_are_true_in_javascript", async (t) => {
+  await ready();
+  const tables = truthTables();
+  assert.ok(tables.length > 12, `${tables.length} tables`);
+  for (const { title, columns, rows } of tables) {
+    await t.test(title, () => {
+      for (const { condition, query, ticks } of rows) {
+        const matcher = new Query(plain(query));
+        for (const [at, { column, document }] of columns.entries()) {
+          // JavaScript has no whole doubles.
+          if (/\d\.0\b/.test(column) && condition.includes("$type")) continue;
+          assert.equal(matcher.matches(plain(document)), ticks[at], `${condition} with ${column}`);
+        }
+      }
+    });
+  }
 });
 
 test("errors carry a hint where one is known", async () => {

@@ -100,11 +100,12 @@ fn the_truth_tables_of_the_specification_are_true() {
     let tables = truth_tables();
     assert!(tables.len() > 12, "{} tables", tables.len());
     for Table { title, of_documents, columns, rows } in &tables {
-        let whole = |cell: &str| if *of_documents { relaxed(cell) } else { format!("{{\"a\":{}}}", relaxed(cell)) };
+        let whole =
+            |cell: &str| if *of_documents { relaxed(cell) } else { format!("{{\"a\":{}}}", relaxed(cell)) };
         let documents: Vec<Document> = columns
             .iter()
             .map(|cell| if *cell == "–" { "{}".to_owned() } else { whole(cell) })
-            .map(|text| Document::from_value(json::parse(&text).expect(&text)).expect(&text))
+            .map(|text| Document::from_value(&json::parse(&text).expect(&text)).expect(&text))
             .collect();
         for row in rows {
             let condition = row[0];
@@ -138,7 +139,8 @@ fn truth_tables() -> Vec<Table> {
     let parse = |part: &'static str| {
         let (title, body) = part.split_once('\n').expect("a title");
         let mut lines = body.lines().filter(|line| line.starts_with('|')).map(|line| {
-            let cells = line.strip_prefix('|').and_then(|line| line.strip_suffix('|')).expect(line).split('|');
+            let cells =
+                line.strip_prefix('|').and_then(|line| line.strip_suffix('|')).expect(line).split('|');
             cells.map(|cell| cell.trim().trim_matches('`')).collect::<Vec<_>>()
         });
         let head = lines.next().expect(title);
