@@ -99,7 +99,7 @@ impl Peer {
             Command::Join { party } => self.join(now, &party)?,
             Command::Leave { discovery } => self.leave(now, discovery)?,
             Command::Subscribe { discovery, filter, backlog } => {
-                self.subscribe(now, id, discovery, filter, backlog)?;
+                self.subscribe(now, id, discovery, &filter, backlog)?;
             }
             Command::Unsubscribe { subscription } => {
                 if !self.subscriptions.remove(subscription) {

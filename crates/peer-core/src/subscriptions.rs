@@ -4,12 +4,13 @@
 //! Outputs: [`Event::Data`], [`Event::Live`].
 //! Timers: a backlog that nobody completes.
 //! Invariants: a subscription gets each publication at most once, each author's in order; one without backlog gets
-//! nothing that was published before it was made; filters are evaluated here and nowhere else.
+//! nothing that was published before it was made; filters are evaluated here and nowhere else, each publication once for
+//! all subscriptions of its party.
 
 use crate::sorted::{Map, Set};
 use std::time::Duration;
 
-use weft_query::{Document, Filter};
+use weft_query::{Document, Filter, Index};
 use weft_wire::{DiscoveryKey, PeerId, Time};
 
 use crate::api::{CommandId, Event, Publication};
@@ -22,12 +23,13 @@ const BACKLOG_WAIT: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub(crate) struct Subscriptions {
     subscriptions: Map<CommandId, Subscription>,
+    /// The filters of each party's subscriptions.
+    filters: Map<DiscoveryKey, Index<CommandId>>,
 }
 
 #[derive(Debug)]
 struct Subscription {
     discovery: DiscoveryKey,
-    filter: Filter,
     backlog: bool,
     created: Time,
     collecting: Option<Collecting>,
@@ -53,30 +55,46 @@ impl Subscriptions {
         self.subscriptions.values().any(|one| one.backlog && one.discovery == *discovery)
     }
 
+    /// `backlog`: the neighbours that were asked for what they keep, if that is wanted.
     pub(crate) fn add(
         &mut self,
         now: Time,
         id: CommandId,
         discovery: DiscoveryKey,
-        filter: Filter,
-        backlog: bool,
-        asked: &[PeerId],
+        filter: &Filter,
+        backlog: Option<&[PeerId]>,
+        env: &mut Env,
     ) {
-        let collecting = backlog.then(|| Collecting {
+        let collecting = backlog.map(|asked| Collecting {
             asked: !asked.is_empty(),
             awaited: asked.iter().copied().collect(),
             until: now + BACKLOG_WAIT,
         });
-        let subscription =
-            Subscription { discovery, filter, backlog, created: now, collecting, marks: Map::new() };
+        let subscription = Subscription {
+            discovery,
+            backlog: backlog.is_some(),
+            created: now,
+            collecting,
+            marks: Map::new(),
+        };
         self.subscriptions.insert(id, subscription);
+        let seed = u64::from_le_bytes(env.random());
+        self.filters.entry(discovery).or_insert_with(|| Index::new(seed)).insert(id, filter);
     }
 
     pub(crate) fn remove(&mut self, id: CommandId) -> bool {
-        self.subscriptions.remove(&id).is_some()
+        let Some(Subscription { discovery, .. }) = self.subscriptions.remove(&id) else { return false };
+        if let Some(filters) = self.filters.get_mut(&discovery) {
+            filters.remove(&id);
+            if filters.is_empty() {
+                self.filters.remove(&discovery);
+            }
+        }
+        true
     }
 
     pub(crate) fn remove_party(&mut self, discovery: &DiscoveryKey) {
+        self.filters.remove(discovery);
         self.subscriptions.retain(|_, one| one.discovery != *discovery);
     }
 
@@ -108,37 +126,53 @@ impl Subscriptions {
         backlog: &[Accepted],
         env: &mut Env,
     ) {
+        let Self { subscriptions, filters } = self;
         let complete = |one: &Subscription| one.discovery == *discovery && one.is_complete(now);
-        for (id, subscription) in self.subscriptions.iter_mut().filter(|(_, one)| complete(one)) {
+        let complete = subscriptions.iter().filter(|(_, one)| complete(one)).map(|(id, _)| *id);
+        let complete: Vec<CommandId> = complete.collect();
+        let Some(filters) = filters.get_mut(discovery).filter(|_| !complete.is_empty()) else { return };
+        // Each gets all of it before the next one gets anything, so what it selects is noted down first.
+        let mut selected: Vec<(CommandId, usize)> = Vec::new();
+        let documents: Vec<_> =
+            backlog.iter().flat_map(|one| publications(one).map(move |it| (one, it))).collect();
+        for (at, (_, publication)) in documents.iter().enumerate() {
+            filters.select(&publication.document, |id| selected.push((id, at)));
+        }
+        selected.retain(|(id, _)| complete.binary_search(id).is_ok());
+        selected.sort_unstable();
+        let mut rest = selected.as_slice();
+        for id in complete {
+            let Some(subscription) = subscriptions.get_mut(&id) else { continue };
             subscription.collecting = None;
             for accepted in backlog {
                 subscription.marks.insert(accepted.bundle.feed, accepted.bundle.last());
-                for publication in publications(accepted) {
-                    let earlier = accepted.kept.since < subscription.created;
-                    deliver(*id, &subscription.filter, publication, earlier, env);
-                }
             }
-            env.event(Event::Live { subscription: *id });
+            let (own, others) = rest.split_at(rest.iter().take_while(|(of, _)| *of == id).count());
+            rest = others;
+            for (accepted, publication) in own.iter().filter_map(|(_, at)| documents.get(*at)) {
+                deliver(id, publication.clone(), accepted.kept.since < subscription.created, env);
+            }
+            env.event(Event::Live { subscription: id });
         }
     }
 
     /// Gives publications, which come in the order of their feeds, to those who are live.
     pub(crate) fn on_ready(&mut self, discovery: &DiscoveryKey, accepted: &Accepted, env: &mut Env) {
-        let concerned = self.subscriptions.iter().filter(|(_, one)| {
+        let Self { subscriptions, filters } = self;
+        let Some(filters) = filters.get_mut(discovery) else { return };
+        let is_concerned = |one: &Subscription| {
             let new = one.marks.get(&accepted.bundle.feed).is_none_or(|mark| *mark < accepted.bundle.first);
-            one.discovery == *discovery
-                && one.collecting.is_none()
-                && new
-                && (one.backlog || accepted.kept.since >= one.created)
-        });
-        let concerned: Vec<_> = concerned.collect();
-        if concerned.is_empty() {
-            return;
-        }
+            one.collecting.is_none() && new && (one.backlog || accepted.kept.since >= one.created)
+        };
         for publication in publications(accepted) {
-            for (id, one) in &concerned {
-                let earlier = accepted.kept.since < one.created;
-                deliver(**id, &one.filter, publication.clone(), earlier, env);
+            let mut selected = Vec::new();
+            filters.select(&publication.document, |id| selected.push(id));
+            // In the order in which they were made.
+            selected.sort_unstable();
+            for id in selected {
+                if let Some(one) = subscriptions.get(&id).filter(|one| is_concerned(one)) {
+                    deliver(id, publication.clone(), accepted.kept.since < one.created, env);
+                }
             }
         }
     }
@@ -182,9 +216,7 @@ fn publications(accepted: &Accepted) -> impl Iterator<Item = Publication> + '_ {
     })
 }
 
-fn deliver(subscription: CommandId, filter: &Filter, publication: Publication, backlog: bool, env: &mut Env) {
-    if filter.matches(&publication.document) {
-        env.stats.delivered += 1;
-        env.event(Event::Data { subscription, publication, backlog });
-    }
+fn deliver(subscription: CommandId, publication: Publication, backlog: bool, env: &mut Env) {
+    env.stats.delivered += 1;
+    env.event(Event::Data { subscription, publication, backlog });
 }

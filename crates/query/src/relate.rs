@@ -219,7 +219,7 @@ fn flat<'t>(terms: &[&'t Term]) -> Vec<&'t Term> {
     for term in terms {
         match term {
             Term::Logic { logic: Logic::Members | Logic::And, terms } => {
-                all.extend(flat(&terms.iter().collect::<Vec<_>>()))
+                all.extend(flat(&terms.iter().collect::<Vec<_>>()));
             }
             other => all.push(*other),
         }

@@ -64,6 +64,7 @@ impl Summary {
         for paths in (1..=PATHS).rev() {
             summary = Self::default();
             filters.clone().for_each(|filter| summary.add(filter.term(), paths));
+            summary.tidy();
             if summary.encode().len() <= max_bytes {
                 return summary;
             }
@@ -131,7 +132,6 @@ impl Summary {
         for branch in branches(term) {
             self.add_branch(&branch, paths);
         }
-        self.tidy();
     }
 
     /// Adds what has to hold all together, by the best of it.

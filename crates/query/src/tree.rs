@@ -9,7 +9,6 @@
 //! stand in `nodes`. So decoding allocates three times whatever the document holds, and not at all into a tree that
 //! is used again; a member is found by binary search; and strings stay valid `&str` without unsafe code.
 
-use crate::value::{DuplicateKey, key_order};
 use crate::{Object, Value};
 use std::cmp::Ordering;
 use std::fmt;
@@ -354,23 +353,6 @@ impl Builder {
     pub(crate) fn object(&mut self, len: usize) {
         let at = self.close(2 * len);
         self.open.push(Node::Object(span(at, len)));
-    }
-
-    /// Makes an object of the last `len` names and values, in whatever order.
-    pub(crate) fn object_of_any_order(&mut self, len: usize) -> Result<(), DuplicateKey> {
-        let Self { tree, open } = self;
-        let start = open.len().saturating_sub(2 * len);
-        let (members, _) = open.get_mut(start..).unwrap_or_default().as_chunks_mut::<2>();
-        let name = |[name, _]: &[Node; 2]| match name {
-            Node::Name(span, _) => tree.text(*span),
-            _ => "",
-        };
-        members.sort_unstable_by(|a, b| key_order(name(a), name(b)));
-        if let Some(pair) = members.windows(2).find(|pair| name(&pair[0]) == name(&pair[1])) {
-            return Err(DuplicateKey { key: name(&pair[0]).to_owned() });
-        }
-        self.object(len);
-        Ok(())
     }
 
     /// Adds a value of another tree. As deep as that.

@@ -167,8 +167,8 @@ fn relaxed(text: &str) -> String {
         let (token, after) = rest.split_at(length);
         let is_name = after.trim_start().starts_with(':') && first != '"';
         match token {
-            "NaN" | "Infinity" | "-Infinity" => json.push_str(&format!("{{\"$float\":\"{token}\"}}")),
-            name if is_name => json.push_str(&format!("\"{name}\"")),
+            "NaN" | "Infinity" | "-Infinity" => json.extend(["{\"$float\":\"", token, "\"}"]),
+            name if is_name => json.extend(["\"", name, "\""]),
             other => json.push_str(other),
         }
         rest = after;

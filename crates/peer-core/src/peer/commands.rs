@@ -46,7 +46,7 @@ impl Peer {
         now: Time,
         id: CommandId,
         discovery: DiscoveryKey,
-        filter: weft_query::Filter,
+        filter: &weft_query::Filter,
         backlog: bool,
     ) -> Result<(), CommandError> {
         let swarm = self.swarms.get_mut(&discovery).ok_or(CommandError::NotInParty)?;
@@ -60,7 +60,8 @@ impl Peer {
                 self.links.send(*peer, &want, &mut self.env);
             }
         }
-        self.subscriptions.add(now, id, discovery, filter, backlog, &neighbours);
+        let asked = backlog.then_some(neighbours.as_slice());
+        self.subscriptions.add(now, id, discovery, filter, asked, &mut self.env);
         Ok(())
     }
 

@@ -70,7 +70,7 @@ pub(crate) fn of_term(term: &Term, hashing: &Hashing) -> Option<Alternatives> {
     match term {
         Term::Field(field) => of_field(field, hashing),
         Term::Logic { logic: Logic::Members | Logic::And, terms } => {
-            terms.iter().filter_map(|term| of_term(term, hashing)).min_by_key(|found| cost(found))
+            terms.iter().filter_map(|term| of_term(term, hashing)).min_by_key(cost)
         }
         Term::Logic { logic: Logic::Or, terms } => {
             bounded(terms.iter().map(|term| of_term(term, hashing)).collect::<Option<Vec<_>>>()?.concat())
@@ -107,7 +107,7 @@ fn of_element_members(path: &Path, term: &Term, hashing: &Hashing) -> Option<Alt
         }
         Term::Logic { logic: Logic::Members | Logic::And, terms } => {
             let each = terms.iter().filter_map(|term| of_element_members(path, term, hashing));
-            each.min_by_key(|found| cost(found))
+            each.min_by_key(cost)
         }
         Term::Logic { logic: Logic::Or, terms } => {
             let each = terms.iter().map(|term| of_element_members(path, term, hashing));
@@ -141,7 +141,7 @@ fn of_test(test: &Test, path: &Path, hashing: &Hashing) -> Option<Vec<Access>> {
                 _ => vec![Access::Present],
             }
         }
-        Test::Exists => vec![Access::Present],
+        Test::Exists | Test::ElementMembers(_) => vec![Access::Present],
         Test::Type(types) => of_types(*types),
         Test::Size(len) => vec![Access::Equal(hashing.of((ARRAY, *len)))],
         Test::Mod { .. } => vec![Access::Kind(NUMBER)],
@@ -152,7 +152,6 @@ fn of_test(test: &Test, path: &Path, hashing: &Hashing) -> Option<Vec<Access>> {
             _ if path.ends_with_index() => Access::Present,
             value => Access::Equal(hashing.value(value)),
         }],
-        Test::ElementMembers(_) => vec![Access::Present],
         Test::ElementValue(tests) => {
             let each = tests.iter().filter(|test| !test.accepts(None) && !path.ends_with_index());
             let best =

@@ -611,11 +611,12 @@ fn of_negation(term: &Term, hashing: &Hashing) -> Option<access::Alternatives> {
 /// The conditions that all have to hold.
 fn take_apart(term: &Term, condition: &mut dyn FnMut(Term)) {
     match term {
-        Term::Logic { logic: Logic::Members | Logic::And, terms } => {
-            terms.iter().for_each(|term| take_apart(term, condition));
-        }
-        Term::Logic { logic: Logic::Or, terms } if terms.len() == 1 => {
-            terms.iter().for_each(|term| take_apart(term, condition));
+        Term::Logic { logic, terms }
+            if matches!(logic, Logic::Members | Logic::And) || (*logic == Logic::Or && terms.len() == 1) =>
+        {
+            for term in terms {
+                take_apart(term, condition);
+            }
         }
         Term::Field(Field { path, test: Test::All(tests), searches }) if !tests.is_empty() => {
             for test in tests {

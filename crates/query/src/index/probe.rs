@@ -46,6 +46,9 @@ struct Probed {
 /// The kind of what is missing.
 const MISSING: u8 = u8::MAX;
 
+/// This width stands for every greater one, too.
+const WIDEST: u16 = 63;
+
 impl Scratch {
     /// Calls `found` with every entry that the document satisfies.
     pub(super) fn select(&mut self, filing: &Filing, root: View<'_>, found: &mut dyn FnMut(u32)) {
@@ -164,11 +167,9 @@ impl Visit<'_> {
         });
         let (Some((least, most)), Some(ordered)) = (ends, &of.ordered) else { return };
         let (from, to) = match width {
-            // The greatest width stands for every greater one, too.
-            Some(width) if width < 63 => (least.saturating_sub(1 << width), most),
-            Some(_) => (0, most),
+            Some(width) if width < WIDEST => (least.saturating_sub(1 << width), most),
             None if of.class >= class::BELOW => (least, u64::MAX),
-            None => (0, most),
+            _ => (0, most),
         };
         for posting in ordered.range(from, to) {
             self.candidate(posting);

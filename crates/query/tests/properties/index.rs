@@ -17,12 +17,11 @@ proptest! {
         let mut filters = std::collections::BTreeMap::new();
         let documents: Vec<_> = documents.iter().map(|document| Document::from_value(document).unwrap()).collect();
         for (at, (id, query)) in steps.into_iter().enumerate() {
-            match query {
-                Some(query) => {
-                    let filter = Filter::parse(&query).unwrap();
-                    prop_assert_eq!(index.insert(id, &filter), filters.insert(id, filter).is_none());
-                }
-                None => prop_assert_eq!(index.remove(&id), filters.remove(&id).is_some()),
+            if let Some(query) = query {
+                let filter = Filter::parse(&query).unwrap();
+                prop_assert_eq!(index.insert(id, &filter), filters.insert(id, filter).is_none());
+            } else {
+                prop_assert_eq!(index.remove(&id), filters.remove(&id).is_some());
             }
             prop_assert_eq!(index.len(), filters.len());
             let document = &documents[at % documents.len()];
