@@ -25,52 +25,57 @@ const count = Number(process.env.WEFT_DIFFERENTIAL_PAIRS ?? PAIRS);
 const text = (value) =>
   inspect(value, { depth: 40, breakLength: Number.POSITIVE_INFINITY, maxArrayLength: null });
 
-for (const library of Object.keys(LIBRARIES)) {
-  const rules = RULES[library];
+test("q2_weft_answers_as_mingo_does_but_for_the_known_deviations", (t) => compare(t, "mingo"));
 
+test("q2_weft_answers_as_sift_does_but_for_the_known_deviations", (t) => compare(t, "sift"));
+
+for (const [library, rules] of Object.entries(RULES)) {
   for (const rule of rules) {
     const [query, document, ours, theirs] = rule.example;
-    test(`q2_${library}_deviates_as_known_${rule.name.replaceAll("-", "_")}`, () => {
+    test(`${library} deviates as known: ${rule.name}`, () => {
       assert.equal(weft(query, document), ours);
       assert.equal(LIBRARIES[library](query, document), theirs, `${library} has changed; the rule may go`);
       assert.deepEqual(explain(library, rules, query, document), [rule]);
     });
   }
 
-  test(`q2_weft_answers_as_${library}_does_but_for_the_known_deviations`, () => {
-    const random = new Random(seed);
-    const excused = new Map(rules.map((rule) => [rule, 0]));
-    let selected = 0;
-    for (let at = 0; at < count; at += 1) {
-      const one = pair(random);
-      if (weft(one.query, one.document)) selected += 1;
-      const found = explain(library, rules, one.query, one.document);
-      if (found === undefined) assert.fail(report(library, one, at));
-      for (const rule of found) excused.set(rule, excused.get(rule) + 1);
-    }
-    assert.ok(
-      selected > count / 5 && selected < (count * 4) / 5,
-      `${selected} of ${count} pairs are selected`,
-    );
-    for (const [{ name, share }, times] of excused) {
-      assert.ok(
-        times <= share * count,
-        `${name} excused ${times} of ${count} pairs, more than ${share * 100} %`,
-      );
-      if (seed === SEED && count === PAIRS) assert.ok(times > 0, `${name} was never used`);
-    }
-  });
-
   test(`every deviation of ${library} is in the specification's list, and no other`, () => {
     const page = readFileSync(new URL("../../docs/spec/query-deviations.md", import.meta.url), "utf8");
     const sections = page
       .split(/^## /m)
-      .filter((section) => section.startsWith("Both") || section.startsWith(library));
-    const listed = sections.flatMap((section) =>
-      [...section.matchAll(/^\| `([a-z-]+)`/gm)].map(([, name]) => name),
-    );
-    assert.deepEqual(listed.toSorted(), rules.map(({ name }) => name).toSorted());
+      .filter((part) => part.startsWith("Both") || part.startsWith(library));
+    const listed = sections.flatMap((section) => [...section.matchAll(/^\| `([a-z0-9-]+)`/gm)]);
+    assert.deepEqual(listed.map(([, name]) => name).sort(), rules.map(({ name }) => name).sort());
   });
+}
+
+/** Random pairs: each difference is explained by rules, and no rule explains too many or none. */
+function compare(t, library) {
+  const rules = RULES[library];
+  const random = new Random(seed);
+  const excused = new Map(rules.map((rule) => [rule, 0]));
+  let selected = 0;
+  for (let at = 0; at < count; at += 1) {
+    const one = pair(random);
+    const ours = weft(one.query, one.document);
+    if (ours) selected += 1;
+    if (ours === LIBRARIES[library](one.query, one.document)) continue;
+    const found = explain(library, rules, one.query, one.document);
+    if (found === undefined) assert.fail(report(library, one, at));
+    for (const rule of found) excused.set(rule, excused.get(rule) + 1);
+  }
+  const times = [...excused].map(([{ name }, times]) => `${name} ${times}`);
+  t.diagnostic(`${count} pairs of seed ${seed}, ${selected} selected; excused: ${times.join(", ")}`);
+  // Of few pairs or others, a rule may happen to excuse more or none.
+  if (seed !== SEED || count !== PAIRS) return;
+  assert.ok(selected > count / 5 && selected < (count * 4) / 5, "neither all nor none are selected");
+  for (const [{ name, share }, times] of excused) {
+    assert.ok(
+      times <= share * count,
+      `${name} excused ${times} of ${count} pairs, more than ${share * 100} %`,
+    );
+    assert.ok(times > 0, `${name} was never used`);
+  }
 }
 
 /** What a difference looks like that nothing explains: as small as it can be made, and how to see it again. */
