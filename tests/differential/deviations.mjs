@@ -21,6 +21,7 @@ import {
   isBigInt,
   isBytes,
   isDate,
+  isNearTheEnd,
   isNested,
   isNotANumber,
   isNumber,
@@ -75,9 +76,12 @@ const BOTH = [
     library: "Strings compare by UTF-16 code units: what lies beyond U+FFFF comes before U+E000.",
     mongodb: "Strings compare by their bytes in UTF-8, which is by code point.",
     example: [{ a: { $gt: "\uff5e" } }, { a: "😀" }, true, false],
-    share: 0.005,
-    applies: (place) =>
-      of(place, ...ORDER) && [place.operand, ...place.values].some((value) => holds(value, isAstral)),
+    share: 0.001,
+    applies: (place, theirs) =>
+      typeof theirs === "boolean" &&
+      of(place, ...ORDER) &&
+      holds([place.operand, ...place.values], isAstral) &&
+      holds([place.operand, ...place.values], isNearTheEnd),
   },
   {
     name: "mod-of-no-number",
@@ -516,7 +520,8 @@ const SIFT = [
     mongodb: "Only `$elemMatch` is more than a value there.",
     example: [{ a: { $all: [{}] } }, { a: 1 }, false, true],
     share: 0.005,
-    applies: (place) => of(place, "$all") && place.operand.some((item) => isObject(item) || isArray(item)),
+    applies: (place, theirs) =>
+      theirs === true && of(place, "$all") && place.operand.some((item) => isObject(item) || isArray(item)),
   },
   {
     name: "index-into-text-and-bytes",

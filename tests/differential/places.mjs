@@ -21,10 +21,12 @@ export function candidates({ values = [] }) {
   return values.flatMap((value) => (Array.isArray(value) ? [...value, value] : [value]));
 }
 
-/** The text without what is ASCII only has something left. */
+/** Text with a letter that is not ASCII. */
 export const isBeyondAscii = (value) => isText(value) && /[^\0-\x7f]/.test(value);
 /** Text with a character of two UTF-16 code units. */
 export const isAstral = (value) => isText(value) && /[\ud800-\udfff]/.test(value);
+/** Text with a character from U+E000 to U+FFFF, which code units put behind the astral ones. */
+export const isNearTheEnd = (value) => isText(value) && /[\ue000-\uffff]/.test(value);
 
 const isIndex = (step) => /^\d+$/.test(step);
 
