@@ -58,6 +58,7 @@ impl Tree {
         self.view(self.nodes.last().copied().unwrap_or_default())
     }
 
+    #[inline]
     fn view(&self, node: Node) -> View<'_> {
         match node {
             Node::Null => View::Null,
@@ -72,6 +73,7 @@ impl Tree {
         }
     }
 
+    #[inline]
     fn text(&self, span: Span) -> &str {
         self.text.get(span.range()).unwrap_or_default()
     }
@@ -257,6 +259,7 @@ impl<'d> Members<'d> {
         self.span.len == 0
     }
 
+    #[inline]
     fn nodes(self) -> &'d [[Node; 2]] {
         let Span { at, len } = self.span;
         let range = at as usize..at as usize + 2 * len as usize;

@@ -129,7 +129,9 @@ fn bounded(alternatives: Alternatives) -> Option<Alternatives> {
 
 fn of_test(test: &Test, path: &Path, hashing: &Hashing) -> Option<Vec<Access>> {
     Some(match test {
-        Test::Compare { relation, operand } => of_comparison(*relation, operand.view(), hashing),
+        Test::Compare { relation, operand } => {
+            of_comparison(*relation, operand.view(), hashing).into_iter().collect()
+        }
         Test::In { values, patterns } => {
             let equal = values.iter().map(|value| Access::Equal(hashing.value(value.view())));
             let found: Vec<_> =
@@ -172,16 +174,17 @@ fn cost_of(accesses: &[Access]) -> (Option<Selectivity>, usize) {
     (accesses.iter().map(|access| access.selectivity()).max(), accesses.len())
 }
 
-fn of_comparison(relation: Relation, operand: View<'_>, hashing: &Hashing) -> Vec<Access> {
+/// None if it never holds.
+pub(super) fn of_comparison(relation: Relation, operand: View<'_>, hashing: &Hashing) -> Option<Access> {
     let kind = bracket(operand);
     if relation == Relation::Eq || is_nan(operand) || matches!(operand, View::Null) {
-        return if relation.takes_equal() { vec![Access::Equal(hashing.value(operand))] } else { Vec::new() };
+        return relation.takes_equal().then(|| Access::Equal(hashing.value(operand)));
     }
-    vec![match (relation, rank(operand)) {
+    Some(match (relation, rank(operand)) {
         (_, None) => Access::Kind(kind),
         (Relation::Gt | Relation::Gte, Some(least)) => Access::Within { kind, least, most: u64::MAX },
         (_, Some(most)) => Access::Within { kind, least: 0, most },
-    }]
+    })
 }
 
 /// What the interval of two conditions on one path is, if they are its two ends.
@@ -205,7 +208,7 @@ pub(crate) fn end(test: &Test) -> Option<Access> {
     match test {
         Test::Compare { relation, operand } if *relation != Relation::Eq => {
             // Comparisons with an order need no hash.
-            of_comparison(*relation, operand.view(), &Hashing::new(0)).first().copied()
+            of_comparison(*relation, operand.view(), &Hashing::new(0))
         }
         _ => None,
     }

@@ -1,13 +1,14 @@
 //! Where each entry is filed: the tree of nodes, and how it grows and shrinks.
 
-use super::access::{self, Access, Selectivity};
+use super::access::{Access, Alternatives};
+use super::choice::{Choice, Key, class};
 use super::conditions::Conditions;
 use super::keys::Hashing;
 use super::ordered::Ordered;
+use super::paths::Paths;
 use super::table::{Slots, Table};
 use crate::path::Path;
-use crate::term::{Field, Logic, Term, Test};
-use smallvec::SmallVec;
+use crate::term::{Field, Logic, Relation, Term, Test};
 
 /// All filters, taken apart into conditions and filed under what documents must have to satisfy them.
 #[derive(Debug)]
@@ -18,17 +19,16 @@ pub(super) struct Filing {
     by_conditions: Table,
     pub(super) nodes: Slots<Node>,
     by_edge: Table,
-    pub(super) paths: Slots<HeldPath>,
-    by_path: Table,
+    pub(super) paths: Paths,
 }
 
 /// A filter.
 #[derive(Debug)]
 pub(super) struct Entry {
     /// All of them must hold; sorted, so that equal filters have equal lists.
-    pub(super) conditions: SmallVec<[u32; 4]>,
+    pub(super) conditions: Box<[u32]>,
     /// Where it is filed. Nowhere, if it never holds.
-    places: SmallVec<[Place; 1]>,
+    places: Vec<Place>,
 }
 
 /// Where a posting is.
@@ -46,6 +46,8 @@ enum Place {
 pub(super) const ROOT: u32 = 0;
 /// A node with more postings passes them on where it can.
 const CROWDED: usize = 8;
+/// The same of the root, whose postings every document meets.
+const CROWDED_ROOT: usize = 3;
 /// No condition.
 pub(super) const NONE: u32 = u32::MAX;
 /// There are more conditions than a posting holds.
@@ -110,74 +112,10 @@ pub(super) struct ClassOf {
     pub(super) ordered: Option<Box<Ordered<Posting>>>,
 }
 
-#[derive(Debug)]
-pub(super) struct HeldPath {
-    pub(super) path: Path,
-    parts: u32,
-}
-
-/// How an access is looked up: by hash, or in order.
-pub(super) mod class {
-    pub(in super::super) const EQUAL: u16 = 0;
-    pub(in super::super) const PRESENT: u16 = 1;
-    pub(in super::super) const KIND: u16 = 2;
-    /// With the length of the prefix, up to 32.
-    pub(in super::super) const PREFIX: u16 = 16;
-    pub(in super::super) const GRAM: u16 = 64;
-    /// In the order of the lower bound, there being no upper one; with the kind.
-    pub(in super::super) const ABOVE: u16 = 72;
-    /// In the order of the upper bound, there being no lower one; with the kind.
-    pub(in super::super) const BELOW: u16 = 80;
-    /// In the order of the lower bound; with 64 times the kind, and with the width of the interval in bits.
-    pub(in super::super) const WITHIN: u16 = 128;
-    /// Leads to marks of negations, not to entries.
-    pub(in super::super) const NEGATED: u16 = 1 << 15;
-}
-
-/// An access as it is looked up.
-#[derive(Clone, Copy)]
-struct Key {
-    class: u16,
-    key: u64,
-}
-
-impl Key {
-    fn of(access: Access) -> Self {
-        let kind_of = |base: u16, kind: u8| base + u16::from(kind);
-        let (class, key) = match access {
-            Access::Equal(hash) => (class::EQUAL, hash),
-            Access::Present => (class::PRESENT, 0),
-            Access::Kind(kind) => (class::KIND, u64::from(kind)),
-            Access::Prefix(len, hash) => (class::PREFIX + u16::from(len), hash),
-            Access::Gram(gram) => (class::GRAM, gram),
-            Access::Within { kind, least, most: u64::MAX } => (kind_of(class::ABOVE, kind), least),
-            Access::Within { kind, least: 0, most } => (kind_of(class::BELOW, kind), most),
-            Access::Within { kind, least, most } => {
-                // Below 64, because neither end is an end of the line.
-                let width = 64 - most.saturating_sub(least).leading_zeros().max(1);
-                (class::WITHIN + 64 * u16::from(kind) + u16::try_from(width).unwrap_or(63), least)
-            }
-        };
-        Self { class, key }
-    }
-
-    fn is_ordered(self) -> bool {
-        self.class & class::NEGATED == 0 && self.class >= class::GRAM
-    }
-}
-
-/// The next step of an entry on its way down.
-struct Choice {
-    /// Its conditions, by position.
-    used: u32,
-    alternatives: access::Alternatives,
-    negated: Option<u32>,
-}
-
 impl Filing {
     pub(super) fn new(seed: u64) -> Self {
         let mut nodes = Slots::default();
-        nodes.insert(Node { split: true, ..Node::default() });
+        nodes.insert(Node::default());
         Self {
             hashing: Hashing::new(seed),
             conditions: Conditions::default(),
@@ -185,31 +123,31 @@ impl Filing {
             by_conditions: Table::default(),
             nodes,
             by_edge: Table::default(),
-            paths: Slots::default(),
-            by_path: Table::default(),
+            paths: Paths::default(),
         }
     }
 
     /// The entry of a filter, perhaps a new one.
     pub(super) fn insert(&mut self, term: &Term) -> u32 {
-        let mut list: SmallVec<[u32; 4]> = SmallVec::new();
-        take_apart(term, &mut |term| list.push(self.conditions.hold(term, &self.hashing)));
+        let Self { conditions, hashing, paths, .. } = self;
+        let mut list = Vec::new();
+        take_apart(term, &mut |term| list.push(conditions.hold(term, hashing, paths)));
         list.sort_unstable();
         let mut last = NONE;
         list.retain(|condition| {
             let again = std::mem::replace(&mut last, *condition) == *condition;
             if again {
-                self.conditions.release(*condition);
+                conditions.release(*condition, hashing, paths);
             }
             !again
         });
-        let hash = self.hashing.of(&*list);
-        let is_it = |slot| self.entries.get(slot).is_some_and(|entry: &Entry| entry.conditions == list);
+        let hash = hashing.of(&*list);
+        let is_it = |slot| self.entries.get(slot).is_some_and(|entry: &Entry| *entry.conditions == *list);
         if let Some(entry) = self.by_conditions.find(hash, &mut { is_it }) {
-            list.iter().for_each(|condition| self.conditions.release(*condition));
+            list.iter().for_each(|condition| conditions.release(*condition, hashing, paths));
             return entry;
         }
-        let entry = self.entries.insert(Entry { conditions: list, places: SmallVec::new() });
+        let entry = self.entries.insert(Entry { conditions: list.into(), places: Vec::new() });
         self.by_conditions.insert(hash, entry);
         self.file(entry, ROOT, 0);
         entry
@@ -218,109 +156,52 @@ impl Filing {
     pub(super) fn remove(&mut self, entry: u32) {
         let Some(Entry { conditions, places }) = self.entries.remove(entry) else { return };
         self.by_conditions.remove(self.hashing.of(&*conditions), entry);
-        for at in 0..places.len() {
-            // Each removal may move a posting of this same entry.
-            if let Some(place) = places.get(at) {
-                self.take_out(entry, *place);
-            }
+        for place in places {
+            self.take_out(entry, place);
         }
-        conditions.iter().for_each(|condition| self.conditions.release(*condition));
+        for condition in conditions {
+            self.conditions.release(condition, &self.hashing, &mut self.paths);
+        }
     }
 
     /// Files an entry in this node or below it.
     fn file(&mut self, entry: u32, node: u32, used: u32) {
-        let split = self.nodes.get(node).is_some_and(|node| node.split);
-        let choice = if split { self.choose(entry, node, used) } else { None };
-        let Some(Choice { used: conditions, alternatives, negated }) = choice else {
+        let Some(Choice { used: conditions, alternatives, negated }) = self.choose(entry, node, used) else {
             self.put_here(entry, node, used);
             return;
         };
         let used = used | conditions;
-        let alternatives = distinct(alternatives);
-        if let Some(condition) = negated {
-            self.put_unless(entry, node, used, condition);
+        if negated {
+            self.put_unless(entry, node, used, conditions);
         }
         for (path, access) in alternatives {
             let key = Key::of(access);
-            let path = self.part(node, path);
-            match negated {
-                Some(_) => {
-                    let child = self.child(node, path, Key { class: key.class | class::NEGATED, ..key });
-                    self.put_here(entry, child, used);
-                }
-                None if key.is_ordered() => self.put_in_order(entry, node, used, path, key),
-                None => {
-                    let child = self.child(node, path, key);
-                    self.file(entry, child, used);
-                }
+            let path = self.part(node, &path);
+            if negated {
+                let child = self.child(node, path, Key { class: key.class | class::NEGATED, ..key });
+                self.put_here(entry, child, used);
+            } else if key.is_ordered() {
+                self.put_in_order(entry, node, used, path, key);
+            } else {
+                let child = self.child(node, path, key);
+                self.file(entry, child, used);
             }
         }
     }
 
-    /// By which of its conditions an entry goes on: the most selective kind, and of these the way with the fewest postings.
     fn choose(&self, entry: u32, node: u32, used: u32) -> Option<Choice> {
+        self.nodes.get(node).filter(|node| node.split)?;
         let conditions = &self.entries.get(entry)?.conditions;
-        let terms = conditions.iter().map(|condition| self.conditions.get(*condition));
-        let terms: SmallVec<[Option<&Term>; 8]> = terms.take(32).collect();
-        let mut best: Option<((Selectivity, u32), Choice)> = None;
-        for (at, term) in terms.iter().enumerate() {
-            let bit = 1 << at;
-            let Some(term) = term.filter(|_| used & bit == 0) else { continue };
-            let Some((selectivity, choice)) =
-                self.choice(term, bit, &terms, used, conditions.get(at).copied())
-            else {
-                continue;
-            };
-            if choice.alternatives.is_empty() && choice.negated.is_none() {
-                // It never holds, nor does the entry.
-                return Some(choice);
-            }
-            // Looking at the postings is as cheap as such a step.
-            if node != ROOT && selectivity >= Selectivity::Kind {
-                continue;
-            }
-            let weight =
-                choice.alternatives.iter().map(|(path, access)| self.weight(node, path, *access)).sum();
-            if best.as_ref().is_none_or(|(least, _)| (selectivity, weight) < *least) {
-                best = Some(((selectivity, weight), choice));
-            }
-        }
-        best.map(|(_, choice)| choice)
-    }
-
-    fn choice(
-        &self,
-        term: &Term,
-        bit: u32,
-        terms: &[Option<&Term>],
-        used: u32,
-        condition: Option<u32>,
-    ) -> Option<(Selectivity, Choice)> {
-        if let Some(alternatives) = access::of_term(term, &self.hashing) {
-            let mut choice = Choice { used: bit, alternatives, negated: None };
-            if let (Term::Field(field), [(_, only)]) = (term, &mut *choice.alternatives) {
-                for (at, other) in terms.iter().enumerate().filter(|(at, _)| used & (1 << at) == 0) {
-                    let Some(Term::Field(other)) = other else { continue };
-                    if let Some(interval) =
-                        access::interval(field, other).or_else(|| access::interval(other, field))
-                    {
-                        *only = interval;
-                        choice.used |= 1 << at;
-                        break;
-                    }
-                }
-            }
-            let selectivity = access::cost(&choice.alternatives).0.unwrap_or(Selectivity::Value);
-            return Some((selectivity, choice));
-        }
-        let alternatives = of_negation(term, &self.hashing)?;
-        Some((Selectivity::Absence, Choice { used: bit, alternatives, negated: condition }))
+        let terms: Vec<_> = conditions.iter().map(|condition| self.conditions.get(*condition)).collect();
+        let weight =
+            |ways: &Alternatives| ways.iter().map(|(path, access)| self.weight(node, path, *access)).sum();
+        Choice::best(&terms, used, node == ROOT, &self.hashing, &weight)
     }
 
     /// How many postings there are on a way.
     fn weight(&self, node: u32, path: &Path, access: Access) -> u32 {
         let key = Key::of(access);
-        let Some(path) = self.path(path) else { return 0 };
+        let Some(path) = self.paths.find(path, &self.hashing) else { return 0 };
         if key.is_ordered() {
             let inner = self.nodes.get(node).and_then(|node| node.inner.as_ref());
             let part = inner.and_then(|inner| inner.parts.iter().find(|part| part.path == path));
@@ -341,27 +222,14 @@ impl Filing {
         self.by_edge.find(edge, &mut |node| self.nodes.get(node).is_some_and(|node| node.edge == edge))
     }
 
-    fn path(&self, path: &Path) -> Option<u32> {
-        let is_it = |slot| self.paths.get(slot).is_some_and(|held: &HeldPath| held.path == *path);
-        self.by_path.find(self.hashing.of(path), &mut { is_it })
-    }
-
     /// The number of a path, which is a part of the node from now on.
-    fn part(&mut self, node: u32, path: Path) -> u32 {
-        let number = self.path(&path).unwrap_or_else(|| {
-            let hash = self.hashing.of(&path);
-            let slot = self.paths.insert(HeldPath { path, parts: 0 });
-            self.by_path.insert(hash, slot);
-            slot
-        });
-        let Some(inner) = self.nodes.get_mut(node).map(|node| node.inner.get_or_insert_default()) else {
-            return number;
-        };
-        if let Err(at) = inner.parts.binary_search_by_key(&number, |part| part.path) {
-            inner.parts.insert(at, Part { path: number, classes: Vec::new() });
-            if let Some(held) = self.paths.get_mut(number) {
-                held.parts += 1;
-            }
+    fn part(&mut self, node: u32, path: &Path) -> u32 {
+        let number = self.paths.hold(path, &self.hashing);
+        let inner = self.nodes.get_mut(node).map(|node| node.inner.get_or_insert_default());
+        match inner.map(|inner| (inner.parts.binary_search_by_key(&number, |part| part.path), inner)) {
+            Some((Err(at), inner)) => inner.parts.insert(at, Part { path: number, classes: Vec::new() }),
+            // Held once for each node.
+            _ => self.paths.release(number, &self.hashing),
         }
         number
     }
@@ -402,14 +270,17 @@ impl Filing {
         }
         list.push(posting);
         let at = position(list.len());
-        let is_crowded = list.len() > CROWDED;
+        let is_crowded = list.len() > if node == ROOT { CROWDED_ROOT } else { CROWDED };
         self.filed(entry, Place::Here { node, at }, node);
         if is_crowded {
             self.split(node);
         }
     }
 
-    fn put_unless(&mut self, entry: u32, node: u32, used: u32, condition: u32) {
+    /// `negated`: the position of the condition, as a bit.
+    fn put_unless(&mut self, entry: u32, node: u32, used: u32, negated: u32) {
+        let conditions = self.entries.get(entry).map(|entry| &*entry.conditions).unwrap_or_default();
+        let Some(condition) = conditions.get(negated.trailing_zeros() as usize).copied() else { return };
         let posting = self.posting(entry, used, Some(condition));
         let Some(inner) = self.nodes.get_mut(node).map(|node| node.inner.get_or_insert_default()) else {
             return;
@@ -440,12 +311,15 @@ impl Filing {
 
     fn posting(&self, entry: u32, used: u32, without: Option<u32>) -> Posting {
         let all = self.entries.get(entry).map(|entry| &*entry.conditions).unwrap_or_default();
-        // What the way here is made of holds nearly always: it comes last.
-        let is_used = |at: usize| at < 32 && used & (1 << at) != 0;
-        let others = all.iter().enumerate().filter(|(at, _)| !is_used(*at));
-        let ways = all.iter().enumerate().filter(|(at, _)| is_used(*at));
-        let mut rest =
-            others.chain(ways).map(|(_, condition)| *condition).filter(|one| Some(*one) != without);
+        let mut order: Vec<(u8, u32)> = Vec::new();
+        for (at, condition) in all.iter().enumerate().filter(|(_, condition)| Some(**condition) != without) {
+            // What the way here is made of holds nearly always: it comes last.
+            let is_way = at < 32 && used & (1 << at) != 0;
+            let effort = self.conditions.get(*condition).map_or(0, effort);
+            order.push((if is_way { u8::MAX } else { effort }, *condition));
+        }
+        order.sort_unstable();
+        let mut rest = order.into_iter().map(|(_, condition)| condition);
         let mut conditions = [NONE; 3];
         for place in &mut conditions {
             *place = rest.next().unwrap_or(NONE);
@@ -560,12 +434,7 @@ impl Filing {
         if inner.parts.is_empty() && inner.unless.is_empty() {
             node.inner = None;
         }
-        let Some(held) = self.paths.get_mut(path) else { return };
-        held.parts -= 1;
-        if held.parts == 0 {
-            self.by_path.remove(self.hashing.of(&held.path), path);
-            self.paths.remove(path);
-        }
+        self.paths.release(path, &self.hashing);
     }
 }
 
@@ -576,35 +445,19 @@ impl Inner {
     }
 }
 
-/// Each access once: an entry is filed at most once in a node.
-fn distinct(alternatives: access::Alternatives) -> access::Alternatives {
-    let mut kept = access::Alternatives::new();
-    for one in alternatives {
-        if !kept.contains(&one) {
-            kept.push(one);
-        }
-    }
-    kept
-}
-
 /// Where the last of this many is.
 fn position(len: usize) -> u32 {
     u32::try_from(len.saturating_sub(1)).unwrap_or(u32::MAX)
 }
 
-/// What the document must not have for a negation to hold for certain.
-fn of_negation(term: &Term, hashing: &Hashing) -> Option<access::Alternatives> {
-    match term {
-        Term::Field(Field { path, test: Test::Not { tests, .. }, searches: false }) => match &**tests {
-            [test] => {
-                let field = Field { path: path.clone(), test: test.clone(), searches: false };
-                access::of_term(&Term::Field(field), hashing).filter(|found| {
-                    found.iter().all(|(_, access)| matches!(access, Access::Equal(_) | Access::Present))
-                })
-            }
-            _ => None,
-        },
-        _ => None,
+/// What is quickly found out comes first.
+fn effort(term: &Term) -> u8 {
+    let Term::Field(Field { test, searches, .. }) = term else { return 3 };
+    match test {
+        Test::Compare { relation: Relation::Eq, .. } | Test::Exists | Test::Type(_) | Test::Size(_) => 0,
+        Test::Compare { .. } | Test::Mod { .. } => 1,
+        _ if *searches => 3,
+        _ => 2,
     }
 }
 

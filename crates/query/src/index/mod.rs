@@ -24,17 +24,18 @@
 //! entry; so everything that is removed is gone.
 
 pub(crate) mod access;
+mod choice;
 mod conditions;
 mod filing;
 pub(crate) mod keys;
 mod ordered;
+mod paths;
 mod probe;
 mod table;
 
 use crate::{Document, Filter};
 use filing::Filing;
 use probe::Scratch;
-use smallvec::SmallVec;
 use std::fmt;
 use std::hash::Hash;
 use table::{Slots, Table};
@@ -47,7 +48,7 @@ use table::{Slots, Table};
 pub struct Index<K> {
     filing: Filing,
     /// Who has each entry.
-    ids: Vec<SmallVec<[K; 2]>>,
+    ids: Vec<Vec<K>>,
     subscribers: Slots<Subscriber<K>>,
     by_id: Table,
     scratch: Scratch,
@@ -90,7 +91,7 @@ impl<K: Copy + Eq + Hash> Index<K> {
         let is_new = !self.remove(&id);
         let entry = self.filing.insert(filter.term());
         if self.ids.len() <= entry as usize {
-            self.ids.resize_with(entry as usize + 1, SmallVec::new);
+            self.ids.resize_with(entry as usize + 1, Vec::new);
         }
         let Some(ids) = self.ids.get_mut(entry as usize) else { return is_new };
         let at = u32::try_from(ids.len()).unwrap_or(u32::MAX);

@@ -1,7 +1,9 @@
 //! A document's way through the tree.
 
 use super::access::{GRAM, PREFIX, gram};
-use super::filing::{ClassOf, Filing, MORE, NONE, Posting, ROOT, class};
+use super::choice::class;
+use super::conditions::Look;
+use super::filing::{ClassOf, Filing, MORE, NONE, Posting, ROOT};
 use super::keys::rank;
 use crate::View;
 use crate::evaluate::Truth;
@@ -91,10 +93,10 @@ impl Visit<'_> {
         node.postings.iter().for_each(|posting| self.candidate(posting));
         let Some(inner) = &node.inner else { return };
         for part in &inner.parts {
-            let Some(held) = filing.paths.get(part.path) else { continue };
-            let range = self.resolve(part.path, &held.path);
+            let Some(path) = filing.paths.get(part.path) else { continue };
+            let range = self.resolve(part.path, path);
             for class in &part.classes {
-                self.class(number, part.path, &held.path, class, range);
+                self.class(number, part.path, path, class, range);
             }
         }
         for negation in &inner.unless {
@@ -279,18 +281,49 @@ impl Visit<'_> {
     /// Whether a condition holds, found out once.
     fn holds(&mut self, condition: u32) -> bool {
         let round = self.scratch.round;
-        let Some(outcome) = self.scratch.outcomes.get_mut(condition as usize) else { return false };
-        if *outcome & !(ROUND - 1) != round {
-            let holds = self
-                .filing
-                .conditions
-                .get(condition)
-                .is_some_and(|term| term.matches(self.root) == Truth::Yes);
+        match self.scratch.outcomes.get(condition as usize) {
+            Some(outcome) if *outcome & !(ROUND - 1) == round => return *outcome & 1 == 1,
+            _ => {}
+        }
+        let holds = self.look(condition).unwrap_or_else(|| {
+            let term = self.filing.conditions.get(condition);
+            term.is_some_and(|term| term.matches(self.root) == Truth::Yes)
+        });
+        if let Some(outcome) = self.scratch.outcomes.get_mut(condition as usize) {
             *outcome = round | u32::from(holds);
         }
-        *outcome & 1 == 1
+        holds
+    }
+
+    /// Whether a condition holds, if the hashes and ranks of the values at its path tell.
+    fn look(&mut self, condition: u32) -> Option<bool> {
+        let quick = self.filing.conditions.quick(condition)?;
+        let paths = &self.filing.paths;
+        // Where hardly anybody asks, the condition itself is as quick.
+        let (start, end) = if paths.holders(quick.path) > FEW {
+            self.resolve(quick.path, paths.get(quick.path)?)
+        } else {
+            return None;
+        };
+        let values = self.scratch.values.get(start as usize..end as usize)?;
+        let ranks =
+            |of: u8| values.iter().filter(move |value| value.kind == of).filter_map(|value| value.rank);
+        match quick.look {
+            Look::Equal(hash) => (!values.iter().any(|value| value.equal == hash)).then_some(false),
+            Look::Above(kind, least) => match ranks(kind).max() {
+                Some(most) if most == least => None,
+                most => Some(most > Some(least)),
+            },
+            Look::Below(kind, most) => match ranks(kind).min() {
+                Some(least) if least == most => None,
+                least => Some(least.is_some_and(|least| least < most)),
+            },
+        }
     }
 }
+
+/// Conditions with one path that are evaluated one by one.
+const FEW: u32 = 2;
 
 #[cfg(test)]
 impl Scratch {

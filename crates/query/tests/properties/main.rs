@@ -5,6 +5,7 @@
     clippy::panic,
     clippy::unwrap_used,
     clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
     clippy::float_cmp,
     reason = "helpers of tests, on small numbers"

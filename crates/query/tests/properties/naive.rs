@@ -1,9 +1,14 @@
 //! The whole of the semantics, as literally as `docs/spec/query.md` has them: it interprets the query value itself, lists every
-//! value that a path leads to before it looks at any, and shares no code with the crate but the value types.
+//! value that a path leads to before it looks at any, and shares no code with the crate but the value types and the engine of
+//! regular expressions. It does not know the limit on text that is searched: no document may have that much.
 
+use regex_lite::{Regex, RegexBuilder};
+use std::cell::RefCell;
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use weft_query::{Object, Value};
 
+/// Whether a query that the parser takes selects an object.
 pub(crate) fn matches(query: &Value, document: &Value) -> bool {
     members(query).into_iter().all(|(key, operand)| match key.as_str() {
         "$and" => list(operand).iter().all(|query| matches(query, document)),
@@ -19,21 +24,37 @@ fn field(path: &str, operand: &Value, document: &Value) -> bool {
     if !is_operators(operand) {
         return single("$eq", operand, &every_value(&steps, document));
     }
-    members(operand).iter().all(|(operator, argument)| {
-        let whole = matches!(operator.as_str(), "$size" | "$elemMatch" | "$contains");
-        let values = if whole { values_at(&steps, document) } else { every_value(&steps, document) };
+    conditions(operand).iter().all(|(operator, argument)| {
+        let values = || {
+            let whole = matches!(operator.as_str(), "$size" | "$elemMatch" | "$contains");
+            if whole { values_at(&steps, document) } else { every_value(&steps, document) }
+        };
         match operator.as_str() {
-            "$ne" => !single("$eq", argument, &values),
-            "$nin" => !single("$in", argument, &values),
+            "$ne" => !single("$eq", argument, &values()),
+            "$nin" => !single("$in", argument, &values()),
             "$not" => !field(path, argument, document),
-            "$exists" => single("$exists", &Value::Bool(true), &values) == (**argument == Value::Bool(true)),
+            "$exists" => single("$exists", &Value::Bool(true), &values()) == is_yes(argument),
             "$all" => {
                 let items = list(argument);
-                !items.is_empty() && items.iter().all(|item| single("$eq", item, &values))
+                !items.is_empty() && items.iter().all(|item| field(path, &condition_of(item), document))
             }
-            operator => single(operator, argument, &values),
+            operator => single(operator, argument, &values()),
         }
     })
+}
+
+/// The operators of an object. That of `$regex` is the object itself, since `$options` belong to it.
+fn conditions(operators: &Value) -> Vec<(String, &Value)> {
+    let own = |(key, argument)| if key == "$regex" { (key, operators) } else { (key, argument) };
+    members(operators).into_iter().filter(|(key, _)| key != "$options").map(own).collect()
+}
+
+/// An item of `$in` or `$all` as operators.
+fn condition_of(item: &Value) -> Value {
+    if is_operators(item) {
+        return item.clone();
+    }
+    Value::Object(Object::from_entries(vec![("$eq".to_owned(), item.clone())]).unwrap())
 }
 
 /// Whether one of the values satisfies an operator that is no negation.
@@ -54,25 +75,22 @@ fn accepts(operator: &str, argument: &Value, value: Option<&Value>) -> bool {
         "$gte" => ordered(&[Ordering::Greater, Ordering::Equal]),
         "$lt" => ordered(&[Ordering::Less]),
         "$lte" => ordered(&[Ordering::Less, Ordering::Equal]),
-        "$in" => list(argument).iter().any(|item| accepts("$eq", item, value)),
-        "$exists" => value.is_some() == (*argument == Value::Bool(true)),
-        "$type" => value.is_some_and(|value| *argument == Value::String(type_name(value).into())),
+        "$in" => list(argument).iter().any(|item| all_accept(&condition_of(item), value)),
+        "$exists" => value.is_some() == is_yes(argument),
+        "$type" => value.is_some_and(|value| match argument {
+            Value::Array(types) => types.iter().any(|of_type| is_of(value, of_type)),
+            of_type => is_of(value, of_type),
+        }),
         "$size" => {
-            matches!((value, argument), (Some(Value::Array(items)), Value::Int(size)) if items.len() as i64 == *size)
+            matches!(value, Some(Value::Array(items)) if whole(argument) == Some(items.len() as i128))
         }
-        "$mod" => match (value, list(argument)) {
-            (Some(Value::Int(dividend)), [Value::Int(divisor), Value::Int(remainder)]) => {
-                i128::from(*dividend) % i128::from(*divisor) == i128::from(*remainder)
-            }
-            (Some(Value::Float(dividend)), [Value::Int(divisor), Value::Int(remainder)]) => {
-                dividend.is_finite() && dividend.trunc() % *divisor as f64 == *remainder as f64
+        "$mod" => match (value.and_then(whole_part), list(argument)) {
+            (Some(dividend), [divisor, remainder]) => {
+                dividend % whole(divisor).unwrap() == whole(remainder).unwrap()
             }
             _ => false,
         },
-        // The generator only makes patterns of the form ^letters.
-        "$regex" => {
-            matches!((value, argument), (Some(Value::String(text)), Value::String(pattern)) if text.starts_with(&pattern[1..]))
-        }
+        "$regex" => matches!(value, Some(Value::String(text)) if occurs(argument, text)),
         "$contains" => match (value, argument) {
             (Some(Value::String(text)), Value::String(part)) => text.contains(part.as_str()),
             (Some(Value::Array(items)), _) => items.iter().any(|item| accepts("$eq", argument, Some(item))),
@@ -84,19 +102,94 @@ fn accepts(operator: &str, argument: &Value, value: Option<&Value>) -> bool {
         },
         "$ne" => !accepts("$eq", argument, value),
         "$nin" => !accepts("$in", argument, value),
-        "$not" => !members(argument).iter().all(|(key, inner)| accepts(key, inner, value)),
+        "$not" => !all_accept(argument, value),
         "$all" => {
             let items = list(argument);
-            !items.is_empty() && items.iter().all(|item| accepts("$eq", item, value))
+            !items.is_empty() && items.iter().all(|item| all_accept(&condition_of(item), value))
         }
-        other => panic!("the generator made {other}"),
+        other => panic!("the parser took {other}"),
     }
+}
+
+/// Whether one value satisfies all operators of an object.
+fn all_accept(operators: &Value, value: Option<&Value>) -> bool {
+    conditions(operators).iter().all(|(operator, argument)| accepts(operator, argument, value))
+}
+
+/// The operand of `$exists`.
+fn is_yes(operand: &Value) -> bool {
+    matches!(operand, Value::Bool(true) | Value::Int(1))
+}
+
+/// Whether a value is of a type that is given by name or number.
+fn is_of(value: &Value, of_type: &Value) -> bool {
+    let (names, number): (&[&str], i128) = match value {
+        Value::Null => (&["null"], 10),
+        Value::Bool(_) => (&["bool"], 8),
+        Value::Int(_) => (&["int", "long", "number"], 16),
+        Value::Float(_) => (&["double", "number"], 1),
+        Value::String(_) => (&["string"], 2),
+        Value::Bytes(_) => (&["binData"], 5),
+        Value::Date(_) => (&["date"], 9),
+        Value::Array(_) => (&["array"], 4),
+        Value::Object(_) => (&["object"], 3),
+    };
+    match of_type {
+        Value::String(name) => names.contains(&name.as_str()),
+        other => whole(other).is_some_and(|code| code == number || (number == 16 && code == 18)),
+    }
+}
+
+/// The integer that a number of a query is.
+fn whole(value: &Value) -> Option<i128> {
+    match value {
+        Value::Float(float) if float.fract() != 0.0 => None,
+        other => whole_part(other),
+    }
+}
+
+/// A number without its fraction, if that is within 64 bits.
+fn whole_part(value: &Value) -> Option<i128> {
+    match value {
+        Value::Int(int) => Some(i128::from(*int)),
+        // Saturates, so that what is far beyond stays beyond; NaN would be 0.
+        Value::Float(float) if !float.is_nan() => {
+            Some(*float as i128).filter(|whole| i64::try_from(*whole).is_ok())
+        }
+        _ => None,
+    }
+}
+
+/// Whether an expression, `{$regex, $options}`, occurs in a text. Compiling takes much longer than that.
+fn occurs(expression: &Value, text: &str) -> bool {
+    thread_local! {
+        static COMPILED: RefCell<BTreeMap<(String, String), Regex>> = const { RefCell::new(BTreeMap::new()) };
+    }
+    let part = |name: &str| {
+        expression.as_object().and_then(|object| object.get(name)).and_then(Value::as_str).unwrap_or_default()
+    };
+    let (source, options) = (part("$regex"), part("$options"));
+    COMPILED.with_borrow_mut(|compiled| {
+        if compiled.len() > 100 {
+            compiled.clear();
+        }
+        let regex = compiled.entry((source.to_owned(), options.to_owned())).or_insert_with(|| {
+            RegexBuilder::new(source)
+                .case_insensitive(options.contains('i'))
+                .multi_line(options.contains('m'))
+                .dot_matches_new_line(options.contains('s'))
+                .ignore_whitespace(options.contains('x'))
+                .build()
+                .unwrap()
+        });
+        regex.is_match(text)
+    })
 }
 
 fn element(query: &Value, item: &Value) -> bool {
     let logical = members(query).iter().any(|(key, _)| matches!(key.as_str(), "$and" | "$or" | "$nor"));
     if is_operators(query) && !logical {
-        return members(query).iter().all(|(key, argument)| accepts(key, argument, Some(item)));
+        return all_accept(query, Some(item));
     }
     match item {
         Value::Object(_) => matches(query, item),
@@ -167,11 +260,9 @@ fn relation(a: &Value, b: &Value) -> Option<Ordering> {
 fn total(a: &Value, b: &Value) -> Ordering {
     match (a, b) {
         (Value::Int(a), Value::Int(b)) | (Value::Date(a), Value::Date(b)) => a.cmp(b),
-        // Exact for the generator's numbers, which an f64 holds.
-        (Value::Int(_) | Value::Float(_), Value::Int(_) | Value::Float(_)) => {
-            let (a, b) = (float(a), float(b));
-            a.partial_cmp(&b).unwrap_or(b.is_nan().cmp(&a.is_nan()))
-        }
+        (Value::Int(a), Value::Float(b)) => int_and_float(*a, *b),
+        (Value::Float(a), Value::Int(b)) => int_and_float(*b, *a).reverse(),
+        (Value::Float(a), Value::Float(b)) => a.partial_cmp(b).unwrap_or(b.is_nan().cmp(&a.is_nan())),
         (Value::Bool(a), Value::Bool(b)) => a.cmp(b),
         (Value::String(a), Value::String(b)) => a.cmp(b),
         (Value::Bytes(a), Value::Bytes(b)) => (a.len(), a).cmp(&(b.len(), b)),
@@ -197,12 +288,14 @@ fn total(a: &Value, b: &Value) -> Ordering {
     }
 }
 
-fn float(value: &Value) -> f64 {
-    match value {
-        Value::Int(int) => *int as f64,
-        Value::Float(float) => *float,
-        _ => f64::NAN,
+fn int_and_float(int: i64, float: f64) -> Ordering {
+    if float.is_nan() {
+        return Ordering::Greater;
     }
+    // Floors exactly; saturates where any i64 is on the same side.
+    let floor = float.floor();
+    let order = i128::from(int).cmp(&(floor as i128));
+    if order == Ordering::Equal && float > floor { Ordering::Less } else { order }
 }
 
 fn kind(value: &Value) -> usize {
