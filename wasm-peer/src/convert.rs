@@ -18,7 +18,7 @@ use std::fmt;
 
 use js_sys::{Array, ArrayBuffer, BigInt, Date, JsString, Object as JsObject, Reflect, RegExp, Uint8Array};
 use wasm_bindgen::prelude::*;
-use weft_query::{Document, Object, Value, View, limits};
+use weft_query::{Document, DocumentError, Filter, FilterError, View, Writer, limits};
 
 use crate::failure::Failure;
 
@@ -36,14 +36,22 @@ extern "C" {
 
 /// A document from JavaScript.
 pub(crate) fn document(value: &JsValue) -> Result<Document, Failure> {
-    let mut reader = Reader { code: "bad-document", patterns: false, left: limits::DOCUMENT_VALUES };
-    Ok(Document::from_value(&reader.read(value, &Place::Root, limits::DEPTH)?)?)
+    let mut reader = Reader {
+        code: "bad-document",
+        patterns: false,
+        left: limits::DOCUMENT_VALUES,
+        writer: Writer::of_document(),
+    };
+    reader.read(value, &Place::Root, limits::DEPTH)?;
+    Ok(reader.writer.into_document()?)
 }
 
 /// A query from JavaScript.
-pub(crate) fn query(value: &JsValue) -> Result<Value, Failure> {
-    let mut reader = Reader { code: "bad-query", patterns: true, left: limits::FILTER_BYTES };
-    reader.read(value, &Place::Root, limits::DEPTH)
+pub(crate) fn filter(value: &JsValue) -> Result<Filter, Failure> {
+    let mut reader =
+        Reader { code: "bad-query", patterns: true, left: limits::FILTER_BYTES, writer: Writer::of_filter() };
+    reader.read(value, &Place::Root, limits::DEPTH)?;
+    Ok(reader.writer.into_filter()?)
 }
 
 /// A value as JavaScript's.
@@ -110,46 +118,48 @@ struct Reader {
     patterns: bool,
     /// Values that may still come.
     left: usize,
+    writer: Writer,
 }
 
 impl Reader {
     /// `depth`: arrays and objects that may still be inside each other.
-    fn read(&mut self, value: &JsValue, place: &Place<'_>, depth: usize) -> Result<Value, Failure> {
+    fn read(&mut self, value: &JsValue, place: &Place<'_>, depth: usize) -> Result<(), Failure> {
         self.left = self.left.checked_sub(1).ok_or_else(|| self.too_large("values"))?;
-        if value.is_null() {
-            return Ok(Value::Null);
-        }
-        if let Some(float) = value.as_f64() {
-            return Ok(from_number(float));
-        }
-        if let Some(text) = value.dyn_ref::<JsString>() {
-            return self.text(text).map(Value::String);
-        }
-        if let Some(bool) = value.as_bool() {
-            return Ok(Value::Bool(bool));
-        }
-        if value.is_bigint() {
-            let int = i64::try_from(value.clone().unchecked_into::<BigInt>());
-            return int.map(Value::Int).map_err(|_| self.refused(place, "a bigint has at most 64 bits here"));
-        }
-        if value.is_undefined() {
+        let written = if value.is_null() {
+            self.writer.null()
+        } else if let Some(float) = value.as_f64() {
+            match whole(float) {
+                Some(int) => self.writer.int(int),
+                None => self.writer.float(float),
+            }
+        } else if let Some(text) = value.dyn_ref::<JsString>() {
+            let text = self.text(text)?;
+            self.writer.text(&text)
+        } else if let Some(bool) = value.as_bool() {
+            self.writer.bool(bool)
+        } else if value.is_bigint() {
+            match i64::try_from(value.clone().unchecked_into::<BigInt>()) {
+                Ok(int) => self.writer.int(int),
+                Err(_) => return Err(self.refused(place, "a bigint has at most 64 bits here")),
+            }
+        } else if value.is_undefined() {
             return Err(self.refused(place, self.instead_of_undefined(place)));
-        }
-        if value.is_object() {
+        } else if value.is_object() {
             return self.object(value, place, depth);
-        }
-        Err(self.refused(place, "a function or symbol cannot travel"))
+        } else {
+            return Err(self.refused(place, "a function or symbol cannot travel"));
+        };
+        written.map_err(|error| self.beyond(error))
     }
 
-    fn object(&mut self, value: &JsValue, place: &Place<'_>, depth: usize) -> Result<Value, Failure> {
+    fn object(&mut self, value: &JsValue, place: &Place<'_>, depth: usize) -> Result<(), Failure> {
         if let Some(date) = value.dyn_ref::<Date>() {
             let millis = date.get_time();
+            if millis.is_nan() {
+                return Err(self.refused(place, "an invalid date cannot travel"));
+            }
             #[expect(clippy::cast_possible_truncation, reason = "a valid date is whole and below 2^53")]
-            return if millis.is_nan() {
-                Err(self.refused(place, "an invalid date cannot travel"))
-            } else {
-                Ok(Value::Date(millis as i64))
-            };
+            return self.writer.date(millis as i64).map_err(|error| self.beyond(error));
         }
         if let Some(bytes) = value.dyn_ref::<Uint8Array>() {
             return self.bytes(bytes);
@@ -167,7 +177,12 @@ impl Reader {
             return self.array(value.unchecked_ref(), place, depth);
         }
         if let Some(pattern) = value.dyn_ref::<RegExp>() {
-            return if self.patterns { Ok(from_pattern(pattern)) } else { Err(self.no_pattern(place)) };
+            if !self.patterns {
+                return Err(self.refused(place, "a RegExp cannot travel in a document; use its source"));
+            }
+            self.writer.begin().map_err(|error| self.beyond(error))?;
+            self.pattern(pattern, true)?;
+            return self.writer.end_object().map_err(|error| self.beyond(error));
         }
         let kind = tag(value).unwrap_or_default();
         if kind != "[object Object]" {
@@ -178,9 +193,9 @@ impl Reader {
         self.members(value, place, depth)
     }
 
-    fn members(&mut self, value: &JsValue, place: &Place<'_>, depth: usize) -> Result<Value, Failure> {
+    fn members(&mut self, value: &JsValue, place: &Place<'_>, depth: usize) -> Result<(), Failure> {
         let entries = entries(value).map_err(|_| self.refused(place, "reading its members throws"))?;
-        let mut members = Vec::new();
+        self.writer.begin().map_err(|error| self.beyond(error))?;
         for entry in entries.iter() {
             let entry: Array = entry.unchecked_into();
             let (key, value) = (entry.get(0), entry.get(1));
@@ -189,41 +204,58 @@ impl Reader {
                 continue;
             }
             let key = self.text(key.unchecked_ref())?;
+            let inner = Place::Member(place, &key);
             if value.is_undefined() {
-                return Err(self.no_condition(&Place::Member(place, &key)));
+                return Err(self.no_condition(&inner));
             }
-            if self.patterns
-                && key == "$regex"
-                && let Some(pattern) = value.dyn_ref::<RegExp>()
-            {
+            match value.dyn_ref::<RegExp>() {
                 // `{$regex: /…/i}`: the flags count unless there are $options.
-                let Value::Object(pattern) = from_pattern(pattern) else { continue };
-                let explicit = members.iter().any(|(key, _)| key == "$options");
-                members.extend(pattern.into_iter().filter(|(key, _)| key != "$options" || !explicit));
-                continue;
+                Some(pattern) if self.patterns && key == "$regex" => {
+                    let has_options = entries.iter().any(|entry| {
+                        entry.unchecked_into::<Array>().get(0).as_string().as_deref() == Some("$options")
+                    });
+                    self.pattern(pattern, !has_options)?;
+                }
+                _ => {
+                    self.writer.name(&key).map_err(|error| self.beyond(error))?;
+                    self.read(&value, &inner, depth)?;
+                }
             }
-            if self.patterns && key == "$options" {
-                members.retain(|(key, _)| key != "$options");
-            }
-            let value = self.read(&value, &Place::Member(place, &key), depth)?;
-            members.push((key, value));
         }
         // Keys of an object are unique; two lone surrogates may become equal, though.
-        let object = Object::from_entries(members);
-        object.map(Value::Object).map_err(|error| self.refused(place, &error.to_string()))
+        self.writer.end_object().map_err(|error| match error {
+            DocumentError::DuplicateKey { .. } => self.refused(place, &error.to_string()),
+            error => self.beyond(error),
+        })
     }
 
-    fn array(&mut self, array: &Array, place: &Place<'_>, depth: usize) -> Result<Value, Failure> {
+    fn array(&mut self, array: &Array, place: &Place<'_>, depth: usize) -> Result<(), Failure> {
         // The length is checked before anything is reserved: `new Array(2 ** 32 - 1)` costs its maker nothing.
         if array.length() as usize > self.left {
             return Err(self.too_large("values"));
         }
-        let items = (0..array.length()).map(|at| {
+        self.writer.begin().map_err(|error| self.beyond(error))?;
+        for at in 0..array.length() {
             let item = Reflect::get_u32(array, at);
             let item = item.map_err(|_| self.refused(place, "reading its elements throws"))?;
-            self.read(&item, &Place::Element(place, at), depth)
-        });
-        items.collect::<Result<_, _>>().map(Value::Array)
+            self.read(&item, &Place::Element(place, at), depth)?;
+        }
+        self.writer.end_array().map_err(|error| self.beyond(error))
+    }
+
+    /// `$regex` and, of the flags, those that change what matches and that the language has, as `$options`.
+    fn pattern(&mut self, pattern: &RegExp, with_options: bool) -> Result<(), Failure> {
+        let flags = String::from(pattern.flags());
+        let options: String = flags.chars().filter(|flag| matches!(flag, 'i' | 'm' | 's')).collect();
+        let mut member = |name, text: &str| {
+            self.writer.name(name)?;
+            self.writer.text(text)
+        };
+        let mut written = member("$regex", &String::from(pattern.source()));
+        if with_options && !options.is_empty() {
+            written = written.and_then(|()| member("$options", &options));
+        }
+        written.map_err(|error| self.beyond(error))
     }
 
     /// Refuses what is too long before it is copied.
@@ -234,11 +266,16 @@ impl Reader {
         Ok(String::from(text))
     }
 
-    fn bytes(&self, bytes: &Uint8Array) -> Result<Value, Failure> {
+    fn bytes(&mut self, bytes: &Uint8Array) -> Result<(), Failure> {
         if bytes.length() as usize > limits::DOCUMENT_BYTES {
             return Err(self.too_large("bytes"));
         }
-        Ok(Value::Bytes(bytes.to_vec()))
+        self.writer.bytes(&bytes.to_vec()).map_err(|error| self.beyond(error))
+    }
+
+    /// A limit that the writer found.
+    fn beyond(&self, error: DocumentError) -> Failure {
+        if self.patterns { FilterError::from(error).into() } else { error.into() }
     }
 
     fn too_large(&self, what: &str) -> Failure {
@@ -260,10 +297,6 @@ impl Reader {
         }
     }
 
-    fn no_pattern(&self, place: &Place<'_>) -> Failure {
-        self.refused(place, "a RegExp cannot travel in a document; use its source")
-    }
-
     fn no_condition(&self, place: &Place<'_>) -> Failure {
         let hint = "leave the member out, or ask for null or {$exists: false}".to_owned();
         Failure { hint: Some(hint), ..self.refused(place, "undefined is no condition") }
@@ -275,27 +308,13 @@ impl Reader {
     }
 }
 
-fn from_number(float: f64) -> Value {
+/// The integer that a number is, if it is one that JavaScript holds exactly.
+fn whole(float: f64) -> Option<i64> {
     #[expect(clippy::cast_precision_loss, reason = "exactly 2^53 - 1")]
     const MOST: f64 = MAX_SAFE as f64;
     let negative_zero = float == 0.0 && float.is_sign_negative();
-    if float.fract() == 0.0 && float.abs() <= MOST && !negative_zero {
-        #[expect(clippy::cast_possible_truncation, reason = "whole and at most 2^53 - 1 in size")]
-        return Value::Int(float as i64);
-    }
-    Value::Float(float)
-}
-
-/// `{$regex, $options}`: of the flags, those that change what matches and that the language has.
-fn from_pattern(pattern: &RegExp) -> Value {
-    let flags = String::from(pattern.flags());
-    let options: String = flags.chars().filter(|flag| matches!(flag, 'i' | 'm' | 's')).collect();
-    let mut object = Object::new();
-    object.insert("$regex", String::from(pattern.source()));
-    if !options.is_empty() {
-        object.insert("$options", options);
-    }
-    Value::Object(object)
+    #[expect(clippy::cast_possible_truncation, reason = "whole and at most 2^53 - 1 in size")]
+    (float.fract() == 0.0 && float.abs() <= MOST && !negative_zero).then_some(float as i64)
 }
 
 /// A place in a value, as a chain on the stack: only an error turns it into text.
@@ -328,14 +347,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whole_numbers_are_integers_and_all_others_floats() {
-        assert_eq!(from_number(9_007_199_254_740_991.0), Value::Int(9_007_199_254_740_991));
-        assert_eq!(from_number(9_007_199_254_740_992.0), Value::Float(9_007_199_254_740_992.0));
-        assert_eq!(from_number(-3.0), Value::Int(-3));
-        assert_eq!(from_number(0.5), Value::Float(0.5));
-        assert!(matches!(from_number(-0.0), Value::Float(zero) if zero.is_sign_negative()));
-        assert!(matches!(from_number(f64::NAN), Value::Float(nan) if nan.is_nan()));
-        assert_eq!(from_number(f64::INFINITY), Value::Float(f64::INFINITY));
+    fn whole_numbers_are_integers_and_no_others() {
+        assert_eq!(whole(9_007_199_254_740_991.0), Some(9_007_199_254_740_991));
+        assert_eq!(whole(-3.0), Some(-3));
+        for other in [9_007_199_254_740_992.0, 0.5, -0.0, f64::NAN, f64::INFINITY] {
+            assert_eq!(whole(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -44,7 +44,7 @@ impl Matcher {
 
 impl Matcher {
     fn parse(query: &JsValue) -> Result<Self, Failure> {
-        Ok(Self { filter: Filter::parse(&convert::query(query)?)? })
+        Ok(Self { filter: convert::filter(query)? })
     }
 
     fn explained(&self, document: &Document) -> JsValue {

@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use wasm_bindgen::prelude::*;
 use weft_crypto::{IdentityKey, Party, PeerKey, Seed, SignalerKey, challenge};
 use weft_peer_core::{Command, Config, Event, HomeIndex, IceState, Input, Keys, LinkId, Output, Peer};
-use weft_query::{Document, Filter, Object, Value};
+use weft_query::{Document, Filter};
 use weft_wire::sealed::Candidate;
 use weft_wire::signaler::{EntryBytes, FromSignaler, ToSignaler};
 use weft_wire::{List, Nonce, Text, Time, decode, encode, limits};
@@ -81,11 +81,12 @@ impl Rehearsal {
         for at in 0..2 {
             rehearsal.command(at, Command::Join { party: party.clone() });
         }
-        let empty = Value::Object(Object::new());
-        if let Ok(filter) = Filter::parse(&empty) {
+        // An empty object, as a query and as a document.
+        let empty = [0xa0];
+        if let Ok(filter) = Filter::decode(&empty) {
             rehearsal.command(0, Command::Subscribe { discovery, filter, backlog: true });
         }
-        if let Ok(document) = Document::from_value(&empty) {
+        if let Ok(document) = Document::decode(&empty) {
             rehearsal.command(1, Command::Publish { discovery, document });
         }
         Ok(rehearsal)

@@ -14,7 +14,8 @@
 use crate::document::DocumentError;
 use crate::tree::{Builder, Tree};
 use crate::value::key_order;
-use crate::{Value, View, limits};
+use crate::writer::Budget;
+use crate::{View, limits};
 use minicbor::data::{IanaTag, Tag, Type};
 use minicbor::encode::Error as EncodeError;
 use minicbor::{Decoder, Encoder};
@@ -24,16 +25,7 @@ use std::convert::Infallible;
 /// Extended time, RFC 9581.
 const EXTENDED_TIME: Tag = Tag::new(1001);
 /// The head of a date's map, its two keys and its tag.
-const DATE_FRAME_BYTES: usize = 3 + 1 + 1 + 1;
-
-/// What a value may cost; a document and a query differ only in these.
-#[derive(Clone, Copy)]
-pub(crate) struct Budget {
-    /// Bytes of the encoding.
-    pub(crate) bytes: usize,
-    /// Values of every kind.
-    pub(crate) values: usize,
-}
+pub(crate) const DATE_FRAME_BYTES: usize = 3 + 1 + 1 + 1;
 
 /// The value in bytes. Its depth is bounded, as that of every tree.
 pub(crate) fn encode(value: View<'_>) -> Vec<u8> {
@@ -55,13 +47,6 @@ pub(crate) fn decode(bytes: &[u8], budget: Budget) -> Result<Tree, DocumentError
         end if end == bytes.len() => Ok(reader.builder.finish()),
         offset => Err(DocumentError::Malformed { offset, reason: "bytes after the end" }),
     }
-}
-
-/// The value as a tree, if it is within the same limits as one that comes from bytes.
-pub(crate) fn tree(value: &Value, budget: Budget) -> Result<Tree, DocumentError> {
-    let mut meter = Meter { bytes: 0, values: 0, budget, builder: Builder::default() };
-    meter.value(value, 0)?;
-    Ok(meter.builder.finish())
 }
 
 fn write(encoder: &mut Encoder<Vec<u8>>, value: View<'_>) -> Result<(), EncodeError<Infallible>> {
@@ -267,107 +252,21 @@ impl<'b> Reader<'b> {
     }
 }
 
-/// Builds a tree from a value and counts what its encoding takes.
-struct Meter {
-    bytes: usize,
-    values: usize,
-    budget: Budget,
-    builder: Builder,
-}
-
-impl Meter {
-    fn value(&mut self, value: &Value, depth: usize) -> Result<(), DocumentError> {
-        self.values += 1;
-        if self.values > self.budget.values {
-            return Err(DocumentError::TooManyValues { limit: self.budget.values });
-        }
-        match value {
-            Value::Null => {
-                self.builder.null();
-                self.add(1)
-            }
-            Value::Bool(bool) => {
-                self.builder.bool(*bool);
-                self.add(1)
-            }
-            Value::Int(int) => {
-                self.builder.int(*int);
-                self.add(head_bytes(int_argument(*int)))
-            }
-            Value::Float(float) => {
-                self.builder.float(*float);
-                self.add(float_bytes(*float))
-            }
-            // Counted first: what is too long is not copied.
-            Value::String(text) => {
-                self.add_text(text.len())?;
-                self.builder.text(text);
-                Ok(())
-            }
-            Value::Bytes(bytes) => {
-                self.add_text(bytes.len())?;
-                self.builder.bytes(bytes);
-                Ok(())
-            }
-            Value::Date(millis) => {
-                if !date_is_in_range(*millis) {
-                    return Err(DocumentError::DateOutOfRange);
-                }
-                self.builder.date(*millis);
-                let parts = [millis.div_euclid(1000), millis.rem_euclid(1000)];
-                self.add(
-                    DATE_FRAME_BYTES + parts.map(|part| head_bytes(int_argument(part))).iter().sum::<usize>(),
-                )
-            }
-            Value::Array(items) => {
-                check_depth(depth + 1)?;
-                self.add(head_bytes(items.len() as u64))?;
-                items.iter().try_for_each(|item| self.value(item, depth + 1))?;
-                self.builder.array(items.len());
-                Ok(())
-            }
-            Value::Object(object) => {
-                check_depth(depth + 1)?;
-                self.add(head_bytes(object.len() as u64))?;
-                object.iter().try_for_each(|(key, value)| {
-                    self.add_text(key.len())?;
-                    self.builder.name(key);
-                    self.value(value, depth + 1)
-                })?;
-                self.builder.object(object.len());
-                Ok(())
-            }
-        }
-    }
-
-    fn add_text(&mut self, len: usize) -> Result<(), DocumentError> {
-        self.add(head_bytes(len as u64).saturating_add(len))
-    }
-
-    fn add(&mut self, bytes: usize) -> Result<(), DocumentError> {
-        self.bytes = self.bytes.saturating_add(bytes);
-        if self.bytes > self.budget.bytes {
-            return Err(DocumentError::TooLarge { limit: self.budget.bytes });
-        }
-        Ok(())
-    }
-}
-
-fn check_depth(depth: usize) -> Result<(), DocumentError> {
+pub(crate) fn check_depth(depth: usize) -> Result<(), DocumentError> {
     if depth > limits::DEPTH { Err(DocumentError::TooDeep) } else { Ok(()) }
 }
 
-fn date_is_in_range(millis: i64) -> bool {
+pub(crate) fn date_is_in_range(millis: i64) -> bool {
     millis.unsigned_abs() <= limits::DATE_MILLIS.unsigned_abs()
 }
 
 /// The number in the head of an integer: itself, or -1 - itself.
-fn int_argument(int: i64) -> u64 {
+pub(crate) fn int_argument(int: i64) -> u64 {
     (int ^ (int >> 63)).cast_unsigned()
 }
 
 /// The length of a head with this argument.
-fn head_bytes(argument: u64) -> usize {
+pub(crate) fn head_bytes(argument: u64) -> usize {
     match argument {
         0..=0x17 => 1,
         0x18..=0xff => 2,
@@ -378,7 +277,7 @@ fn head_bytes(argument: u64) -> usize {
 }
 
 /// The length of the shortest float that keeps the value.
-fn float_bytes(float: f64) -> usize {
+pub(crate) fn float_bytes(float: f64) -> usize {
     #[expect(clippy::cast_possible_truncation, reason = "the comparison is what detects a loss")]
     let single = float as f32;
     if float.is_nan() {

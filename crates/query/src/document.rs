@@ -1,10 +1,8 @@
 //! What is published: an object within the limits.
 
-use crate::cbor::{self, Budget};
 use crate::tree::Tree;
-use crate::{Value, View, limits};
-
-const BUDGET: Budget = Budget { bytes: limits::DOCUMENT_BYTES, values: limits::DOCUMENT_VALUES };
+use crate::writer::{Budget, Writer};
+use crate::{Value, View, cbor, limits};
 
 /// An object whose depth, size and dates are within [`limits`]: every peer can decode it again.
 ///
@@ -18,13 +16,15 @@ pub struct Document {
 impl Document {
     /// Takes an object that fits the limits.
     pub fn from_value(value: &Value) -> Result<Self, DocumentError> {
-        Self::of_object(cbor::tree(value, BUDGET)?)
+        let mut writer = Writer::of_document();
+        writer.value(value)?;
+        writer.into_document()
     }
 
     /// Decodes deterministic CBOR (see `docs/spec/query.md`); anything that [`encode`](Self::encode) could not
     /// have written is an error. Allocates a few times however many values there are.
     pub fn decode(bytes: &[u8]) -> Result<Self, DocumentError> {
-        Self::of_object(cbor::decode(bytes, BUDGET)?)
+        Self::of_tree(cbor::decode(bytes, Budget::DOCUMENT)?)
     }
 
     /// Deterministic CBOR: documents with the same members have the same bytes.
@@ -47,7 +47,7 @@ impl Document {
         self.view().to_value()
     }
 
-    fn of_object(tree: Tree) -> Result<Self, DocumentError> {
+    pub(crate) fn of_tree(tree: Tree) -> Result<Self, DocumentError> {
         match tree.root() {
             View::Object(_) => Ok(Self { tree }),
             other => Err(DocumentError::NotAnObject { found: other.type_name() }),

@@ -1,13 +1,12 @@
 //! A parsed query.
 
-use crate::cbor::{self, Budget};
 use crate::evaluate::Truth;
 use crate::term::Term;
-use crate::{Document, Explanation, FilterError, Value, explain, limits, parse};
+use crate::tree::Tree;
+use crate::writer::{Budget, Writer};
+use crate::{Document, Explanation, FilterError, Value, cbor, explain, parse};
 
-const BUDGET: Budget = Budget { bytes: limits::FILTER_BYTES, values: limits::FILTER_BYTES };
-
-/// A query that was found to be well-formed and within the [`limits`]; matching cannot fail.
+/// A query that was found to be well-formed and within the [`limits`](crate::limits); matching cannot fail.
 ///
 /// Two filters are equal if their queries are, whatever the order of the members.
 #[derive(Clone, Debug)]
@@ -20,8 +19,9 @@ pub struct Filter {
 impl Filter {
     /// Parses a query; it must be an object.
     pub fn parse(query: &Value) -> Result<Self, FilterError> {
-        let query = cbor::tree(query, BUDGET)?;
-        Ok(Self { term: parse::parse(query.root())?, encoded: cbor::encode(query.root()).into() })
+        let mut writer = Writer::of_filter();
+        writer.value(query)?;
+        writer.into_filter()
     }
 
     /// Parses a query in JSON with the extended forms of [`json`](crate::json).
@@ -34,7 +34,7 @@ impl Filter {
 
     /// Decodes a query from the deterministic CBOR that [`encode`](Self::encode) writes.
     pub fn decode(bytes: &[u8]) -> Result<Self, FilterError> {
-        let query = cbor::decode(bytes, BUDGET)?;
+        let query = cbor::decode(bytes, Budget::FILTER)?;
         Ok(Self { term: parse::parse(query.root())?, encoded: bytes.into() })
     }
 
@@ -51,7 +51,7 @@ impl Filter {
     /// Whether the document satisfies every condition.
     ///
     /// The time is bounded by the limits: conditions times values, and for `$regex` text times pattern. A document
-    /// with more than [`limits::PATTERN_TEXT_BYTES`] where a `$regex` would have to search is not selected by it.
+    /// with more than [`PATTERN_TEXT_BYTES`](crate::limits::PATTERN_TEXT_BYTES) where a `$regex` would have to search is not selected by it.
     pub fn matches(&self, document: &Document) -> bool {
         self.term.matches(document.view()) == Truth::Yes
     }
@@ -63,6 +63,10 @@ impl Filter {
 }
 
 impl Filter {
+    pub(crate) fn of_tree(query: &Tree) -> Result<Self, FilterError> {
+        Ok(Self { term: parse::parse(query.root())?, encoded: cbor::encode(query.root()).into() })
+    }
+
     pub(crate) fn term(&self) -> &Term {
         &self.term
     }

@@ -41,6 +41,7 @@ mod summary;
 mod term;
 mod tree;
 mod value;
+mod writer;
 
 #[cfg(feature = "json")]
 pub mod json;
@@ -55,3 +56,4 @@ pub use relate::{covers, overlap};
 pub use summary::Summary;
 pub use tree::{Elements, Members, View};
 pub use value::{DuplicateKey, Object, Value};
+pub use writer::Writer;

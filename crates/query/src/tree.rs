@@ -9,6 +9,7 @@
 //! stand in `nodes`. So decoding allocates three times whatever the document holds, and not at all into a tree that
 //! is used again; a member is found by binary search; and strings stay valid `&str` without unsafe code.
 
+use crate::value::{DuplicateKey, key_order};
 use crate::{Object, Value};
 use std::cmp::Ordering;
 use std::fmt;
@@ -358,6 +359,30 @@ impl Builder {
         self.open.push(Node::Object(span(at, len)));
     }
 
+    /// Makes an object of the last `len` names and values, in whatever order.
+    pub(crate) fn object_of_any_order(&mut self, len: usize) -> Result<(), DuplicateKey> {
+        let Self { tree, open } = self;
+        let start = open.len().saturating_sub(2 * len);
+        let (members, _) = open.get_mut(start..).unwrap_or_default().as_chunks_mut::<2>();
+        let name = |member: &[Node; 2]| match member {
+            [Node::Name(span, _), _] => tree.text(*span),
+            _ => "",
+        };
+        members.sort_unstable_by(|a, b| key_order(name(a), name(b)));
+        match members.windows(2).find(|pair| matches!(pair, [a, b] if name(a) == name(b))) {
+            Some(pair) => Err(DuplicateKey { key: pair.first().map_or("", name).to_owned() }),
+            None => {
+                self.object(len);
+                Ok(())
+            }
+        }
+    }
+
+    /// How many values and names wait for what they are part of.
+    pub(crate) fn waiting(&self) -> usize {
+        self.open.len()
+    }
+
     /// Adds a value of another tree. As deep as that.
     pub(crate) fn copy(&mut self, view: View<'_>) {
         match view {
@@ -406,9 +431,36 @@ fn span(at: usize, len: usize) -> Span {
 
 #[cfg(test)]
 impl Tree {
-    /// A value of a test, whatever its size.
+    /// A value of a test.
     pub(crate) fn of_value(value: &Value) -> Self {
-        let budget = crate::cbor::Budget { bytes: usize::MAX, values: usize::MAX };
-        crate::cbor::tree(value, budget).expect("within the limits")
+        let mut builder = Builder::default();
+        builder.value(value);
+        builder.finish()
+    }
+}
+
+#[cfg(test)]
+impl Builder {
+    fn value(&mut self, value: &Value) {
+        match value {
+            Value::Null => self.null(),
+            Value::Bool(bool) => self.bool(*bool),
+            Value::Int(int) => self.int(*int),
+            Value::Float(float) => self.float(*float),
+            Value::Date(millis) => self.date(*millis),
+            Value::String(text) => self.text(text),
+            Value::Bytes(bytes) => self.bytes(bytes),
+            Value::Array(items) => {
+                items.iter().for_each(|item| self.value(item));
+                self.array(items.len());
+            }
+            Value::Object(object) => {
+                for (name, value) in object.iter() {
+                    self.name(name);
+                    self.value(value);
+                }
+                self.object(object.len());
+            }
+        }
     }
 }
