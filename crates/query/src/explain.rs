@@ -46,7 +46,8 @@ fn collect(term: &Term, root: View<'_>, place: &str, failures: &mut Vec<Failure>
         return;
     }
     match term {
-        Term::Field(Field { path, test, .. }) => {
+        Term::Field(field) => {
+            let Field { path, test, .. } = &**field;
             let (field, operator) = (path.to_string(), test.operator());
             let mut found = Vec::new();
             path.any(root, test.leaf(), &mut |value| {

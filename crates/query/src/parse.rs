@@ -7,6 +7,7 @@ use crate::path::Path;
 use crate::pattern::Pattern;
 use crate::term::{Field, Logic, Relation, Term, Test, TypeSet};
 use crate::{Elements, Members, View, limits};
+use std::sync::Arc;
 
 /// Parses a query whose depth and size were checked already: the recursion is as deep as the value.
 pub(crate) fn parse(query: View<'_>) -> Result<Term, FilterError> {
@@ -65,12 +66,12 @@ impl Parser {
                     let tests = self.field(value, &place)?;
                     terms.extend(tests.into_iter().map(|test| {
                         let searches = test.searches();
-                        Term::Field(Field { path: path.clone(), test, searches })
+                        Term::Field(Arc::new(Field { path: path.clone(), test, searches }))
                     }));
                 }
             }
         }
-        Ok(Term::Logic { logic: Logic::Members, terms })
+        Ok(Term::Logic { logic: Logic::Members, terms: terms.into() })
     }
 
     /// The operand of `$and`, `$or` or `$nor`.

@@ -198,17 +198,22 @@ impl Prover {
             Term::Logic { logic: Logic::Nor, terms } => {
                 terms.iter().any(|excluded| self.implied_by_all(known, excluded))
             }
-            Term::Field(Field { path, test: Test::Not { tests, .. }, searches: false }) => {
-                tests.iter().all(|excluded| {
-                    let excluded = Field { path: path.clone(), test: excluded.clone(), searches: false };
-                    self.implied_by_all(known, &Term::Field(excluded))
-                })
-            }
-            Term::Field(Field { test: Test::In { values, patterns }, .. }) => {
-                values.is_empty() && patterns.is_empty()
-            }
-            Term::Field(Field { test: Test::All(tests), .. }) => tests.is_empty(),
-            _ => false,
+            Term::Field(field) => match &field.test {
+                Test::Not { tests, .. } if !field.searches => tests.iter().all(|excluded| {
+                    known.iter().any(|known| match known {
+                        Term::Field(known) => {
+                            self.step()
+                                && known.path == field.path
+                                && self.test_implies(&known.test, excluded, known.path.ends_with_index())
+                        }
+                        Term::Logic { .. } => false,
+                    })
+                }),
+                Test::In { values, patterns } => values.is_empty() && patterns.is_empty(),
+                Test::All(tests) => tests.is_empty(),
+                _ => false,
+            },
+            Term::Logic { .. } => false,
         }
     }
 }

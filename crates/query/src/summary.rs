@@ -248,7 +248,8 @@ impl Summary {
         }
         for _ in 0..array(decoder)? {
             array(decoder)?;
-            let (path, kind) = (path(decoder)?, decoder.u8().ok()?);
+            let (path, kind) =
+                (path(decoder)?, decoder.u8().ok().filter(|kind| u32::from(*kind) < u8::BITS)?);
             let pairs = decoder.array().ok()?? / 2;
             let mut ranges = Vec::new();
             for _ in 0..pairs {
@@ -288,9 +289,8 @@ impl Hashes {
 /// about what a document must have are left out.
 fn branches(term: &Term) -> Vec<Vec<&Field>> {
     match term {
-        Term::Field(Field { test: Test::Not { .. }, .. }) | Term::Logic { logic: Logic::Nor, .. } => {
-            vec![Vec::new()]
-        }
+        Term::Field(field) if matches!(field.test, Test::Not { .. }) => vec![Vec::new()],
+        Term::Logic { logic: Logic::Nor, .. } => vec![Vec::new()],
         Term::Field(field) => vec![vec![field]],
         Term::Logic { logic: Logic::Or, terms } => {
             let all: Vec<_> = terms.iter().flat_map(branches).collect();

@@ -4,14 +4,15 @@ use crate::View;
 use crate::operand::Operand;
 use crate::path::{Leaf, Path};
 use crate::pattern::Pattern;
+use std::sync::Arc;
 
-/// A condition on a whole document, or on an element inside `$elemMatch`.
+/// A condition on a whole document, or on an element inside `$elemMatch`. A copy shares what it is made of.
 #[derive(Clone, Debug, PartialEq, Hash)]
 pub(crate) enum Term {
     /// Several conditions in one.
-    Logic { logic: Logic, terms: Vec<Term> },
+    Logic { logic: Logic, terms: Arc<[Term]> },
     /// A condition on the values that a path leads to.
-    Field(Field),
+    Field(Arc<Field>),
 }
 
 impl Term {
@@ -24,7 +25,7 @@ impl Term {
 }
 
 /// A condition on the values that a path leads to.
-#[derive(Clone, Debug, PartialEq, Hash)]
+#[derive(Debug, PartialEq, Hash)]
 pub(crate) struct Field {
     pub(crate) path: Path,
     pub(crate) test: Test,

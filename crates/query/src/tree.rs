@@ -369,13 +369,11 @@ impl Builder {
             _ => "",
         };
         members.sort_unstable_by(|a, b| key_order(name(a), name(b)));
-        match members.windows(2).find(|pair| matches!(pair, [a, b] if name(a) == name(b))) {
-            Some(pair) => Err(DuplicateKey { key: pair.first().map_or("", name).to_owned() }),
-            None => {
-                self.object(len);
-                Ok(())
-            }
+        if let Some(pair) = members.windows(2).find(|pair| matches!(pair, [a, b] if name(a) == name(b))) {
+            return Err(DuplicateKey { key: pair.first().map_or("", name).to_owned() });
         }
+        self.object(len);
+        Ok(())
     }
 
     /// How many values and names wait for what they are part of.

@@ -68,7 +68,7 @@ pub(crate) const GRAM: usize = 3;
 /// By what a condition is found; empty if it never holds, None if documents satisfy it that have nothing in particular.
 pub(crate) fn of_term(term: &Term, hashing: &Hashing) -> Option<Alternatives> {
     match term {
-        Term::Field(field) => of_field(field, hashing),
+        Term::Field(field) => of_field(&field.path, &field.test, hashing),
         Term::Logic { logic: Logic::Members | Logic::And, terms } => {
             terms.iter().filter_map(|term| of_term(term, hashing)).min_by_key(cost)
         }
@@ -86,13 +86,13 @@ pub(crate) fn cost(alternatives: &Alternatives) -> (Option<Selectivity>, usize) 
     (worst, alternatives.len())
 }
 
-fn of_field(field: &Field, hashing: &Hashing) -> Option<Alternatives> {
-    let path = &field.path;
-    if let Test::ElementMembers(term) = &field.test {
+/// The same of a test at a path.
+pub(super) fn of_field(path: &Path, test: &Test, hashing: &Hashing) -> Option<Alternatives> {
+    if let Test::ElementMembers(term) = test {
         return of_element_members(path, term, hashing)
             .or_else(|| Some(vec![(path.clone(), Access::Present)]));
     }
-    let accesses = of_test(&field.test, path, hashing)?;
+    let accesses = of_test(test, path, hashing)?;
     Some(accesses.into_iter().map(|access| (path.clone(), access)).collect())
 }
 
@@ -102,8 +102,7 @@ fn of_element_members(path: &Path, term: &Term, hashing: &Hashing) -> Option<Alt
         // An array is an object of its indices here, and only here: such names say nothing about the joined path.
         // Nor does what a missing member satisfies.
         Term::Field(field) if !field.path.begins_with_index() && !takes_missing(&field.test) => {
-            let joined = Field { path: path.join(&field.path), ..field.clone() };
-            of_field(&joined, hashing)
+            of_field(&path.join(&field.path), &field.test, hashing)
         }
         Term::Logic { logic: Logic::Members | Logic::And, terms } => {
             let each = terms.iter().filter_map(|term| of_element_members(path, term, hashing));

@@ -136,16 +136,9 @@ fn distinct(alternatives: Alternatives) -> Alternatives {
 
 /// What the document must not have for a negation to hold for certain.
 fn of_negation(term: &Term, hashing: &Hashing) -> Option<Alternatives> {
-    match term {
-        Term::Field(Field { path, test: Test::Not { tests, .. }, searches: false }) => match &**tests {
-            [test] => {
-                let field = Field { path: path.clone(), test: test.clone(), searches: false };
-                access::of_term(&Term::Field(field), hashing).filter(|found| {
-                    found.iter().all(|(_, access)| matches!(access, Access::Equal(_) | Access::Present))
-                })
-            }
-            _ => None,
-        },
-        _ => None,
-    }
+    let Term::Field(field) = term else { return None };
+    let Field { path, test: Test::Not { tests, .. }, searches: false } = &**field else { return None };
+    let [test] = &**tests else { return None };
+    let is_exact = |access: &Access| matches!(access, Access::Equal(_) | Access::Present);
+    access::of_field(path, test, hashing).filter(|found| found.iter().all(|(_, access)| is_exact(access)))
 }

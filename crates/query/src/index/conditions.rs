@@ -45,9 +45,8 @@ pub(super) enum Look {
 
 impl Look {
     fn of<'t>(term: &'t Term, hashing: &Hashing) -> Option<(&'t Path, Self)> {
-        let Term::Field(Field { path, test: Test::Compare { relation, operand }, .. }) = term else {
-            return None;
-        };
+        let Term::Field(field) = term else { return None };
+        let Field { path, test: Test::Compare { relation, operand }, .. } = &**field else { return None };
         let look = match access::of_comparison(*relation, operand.view(), hashing)? {
             Access::Equal(hash) => Self::Equal(hash),
             Access::Within { kind, least, most: u64::MAX } => Self::Above(kind, least),

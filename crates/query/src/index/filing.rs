@@ -144,7 +144,9 @@ impl Filing {
         let hash = hashing.of(&*list);
         let is_it = |slot| self.entries.get(slot).is_some_and(|entry: &Entry| *entry.conditions == *list);
         if let Some(entry) = self.by_conditions.find(hash, &mut { is_it }) {
-            list.iter().for_each(|condition| conditions.release(*condition, hashing, paths));
+            for condition in list {
+                conditions.release(condition, hashing, paths);
+            }
             return entry;
         }
         let entry = self.entries.insert(Entry { conditions: list.into(), places: Vec::new() });
@@ -452,7 +454,8 @@ fn position(len: usize) -> u32 {
 
 /// What is quickly found out comes first.
 fn effort(term: &Term) -> u8 {
-    let Term::Field(Field { test, searches, .. }) = term else { return 3 };
+    let Term::Field(field) = term else { return 3 };
+    let Field { test, searches, .. } = &**field;
     match test {
         Test::Compare { relation: Relation::Eq, .. } | Test::Exists | Test::Type(_) | Test::Size(_) => 0,
         Test::Compare { .. } | Test::Mod { .. } => 1,
@@ -467,14 +470,8 @@ fn take_apart(term: &Term, condition: &mut dyn FnMut(Term)) {
         Term::Logic { logic, terms }
             if matches!(logic, Logic::Members | Logic::And) || (*logic == Logic::Or && terms.len() == 1) =>
         {
-            for term in terms {
+            for term in &**terms {
                 take_apart(term, condition);
-            }
-        }
-        Term::Field(Field { path, test: Test::All(tests), searches }) if !tests.is_empty() => {
-            for test in tests {
-                let field = Field { path: path.clone(), test: test.clone(), searches: *searches };
-                condition(Term::Field(field));
             }
         }
         _ => condition(term.clone()),

@@ -85,6 +85,20 @@ proptest! {
 }
 
 #[test]
+fn a_summary_with_a_kind_that_does_not_exist_is_refused() {
+    let summary = Summary::of(&[filter(r#"{"a":{"$gt":1}}"#)], 100);
+    let bytes = summary.encode();
+    // The head of a text of one byte is an `a`, too.
+    let at = bytes.iter().position(|byte| *byte == b'a').unwrap() + 2;
+    assert_eq!((bytes[at], Summary::decode(&bytes)), (1, Some(summary)));
+    for kind in [8, 23] {
+        let mut bytes = bytes.clone();
+        bytes[at] = kind;
+        assert_eq!(Summary::decode(&bytes), None);
+    }
+}
+
+#[test]
 fn what_people_write_is_seen_to_be_covered() {
     for (a, b) in [
         ("{}", r#"{"a":1}"#),
