@@ -144,7 +144,7 @@ fn of_test(test: &Test, path: &Path, hashing: &Hashing) -> Option<Vec<Access>> {
         }
         Test::Exists | Test::ElementMembers(_) => vec![Access::Present],
         Test::Type(types) => of_types(*types),
-        Test::Size(len) => vec![Access::Equal(hashing.of((ARRAY, *len)))],
+        Test::Size(len) => vec![Access::Equal(hashing.numbers([u64::from(ARRAY), 0, *len as u64]))],
         Test::Mod { .. } => vec![Access::Kind(NUMBER)],
         Test::Regex(pattern) => vec![of_pattern(pattern.shape(), hashing)],
         Test::Contains(operand) => vec![match operand.view() {
@@ -218,7 +218,7 @@ fn of_pattern(shape: &Shape, hashing: &Hashing) -> Access {
         Some(prefix) => {
             let bytes = prefix.as_bytes();
             let bytes = bytes.get(..PREFIX).unwrap_or(bytes);
-            Access::Prefix(u8::try_from(bytes.len()).unwrap_or(u8::MAX), hashing.of(bytes))
+            Access::Prefix(u8::try_from(bytes.len()).unwrap_or(u8::MAX), hashing.bytes(STRING, bytes))
         }
         None => match of_part(shape.literal()) {
             Access::Present => Access::Kind(STRING),

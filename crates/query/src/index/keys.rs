@@ -4,7 +4,7 @@ use crate::View;
 use crate::order::{bracket, truncated};
 use foldhash::SharedSeed;
 use foldhash::quality::SeedableRandomState;
-use std::hash::{BuildHasher as _, Hash};
+use std::hash::{BuildHasher as _, Hash, Hasher};
 
 /// Keyed hashing: who does not know the seed cannot make many values fall together.
 #[derive(Clone, Debug)]
@@ -15,27 +15,49 @@ impl Hashing {
         Self(SeedableRandomState::with_seed(seed, SharedSeed::global_fixed()))
     }
 
-    pub(crate) fn of(&self, value: impl Hash) -> u64 {
-        self.0.hash_one(value)
+    /// Of anything. One copy of the hash function serves all types.
+    pub(crate) fn of(&self, value: &(impl Hash + ?Sized)) -> u64 {
+        let mut hasher = self.0.build_hasher();
+        let mut shared: &mut dyn Hasher = &mut hasher;
+        value.hash(&mut shared);
+        hasher.finish()
+    }
+
+    /// Of three numbers.
+    pub(crate) fn numbers(&self, numbers: [u64; 3]) -> u64 {
+        let mut hasher = self.0.build_hasher();
+        for number in numbers {
+            hasher.write_u64(number);
+        }
+        hasher.finish()
+    }
+
+    /// Of bytes.
+    pub(crate) fn bytes(&self, kind: u8, bytes: &[u8]) -> u64 {
+        let mut hasher = self.0.build_hasher();
+        hasher.write_u64(u64::from(kind));
+        hasher.write(bytes);
+        hasher.finish()
     }
 
     /// Equal for values that a query takes for equal. Arrays and objects count by their length alone.
     pub(crate) fn value(&self, value: View<'_>) -> u64 {
-        let kind = bracket(value);
-        match value {
-            View::Null => self.of(kind),
-            View::Bool(bool) => self.of((kind, bool)),
-            View::Int(int) | View::Date(int) => self.of((kind, int)),
+        let whole = |number: i64| (0, number.cast_unsigned());
+        let (sort, number) = match value {
+            View::String(text) => return self.bytes(bracket(value), text.as_bytes()),
+            View::Bytes(bytes) => return self.bytes(bracket(value), bytes),
+            View::Null => (0, 0),
+            View::Bool(bool) => (0, u64::from(bool)),
+            View::Int(int) | View::Date(int) => whole(int),
             View::Float(float) => match truncated(float) {
-                Some(whole) if float.fract() == 0.0 => self.of((kind, whole)),
-                _ if float.is_nan() => self.of((kind, true, f64::NAN.to_bits())),
-                _ => self.of((kind, true, float.to_bits())),
+                Some(int) if float.fract() == 0.0 => whole(int),
+                _ if float.is_nan() => (1, f64::NAN.to_bits()),
+                _ => (1, float.to_bits()),
             },
-            View::String(text) => self.of((kind, text)),
-            View::Bytes(bytes) => self.of((kind, bytes)),
-            View::Array(items) => self.of((kind, items.len())),
-            View::Object(members) => self.of((kind, members.len())),
-        }
+            View::Array(items) => (0, items.len() as u64),
+            View::Object(members) => (0, members.len() as u64),
+        };
+        self.numbers([u64::from(bracket(value)), sort, number])
     }
 }
 

@@ -97,7 +97,7 @@ impl<K: Copy + Eq + Hash> Index<K> {
         let at = u32::try_from(ids.len()).unwrap_or(u32::MAX);
         ids.push(id);
         let slot = self.subscribers.insert(Subscriber { id, entry, at });
-        self.by_id.insert(self.filing.hashing.of(id), slot);
+        self.by_id.insert(self.filing.hashing.of(&id), slot);
         is_new
     }
 

@@ -183,7 +183,7 @@ impl Visit<'_> {
         let root = self.root;
         path.any(root, Leaf::Elements, &mut |value| {
             if let Some(first) = value.and_then(View::as_str).and_then(|text| text.as_bytes().get(..len)) {
-                self.edge(node, number, class, self.filing.hashing.of(first));
+                self.edge(node, number, class, self.filing.hashing.bytes(bracket(View::String("")), first));
             }
             false
         });
