@@ -3,7 +3,7 @@
 use crate::View;
 use crate::limits;
 use crate::order::{bracket, compare, is_nan, same, truncated};
-use crate::path::Path;
+use crate::path::{Path, Single};
 use crate::term::{Field, Logic, Relation, Term, Test};
 use std::cmp::Ordering;
 use std::ops::ControlFlow;
@@ -97,7 +97,10 @@ impl Test {
         match self {
             Self::Not { tests, .. } => !tests.iter().all(|test| test.matches_at(path, root)),
             Self::All(tests) => !tests.is_empty() && tests.iter().all(|test| test.matches_at(path, root)),
-            _ => path.any(root, self.leaf(), &mut |value| self.accepts(value)),
+            _ => match path.single(root) {
+                Single::One(value) => self.accepts(value),
+                Single::Many => path.any(root, self.leaf(), &mut |value| self.accepts(value)),
+            },
         }
     }
 

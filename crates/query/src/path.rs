@@ -18,6 +18,14 @@ pub(crate) enum Leaf {
     Whole,
 }
 
+/// What a path leads to, seen at a glance.
+pub(crate) enum Single<'d> {
+    /// One value, or a missing one.
+    One(Option<View<'d>>),
+    /// There is an array: perhaps many, perhaps none.
+    Many,
+}
+
 /// One name of a path; in an array, perhaps an index.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Step {
@@ -50,6 +58,23 @@ impl Path {
 
     pub(crate) fn ends_with_index(&self) -> bool {
         self.0.last().is_some_and(|step| step.index.is_some())
+    }
+
+    /// What the path leads to if that is one value: nowhere on the way is an array.
+    #[inline]
+    pub(crate) fn single<'d>(&self, root: View<'d>) -> Single<'d> {
+        let mut current = root;
+        for step in &*self.0 {
+            match current {
+                View::Object(members) => match members.find(&step.name, step.key) {
+                    Some(value) => current = value,
+                    None => return Single::One(None),
+                },
+                View::Array(_) => return Single::Many,
+                _ => return Single::One(None),
+            }
+        }
+        if matches!(current, View::Array(_)) { Single::Many } else { Single::One(Some(current)) }
     }
 
     /// Whether `accept` takes one of the values that the path leads to; it sees `None` where the path ends early.

@@ -87,7 +87,10 @@ impl Prover {
     fn excludes(&mut self, known: &Term, term: &Term) -> bool {
         match known {
             Term::Logic { logic: Logic::Nor, terms } => {
-                terms.iter().any(|excluded| self.implies(&[term], excluded))
+                // A search may be unknown where what is excluded here is false.
+                terms
+                    .iter()
+                    .any(|excluded| excluded == term || (!term.searches() && self.implies(&[term], excluded)))
             }
             _ => false,
         }

@@ -14,7 +14,7 @@
 //! sought ones, only make interest where there is none.
 
 use crate::index::access::{self, Access};
-use crate::index::keys::rank;
+use crate::index::keys::{Hashing, rank};
 use crate::order::{bracket, truncated};
 use crate::path::{Leaf, Path};
 use crate::term::{Field, Logic, Relation, Term, Test};
@@ -45,19 +45,24 @@ struct Hashes {
 
 /// Paths of one tuple, at most.
 const PATHS: usize = 3;
-/// Tuples of one filter, at most: the product of its `$in`s.
+/// Tuples of one filter that has several paths, at most: the product of its `$in`s.
 const PRODUCT: usize = 32;
 /// Branches of one filter, at most, all `$or`s multiplied out.
 const BRANCHES: usize = 64;
 /// Tuples of one document's values that are looked up, at most; with more it counts as of interest.
 const LOOKED_UP: usize = 256;
-/// Groups that are decoded, at most.
-const GROUPS: u64 = 4096;
-/// Bytes of an encoded summary that is decoded, at most.
+/// Groups (tuples, ranges and kinds by their paths), at most. Each is looked up for every document: for the largest document
+/// all together take some tenths of a second.
+const GROUPS: usize = 64;
+/// The kinds that have ranks: numbers, strings, binData, bool and dates.
+const RANKED: [u8; 5] = [1, 2, 5, 6, 7];
+/// Bytes of a summary of nothing, or of everything.
+const SHORTEST: usize = 5;
+/// Bytes of an encoded summary, at most.
 const BYTES: usize = limits::FILTER_BYTES;
 
 impl Summary {
-    /// What the filters are interested in, in at most this many bytes (but never less than five).
+    /// What the filters are interested in, in at most this many bytes, and at most 64 KiB (but never less than five).
     pub fn of<'f>(filters: impl IntoIterator<Item = &'f Filter, IntoIter: Clone>, max_bytes: usize) -> Self {
         let filters = filters.into_iter();
         let mut summary = Self::default();
@@ -65,7 +70,7 @@ impl Summary {
             summary = Self::default();
             filters.clone().for_each(|filter| summary.add(filter.term(), paths));
             summary.tidy();
-            if summary.encode().len() <= max_bytes {
+            if summary.fits(max_bytes) {
                 return summary;
             }
         }
@@ -73,7 +78,8 @@ impl Summary {
         summary
     }
 
-    /// Adds what another is interested in; at most this many bytes (but never less than five).
+    /// Adds what another is interested in; at most this many bytes, and at most 64 KiB (but never less
+    /// than five).
     pub fn merge(&mut self, other: &Self, max_bytes: usize) {
         self.all |= other.all;
         for (paths, hashes) in &other.tuples {
@@ -136,14 +142,20 @@ impl Summary {
 
     /// Adds what has to hold all together, by the best of it.
     fn add_branch(&mut self, fields: &[&Field], paths: usize) {
+        // No hash is compared here.
+        let hashing = Hashing::new(0);
+        let never = |field: &&Field| {
+            access::of_field(&field.path, &field.test, &hashing).is_some_and(|found| found.is_empty())
+        };
+        if fields.iter().any(never) {
+            return;
+        }
         let mut tuple: Vec<(String, Vec<Vec<u8>>)> = Vec::new();
         for field in fields {
             let (path, Some(values)) = (field.path.to_string(), equal_to(&field.test)) else { continue };
-            if values.is_empty() {
-                return;
-            }
             let product = tuple.iter().map(|(_, values)| values.len()).product::<usize>() * values.len();
-            if tuple.iter().all(|(other, _)| *other != path) && tuple.len() < paths && product <= PRODUCT {
+            let fits = tuple.is_empty() || (tuple.len() < paths && product <= PRODUCT);
+            if fits && tuple.iter().all(|(other, _)| *other != path) {
                 tuple.push((path, values));
             }
         }
@@ -159,8 +171,14 @@ impl Summary {
         let both =
             pairs.filter_map(|(a, b)| Some((a, access::interval(a, b).or_else(|| access::interval(b, a))?)));
         let single = fields.iter().filter_map(|field| Some((*field, range(&field.test)?)));
-        if let Some((field, Access::Within { kind, least, most })) = both.chain(single).next() {
-            self.ranges.entry((field.path.to_string(), kind)).or_default().push((least, most));
+        let mut ranges = both.chain(single).filter_map(|(field, access)| match access {
+            Access::Within { kind, least, most } => Some((field, kind, least, most)),
+            _ => None,
+        });
+        if let Some((field, kind, least, most)) = ranges.next() {
+            // Bounds the wrong way round hold for two elements that are beyond them.
+            let range = (least.min(most), least.max(most));
+            self.ranges.entry((field.path.to_string(), kind)).or_default().push(range);
             return;
         }
         match fields.iter().find_map(|field| Some((field.path.to_string(), kinds(field)?))) {
@@ -181,25 +199,34 @@ impl Summary {
         for ranges in self.ranges.values_mut() {
             join(ranges, 0);
         }
-        let Self { ranges, kinds, .. } = self;
-        ranges.retain(|(path, kind), _| kinds.get(path).is_none_or(|kinds| kinds & 1 << kind == 0));
+        let Self { tuples, ranges, kinds, .. } = self;
+        tuples.retain(|_, hashes| !hashes.values.is_empty());
+        kinds.retain(|_, kinds| *kinds != 0);
+        ranges.retain(|(path, kind), ranges| {
+            !ranges.is_empty() && kinds.get(path).is_none_or(|kinds| kinds & 1 << kind == 0)
+        });
     }
 
     /// Gets coarser until it fits.
     fn shrink(&mut self, max_bytes: usize) {
         for bytes in [3, 2, 1] {
             for most in [256, 64, 16, 4] {
-                if self.encode().len() <= max_bytes {
+                if self.fits(max_bytes) {
                     return;
                 }
                 self.ranges.values_mut().for_each(|ranges| leave(ranges, most));
             }
             self.tuples.values_mut().for_each(|hashes| hashes.shorten(bytes));
         }
-        if self.encode().len() > max_bytes {
+        if !self.fits(max_bytes) {
             self.all = true;
             self.tidy();
         }
+    }
+
+    fn fits(&self, max_bytes: usize) -> bool {
+        let groups = self.tuples.len() + self.ranges.len() + self.kinds.len();
+        groups <= GROUPS && self.encode().len() <= max_bytes.clamp(SHORTEST, BYTES)
     }
 
     fn write(&self, encoder: &mut Encoder<Vec<u8>>) -> Result<(), minicbor::encode::Error<Infallible>> {
@@ -223,7 +250,7 @@ impl Summary {
     /// Reads leniently: only what is written in the same way again is taken.
     fn read(decoder: &mut Decoder<'_>) -> Option<Self> {
         let mut summary = Self::default();
-        let array = |decoder: &mut Decoder<'_>| decoder.array().ok()?.filter(|len| *len <= GROUPS);
+        let array = |decoder: &mut Decoder<'_>| decoder.array().ok()?.filter(|len| *len <= GROUPS as u64);
         let path = |decoder: &mut Decoder<'_>| {
             let path = decoder.str().ok()?;
             (path.split('.').count() <= limits::PATH_STEPS).then(|| path.to_owned())
@@ -237,7 +264,11 @@ impl Summary {
                 .collect::<Option<Vec<_>>>()?;
             let bytes = usize::from(decoder.u8().ok()?);
             let packed = decoder.bytes().ok()?;
-            if !(1..=PATHS).contains(&paths.len()) || !(1..=4).contains(&bytes) || packed.len() % bytes != 0 {
+            if !(1..=PATHS).contains(&paths.len())
+                || !paths.is_sorted_by(|a, b| a < b)
+                || !(1..=4).contains(&bytes)
+                || packed.len() % bytes != 0
+            {
                 return None;
             }
             let value = |chunk: &[u8]| {
@@ -248,8 +279,7 @@ impl Summary {
         }
         for _ in 0..array(decoder)? {
             array(decoder)?;
-            let (path, kind) =
-                (path(decoder)?, decoder.u8().ok().filter(|kind| u32::from(*kind) < u8::BITS)?);
+            let (path, kind) = (path(decoder)?, decoder.u8().ok().filter(|kind| RANKED.contains(kind))?);
             let pairs = decoder.array().ok()?? / 2;
             let mut ranges = Vec::new();
             for _ in 0..pairs {

@@ -16,7 +16,8 @@ pub(crate) enum Term {
 }
 
 impl Term {
-    fn searches(&self) -> bool {
+    /// Whether somewhere in it is a `$regex`.
+    pub(crate) fn searches(&self) -> bool {
         match self {
             Self::Field(field) => field.searches,
             Self::Logic { terms, .. } => terms.iter().any(Self::searches),

@@ -1,11 +1,11 @@
 //! A document in three vectors, and views into it.
 //!
 //! ```text
-//! nodes   [ "a" 1.5 | "tags" [..] | "x" "y" | … | the root ]   16 bytes each; members and elements side by side
+//! nodes   [ "x" "y" | "a" "tags" | 1.5 [..] | … | the root ]   16 bytes each; elements side by side, and so names and values
 //! text    "atagsxy"                                             every string
 //! data                                                          every binData
 //! ```
-//! An array or object names where its elements or members (name, value, name, value, in the order of their encoding)
+//! An array or object names where its elements, or its names (in the order of their encoding) and behind them its values,
 //! stand in `nodes`. So decoding allocates three times whatever the document holds, and not at all into a tree that
 //! is used again; a member is found by binary search; and strings stay valid `&str` without unsafe code.
 
@@ -231,21 +231,21 @@ impl<'d> Members<'d> {
 
     /// The member of a name whose key is known.
     pub(crate) fn find(self, name: &str, key: u64) -> Option<View<'d>> {
-        let nodes = self.nodes();
-        let found = nodes.binary_search_by(|[other, _]| {
+        let (names, values) = self.nodes();
+        let found = names.binary_search_by(|other| {
             let Node::Name(span, first) = *other else { return Ordering::Less };
             (u64::from(span.len) << 32 | u64::from(first)).cmp(&key).then_with(|| match name.len() {
                 0..=FIRST => Ordering::Equal,
                 _ => self.tree.text(span).as_bytes().cmp(name.as_bytes()),
             })
         });
-        let [_, value] = nodes.get(found.ok()?)?;
-        Some(self.tree.view(*value))
+        values.get(found.ok()?).map(|value| self.tree.view(*value))
     }
 
     /// The members.
     pub fn iter(self) -> impl ExactSizeIterator<Item = (&'d str, View<'d>)> {
-        self.nodes().iter().map(move |[name, value]| {
+        let (names, values) = self.nodes();
+        names.iter().zip(values).map(move |(name, value)| {
             (self.tree.view(*name).as_str().unwrap_or_default(), self.tree.view(*value))
         })
     }
@@ -260,11 +260,13 @@ impl<'d> Members<'d> {
         self.span.len == 0
     }
 
+    /// The names and the values.
     #[inline]
-    fn nodes(self) -> &'d [[Node; 2]] {
+    fn nodes(self) -> (&'d [Node], &'d [Node]) {
         let Span { at, len } = self.span;
         let range = at as usize..at as usize + 2 * len as usize;
-        self.tree.nodes.get(range).unwrap_or_default().as_chunks().0
+        let nodes = self.tree.nodes.get(range).unwrap_or_default();
+        nodes.split_at_checked(len as usize).unwrap_or_default()
     }
 }
 
@@ -355,7 +357,12 @@ impl Builder {
 
     /// Makes an object of the last `len` names and values, which are in order and unique.
     pub(crate) fn object(&mut self, len: usize) {
-        let at = self.close(2 * len);
+        let at = self.tree.nodes.len();
+        let members = self.open.len().saturating_sub(2 * len)..;
+        let (members, _) = self.open.get(members.clone()).unwrap_or_default().as_chunks::<2>();
+        self.tree.nodes.extend(members.iter().map(|[name, _]| *name));
+        self.tree.nodes.extend(members.iter().map(|[_, value]| *value));
+        self.open.truncate(self.open.len() - 2 * members.len());
         self.open.push(Node::Object(span(at, len)));
     }
 
@@ -449,7 +456,9 @@ impl Builder {
             Value::String(text) => self.text(text),
             Value::Bytes(bytes) => self.bytes(bytes),
             Value::Array(items) => {
-                items.iter().for_each(|item| self.value(item));
+                for item in items {
+                    self.value(item);
+                }
                 self.array(items.len());
             }
             Value::Object(object) => {

@@ -87,12 +87,12 @@ pub(crate) fn cost(alternatives: &Alternatives) -> (Option<Selectivity>, usize) 
 }
 
 /// The same of a test at a path.
-pub(super) fn of_field(path: &Path, test: &Test, hashing: &Hashing) -> Option<Alternatives> {
+pub(crate) fn of_field(path: &Path, test: &Test, hashing: &Hashing) -> Option<Alternatives> {
     if let Test::ElementMembers(term) = test {
         return of_element_members(path, term, hashing)
             .or_else(|| Some(vec![(path.clone(), Access::Present)]));
     }
-    let accesses = of_test(test, path, hashing)?;
+    let accesses = of_test(test, !path.ends_with_index(), hashing)?;
     Some(accesses.into_iter().map(|access| (path.clone(), access)).collect())
 }
 
@@ -126,7 +126,9 @@ fn bounded(alternatives: Alternatives) -> Option<Alternatives> {
     (alternatives.len() <= MOST).then_some(alternatives)
 }
 
-fn of_test(test: &Test, path: &Path, hashing: &Hashing) -> Option<Vec<Access>> {
+/// `visited`: the elements of an array are among the values, as they are unless an index names the array, or it is an element
+/// itself.
+fn of_test(test: &Test, visited: bool, hashing: &Hashing) -> Option<Vec<Access>> {
     Some(match test {
         Test::Compare { relation, operand } => {
             of_comparison(*relation, operand.view(), hashing).into_iter().collect()
@@ -149,20 +151,21 @@ fn of_test(test: &Test, path: &Path, hashing: &Hashing) -> Option<Vec<Access>> {
         Test::Regex(pattern) => vec![of_pattern(pattern.shape(), hashing)],
         Test::Contains(operand) => vec![match operand.view() {
             View::String(text) => of_part(text),
-            // The elements of an array that an index names are not among the values.
-            _ if path.ends_with_index() => Access::Present,
+            _ if !visited => Access::Present,
             value => Access::Equal(hashing.value(value)),
         }],
         Test::ElementValue(tests) => {
-            let each = tests.iter().filter(|test| !test.accepts(None) && !path.ends_with_index());
+            // The element itself is among the values; what is in it is not.
+            let each = tests.iter().filter(|test| visited && !test.accepts(None));
             let best =
-                each.filter_map(|test| of_test(test, path, hashing)).min_by_key(|found| cost_of(found));
+                each.filter_map(|test| of_test(test, false, hashing)).min_by_key(|found| cost_of(found));
             best.unwrap_or_else(|| vec![Access::Present])
         }
         Test::All(tests) => match tests.first() {
-            Some(_) => {
-                tests.iter().filter_map(|test| of_test(test, path, hashing)).min_by_key(|one| cost_of(one))?
-            }
+            Some(_) => tests
+                .iter()
+                .filter_map(|test| of_test(test, visited, hashing))
+                .min_by_key(|one| cost_of(one))?,
             None => Vec::new(),
         },
         Test::Not { .. } => return None,

@@ -68,11 +68,13 @@ const MOST: usize = 32;
 
 impl Choice {
     /// The best next step of an entry with these conditions: the most selective kind, and of these the way with the fewest
-    /// postings. `used` ones are part of the way already; `weight` counts what is on a way. None if it should stay where it is.
+    /// postings. `used` ones are part of the way already; `weight` counts what is on a way. Away from
+    /// the root at most `most` ways are taken. None if it should stay where it is.
     pub(super) fn best(
         terms: &[Option<&Term>],
         used: u32,
         at_root: bool,
+        most: usize,
         hashing: &Hashing,
         weight: &dyn Fn(&Alternatives) -> u32,
     ) -> Option<Self> {
@@ -84,7 +86,7 @@ impl Choice {
                 return Some(choice);
             }
             // Looking at the postings is as cheap as such a step.
-            if !at_root && selectivity >= Selectivity::Kind {
+            if !at_root && (selectivity >= Selectivity::Kind || choice.alternatives.len() > most) {
                 continue;
             }
             let cost = (selectivity, weight(&choice.alternatives));

@@ -48,6 +48,8 @@ pub(super) const ROOT: u32 = 0;
 const CROWDED: usize = 8;
 /// The same of the root, whose postings every document meets.
 const CROWDED_ROOT: usize = 3;
+/// Places of one entry, about.
+const PLACES: usize = 64;
 /// No condition.
 pub(super) const NONE: u32 = u32::MAX;
 /// There are more conditions than a posting holds.
@@ -193,11 +195,13 @@ impl Filing {
 
     fn choose(&self, entry: u32, node: u32, used: u32) -> Option<Choice> {
         self.nodes.get(node).filter(|node| node.split)?;
-        let conditions = &self.entries.get(entry)?.conditions;
+        let Entry { conditions, places } = self.entries.get(entry)?;
+        // Lists multiply: each way that a list leads to may go on by another one.
+        let most = PLACES.saturating_sub(places.len());
         let terms: Vec<_> = conditions.iter().map(|condition| self.conditions.get(*condition)).collect();
         let weight =
             |ways: &Alternatives| ways.iter().map(|(path, access)| self.weight(node, path, *access)).sum();
-        Choice::best(&terms, used, node == ROOT, &self.hashing, &weight)
+        Choice::best(&terms, used, node == ROOT, most, &self.hashing, &weight)
     }
 
     /// How many postings there are on a way.
@@ -475,5 +479,13 @@ fn take_apart(term: &Term, condition: &mut dyn FnMut(Term)) {
             }
         }
         _ => condition(term.clone()),
+    }
+}
+
+#[cfg(test)]
+impl Filing {
+    /// All places of all entries.
+    pub(super) fn places(&self) -> usize {
+        (0..).map_while(|entry| self.entries.get(entry)).map(|entry| entry.places.len()).sum()
     }
 }

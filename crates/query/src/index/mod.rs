@@ -234,6 +234,23 @@ mod tests {
     }
 
     #[test]
+    fn lists_do_not_multiply_without_bound() {
+        let mut index = Index::new(7);
+        let list = |own: usize| {
+            let values: Vec<_> = (0..62).chain([own]).map(|value| value.to_string()).collect();
+            format!("{{\"$in\":[{}]}}", values.join(","))
+        };
+        for n in 0..60 {
+            let list = list(100 + n);
+            let text = format!("{{\"a\":{list},\"b\":{list},\"c\":{list}}}");
+            index.insert(n, &Filter::parse_json(&text).unwrap());
+        }
+        assert_eq!(selected(&mut index, r#"{"a":5,"b":[7,107],"c":61}"#).len(), 60);
+        assert_eq!(selected(&mut index, r#"{"a":5,"b":107,"c":61}"#), [7]);
+        assert!(index.filing.places() <= 60 * 2 * 64, "{} places", index.filing.places());
+    }
+
+    #[test]
     fn the_numbers_of_rounds_may_come_again() {
         let mut index = Index::new(7);
         index.insert(1u8, &Filter::parse_json(r#"{"a":1}"#).unwrap());

@@ -8,7 +8,7 @@ use super::keys::rank;
 use crate::View;
 use crate::evaluate::Truth;
 use crate::order::bracket;
-use crate::path::{Leaf, Path};
+use crate::path::{Leaf, Path, Single};
 
 /// What is remembered during one document's way, in memory that the next one uses again.
 #[derive(Debug, Default)]
@@ -70,10 +70,18 @@ impl Scratch {
             resolved.clear();
             *round = ROUND;
         }
-        outcomes.resize(filing.conditions.end(), 0);
-        given.resize(filing.entries.end(), 0);
-        marked.resize(filing.entries.end(), 0);
-        resolved.resize(filing.paths.end(), Resolved::default());
+        for (list, len) in [
+            (outcomes, filing.conditions.end()),
+            (given, filing.entries.end()),
+            (marked, filing.entries.end()),
+        ] {
+            if list.len() != len {
+                list.resize(len, 0);
+            }
+        }
+        if resolved.len() != filing.paths.end() {
+            resolved.resize(filing.paths.end(), Resolved::default());
+        }
     }
 }
 
@@ -227,17 +235,19 @@ impl Visit<'_> {
             return (known.start, known.end);
         }
         let start = values.len();
-        path.any(self.root, Leaf::Elements, &mut |value| {
-            values.push(match value {
-                Some(value) => Probed {
-                    equal: self.filing.hashing.value(value),
-                    kind: bracket(value),
-                    rank: rank(value),
-                },
-                None => Probed { equal: self.filing.hashing.value(View::Null), kind: MISSING, rank: None },
+        let hashing = &self.filing.hashing;
+        let probed = |value: Option<View<'_>>| match value {
+            Some(value) => Probed { equal: hashing.value(value), kind: bracket(value), rank: rank(value) },
+            None => Probed { equal: hashing.value(View::Null), kind: MISSING, rank: None },
+        };
+        if let Single::One(value) = path.single(self.root) {
+            values.push(probed(value));
+        } else {
+            path.any(self.root, Leaf::Elements, &mut |value| {
+                values.push(probed(value));
+                false
             });
-            false
-        });
+        }
         if let Some(new @ [_, _, ..]) = values.get_mut(start..) {
             new.sort_unstable();
             let mut kept = start;
