@@ -224,9 +224,12 @@ impl Summary {
         }
     }
 
+    fn groups(&self) -> usize {
+        self.tuples.len() + self.ranges.len() + self.kinds.len()
+    }
+
     fn fits(&self, max_bytes: usize) -> bool {
-        let groups = self.tuples.len() + self.ranges.len() + self.kinds.len();
-        groups <= GROUPS && self.encode().len() <= max_bytes.clamp(SHORTEST, BYTES)
+        self.groups() <= GROUPS && self.encode().len() <= max_bytes.clamp(SHORTEST, BYTES)
     }
 
     fn write(&self, encoder: &mut Encoder<Vec<u8>>) -> Result<(), minicbor::encode::Error<Infallible>> {
@@ -294,7 +297,7 @@ impl Summary {
         }
         let written = summary.clone();
         summary.tidy();
-        (summary == written).then_some(summary)
+        (summary == written && summary.groups() <= GROUPS).then_some(summary)
     }
 }
 

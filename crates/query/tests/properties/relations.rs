@@ -170,6 +170,20 @@ fn contradictions_are_seen_and_arrays_are_thought_of() {
 }
 
 #[test]
+fn a_summary_of_very_many_paths_is_everything_and_one_with_too_many_groups_is_refused() {
+    let filters: Vec<_> = (0..65).map(|n| filter(&format!(r#"{{"a{n}":{{"$exists":true}}}}"#))).collect();
+    let most = Summary::of(&filters[..64], 60_000).encode();
+    assert!(most.len() > 5 && Summary::decode(&most).is_some());
+    assert_eq!(Summary::of(&filters, 60_000).encode().len(), 5);
+    // 84 f4 80 80 98 40 …: one more entry of the kinds, by hand.
+    assert_eq!(&most[..6], [0x84, 0xf4, 0x80, 0x80, 0x98, 64]);
+    let mut bytes = most.clone();
+    bytes[5] = 65;
+    bytes.extend([0x82, 0x61, b'b', 0x01]);
+    assert_eq!(Summary::decode(&bytes), None);
+}
+
+#[test]
 fn a_proof_ends_even_where_there_are_very_many_ways() {
     let branches = |n: i64| format!(r#"{{"$or":[{{"a{n}":1}},{{"b{n}":1}},{{"c{n}":1}}]}}"#);
     let many: Vec<_> = (0..30).map(branches).collect();
