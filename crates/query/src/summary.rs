@@ -10,7 +10,7 @@
 //! filter does. Where the bytes do not suffice it gets coarser: fewer paths in a tuple, shorter hashes, ranges that are joined,
 //! and in the end everything.
 //!
-//! The encoding is in `docs/spec/query.md`, section 8. The hash is FNV-1a (draft-eastlake-fnv, 64 bits): collisions, also
+//! The encoding is in `docs/spec/query.md`, section 8. The hash is FNV-1a (draft-eastlake-fnv, 64 bits) with the finalizer of MurmurHash3: collisions, also
 //! sought ones, only make interest where there is none.
 
 use crate::index::access::{self, Access};
@@ -414,8 +414,12 @@ fn fnv(hash: u64, bytes: &[u8]) -> u64 {
     bytes.iter().fold(hash, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
 }
 
+/// The upper half, once every bit has gone into it: FNV's upper bits hardly depend on the last bytes. The finalizer of MurmurHash3
+/// (A. Appleby, 64 bits).
 fn upper(hash: u64) -> u32 {
-    u32::try_from(hash >> 32).unwrap_or_default()
+    let hash = (hash ^ hash >> 33).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    let hash = (hash ^ hash >> 33).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    u32::try_from((hash ^ hash >> 33) >> 32).unwrap_or_default()
 }
 
 fn has_kind(root: View<'_>, path: &str, kinds: u8) -> bool {
