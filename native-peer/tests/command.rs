@@ -308,6 +308,16 @@ async fn a_wrong_query_is_refused_with_its_path_before_anything_starts() {
         assert_eq!((code, out.as_str()), (2, ""), "{errors}");
         assert!(errors.contains(what), "{errors}");
     }
+    let file = world.keys.path().join("query.json");
+    let large = "x".repeat(3_000_000);
+    for (text, what) in [("{\"a\":{\"$gtee\":1}}", "did you mean $gte?"), (&large, "more than 2097152 bytes")]
+    {
+        std::fs::write(&file, text).unwrap();
+        let (code, _, errors) = run(world.weft("ada", "subscribe", &[&format!("@{}", file.display())])).await;
+        assert!(code == 2 && errors.contains(what), "{errors}");
+    }
+    let (code, _, errors) = run(world.weft("ada", "subscribe", &["@no-such-file"])).await;
+    assert!(code == 2 && errors.contains("no-such-file cannot be read"), "{errors}");
     assert!(!world.keys.path().join("ada").exists());
 }
 

@@ -1,5 +1,8 @@
 //! `weft subscribe`.
 
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::Read as _;
 use std::time::Duration;
 
 use clap::Args;
@@ -14,7 +17,7 @@ use super::{NetworkArgs, parse_seconds};
 pub(crate) struct SubscribeArgs {
     #[command(flatten)]
     network: NetworkArgs,
-    /// What to get, in MongoDB's query language as JSON; {} is everything.
+    /// What to get, in MongoDB's query language as JSON, or @FILE with that in it; {} is everything.
     #[arg(default_value = "{}")]
     query: String,
     /// Also what was published before, as far as somebody in the party keeps it.
@@ -32,7 +35,8 @@ pub(crate) struct SubscribeArgs {
 }
 
 pub(crate) async fn run(args: SubscribeArgs) -> Result<Exit, Failure> {
-    let filter = Filter::parse_json(&args.query).map_err(|error| Failure::usage(&error))?;
+    let query = text(&args.query)?;
+    let filter = Filter::parse_json(&query).map_err(|error| Failure::usage(&error))?;
     let mut session = Session::start(&args.network, args.timeout).await?;
     let mut printed = 0;
     let result = work(&args, filter, &mut session, &mut printed).await;
@@ -53,6 +57,23 @@ pub(crate) async fn run(args: SubscribeArgs) -> Result<Exit, Failure> {
             let few = || format!("{printed} of {} came that match", args.count.unwrap_or_default());
             end.unfinished("waiting for documents", &obstacle.unwrap_or_else(few))
         }
+    }
+}
+
+/// Bytes of a file with a query, at most. A query has 64 KiB once encoded; white space and base64 are on top.
+const FILE_BYTES: u64 = 2 * 1024 * 1024;
+
+/// The query as it stands, or what is in `@FILE`. A shell passes on no argument of more than 128 KiB.
+fn text(query: &str) -> Result<Cow<'_, str>, Failure> {
+    let Some(path) = query.strip_prefix('@') else { return Ok(query.into()) };
+    let mut text = String::new();
+    let read = File::open(path).and_then(|file| file.take(FILE_BYTES + 1).read_to_string(&mut text));
+    match read {
+        Ok(bytes) if bytes as u64 > FILE_BYTES => {
+            Err(Failure::usage(&format!("the query in {path} has more than {FILE_BYTES} bytes")))
+        }
+        Ok(_) => Ok(text.into()),
+        Err(error) => Err(Failure::usage(&format!("the query in {path} cannot be read: {error}"))),
     }
 }
 
