@@ -11,8 +11,11 @@
     reason = "helpers of tests, on small numbers"
 )]
 
+mod checks;
+mod corpus;
 mod evaluator;
 mod generate;
 mod index;
+mod made_up;
 mod naive;
 mod relations;

@@ -1,0 +1,5 @@
+//! A summary of filters from a stranger.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| weft_query_fuzz::check("summary", input));
