@@ -7,6 +7,9 @@ use crate::{setup, ui, web};
 use anyhow::{Result, bail};
 use std::path::{Path, PathBuf};
 
+/// A workspace of its own, for cargo-fuzz.
+const FUZZ: &str = "crates/query/fuzz/Cargo.toml";
+
 /// Checks everything, the cheap ones first. All of them run, so that one run shows all there is to repair.
 pub(crate) fn run() -> Result<()> {
     setup::npm()?;
@@ -18,8 +21,11 @@ pub(crate) fn run() -> Result<()> {
     clippy.args(["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]);
     let mut rustfmt = command(cargo(), &root);
     rustfmt.args(["fmt", "--all", "--check"]);
+    let mut fuzz = command(cargo(), &root);
+    fuzz.args(["fmt", "--check", "--manifest-path", FUZZ]);
     let mut checks = vec![
         ("rustfmt".to_owned(), rustfmt, "`npm run fmt` formats everything"),
+        ("rustfmt fuzz".to_owned(), fuzz, "`npm run fmt` formats everything"),
         ("biome".to_owned(), biome, "`npm run fmt` repairs most of it"),
     ];
     for project in projects()? {
@@ -51,7 +57,9 @@ pub(crate) fn format_in_place() -> Result<()> {
     setup::npm()?;
     let root = root();
     ui::step("fmt: rustfmt", || {
-        run_command(command(cargo(), &root).args(["fmt", "--all"]), "a file does not parse")
+        run_command(command(cargo(), &root).args(["fmt", "--all"]), "a file does not parse")?;
+        let mut fuzz = command(cargo(), &root);
+        run_command(fuzz.args(["fmt", "--manifest-path", FUZZ]), "a file does not parse")
     })?;
     ui::step("fmt: biome", || {
         let mut biome = command(node_binary("biome"), &root);

@@ -7,6 +7,7 @@ mod acceptance;
 mod bench;
 mod build;
 mod deny;
+mod fuzz;
 mod lint;
 mod process;
 mod results;
@@ -38,6 +39,9 @@ cargo xtask COMMAND
   bench [NAME ARGS]   build, then run bench/NAME; without a name, list them
   acceptance          check docs/acceptance.md against the sources and the last run of the tests
   deny                licences, sources, duplicates and advisories of the dependencies (installs cargo-deny once)
+  fuzz [TARGET] [--seconds N]
+                      fuzz crates/query: all targets for 60 s each, or one (installs cargo-fuzz once); --keep instead
+                      chooses anew which of the inputs that were found are committed
   ci                  what continuous integration runs: `test`, with everything from the lock files
 
 Environment: WEFT_WASM_TOOLCHAIN=debian takes the wasm standard library from Debian's packages; MESH_PORT and
@@ -79,6 +83,7 @@ fn run() -> Result<()> {
         "bench" => bench::run(rest),
         "acceptance" => acceptance::run(),
         "deny" => deny::run(),
+        "fuzz" => fuzz::run(rest),
         "help" | "--help" | "-h" => {
             ui::out(HELP);
             Ok(())
