@@ -1,7 +1,7 @@
 //! A document in three vectors, and views into it.
 //!
 //! ```text
-//! nodes   [ "x" "y" | "a" "tags" | 1.5 [..] | … | the root ]   16 bytes each; elements side by side, and so names and values
+//! nodes   [ "x" "y" | "a" "tags" | 1.5 [..] | … ]   16 bytes each; elements side by side, and so names and values
 //! text    "atagsxy"                                             every string
 //! data                                                          every binData
 //! ```
@@ -20,6 +20,8 @@ pub(crate) struct Tree {
     nodes: Vec<Node>,
     text: String,
     data: Vec<u8>,
+    /// Beside the rest, since every look begins here.
+    root: Node,
 }
 
 /// One value. Positions are below 2^32: a document has at most [`DOCUMENT_BYTES`](crate::limits::DOCUMENT_BYTES).
@@ -54,9 +56,8 @@ impl Span {
 }
 
 impl Tree {
-    /// The value that was built last.
     pub(crate) fn root(&self) -> View<'_> {
-        self.view(self.nodes.last().copied().unwrap_or_default())
+        self.view(self.root)
     }
 
     #[inline]
@@ -302,7 +303,7 @@ impl Builder {
     pub(crate) fn for_bytes(len: usize) -> Self {
         let len = len.min(ROOM);
         let tree =
-            Tree { nodes: Vec::with_capacity(len / 8), text: String::with_capacity(len), data: Vec::new() };
+            Tree { nodes: Vec::with_capacity(len / 8), text: String::with_capacity(len), ..Tree::default() };
         Self { tree, open: Vec::with_capacity(len / 8) }
     }
 
@@ -414,7 +415,7 @@ impl Builder {
 
     /// The tree of the one value that was built.
     pub(crate) fn finish(mut self) -> Tree {
-        self.tree.nodes.append(&mut self.open);
+        self.tree.root = self.open.pop().unwrap_or_default();
         self.tree
     }
 

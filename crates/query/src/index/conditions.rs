@@ -1,9 +1,10 @@
 //! The conditions of all filters, equal ones once.
 
 use super::access::{self, Access};
-use super::keys::Hashing;
+use super::keys::{Hashing, exact};
 use super::paths::Paths;
 use super::table::{Slots, Table};
+use crate::order::bracket;
 use crate::path::Path;
 use crate::term::{Field, Term, Test};
 
@@ -35,6 +36,8 @@ pub(super) struct Quick {
 /// What the look is for.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Look {
+    /// It holds if a value of this kind has this exact rank, and only then: what has no exact rank equals nothing that has one.
+    Exact(u8, u64),
     /// Without a value of this hash it does not hold.
     Equal(u64),
     /// It holds if a value of this kind has a greater rank, and does not if all have lesser ones.
@@ -48,7 +51,10 @@ impl Look {
         let Term::Field(field) = term else { return None };
         let Field { path, test: Test::Compare { relation, operand }, .. } = &**field else { return None };
         let look = match access::of_comparison(*relation, operand.view(), hashing)? {
-            Access::Equal(hash) => Self::Equal(hash),
+            Access::Equal(hash) => match exact(operand.view()) {
+                Some(rank) => Self::Exact(bracket(operand.view()), rank),
+                None => Self::Equal(hash),
+            },
             Access::Within { kind, least, most: u64::MAX } => Self::Above(kind, least),
             Access::Within { kind, least: 0, most } => Self::Below(kind, most),
             _ => return None,

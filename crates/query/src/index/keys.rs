@@ -80,6 +80,20 @@ pub(crate) fn rank(value: View<'_>) -> Option<u64> {
     }
 }
 
+/// The rank of a value that is the only one of its kind with this rank, among those of which the same is said. None if others,
+/// which a query tells apart, have it too: long text, whole numbers beyond 2^53.
+pub(crate) fn exact(value: View<'_>) -> Option<u64> {
+    match value {
+        View::Null => Some(0),
+        // Filled up with zeros to eight bytes.
+        View::String(text) if text.len() < 8 && !text.contains('\0') => rank(value),
+        View::Int(int) if int.unsigned_abs() < 1 << 53 => rank(value),
+        View::Float(float) if float.abs() < 9_007_199_254_740_992.0 => rank(value),
+        View::Bool(_) | View::Date(_) => rank(value),
+        _ => None,
+    }
+}
+
 fn rank_of_float(float: f64) -> u64 {
     // -0 is 0.
     let bits = (float + 0.0).to_bits();
@@ -87,6 +101,9 @@ fn rank_of_float(float: f64) -> u64 {
 }
 
 fn first_bytes(bytes: &[u8]) -> u64 {
+    if let Some(first) = bytes.first_chunk() {
+        return u64::from_be_bytes(*first);
+    }
     let mut first = [0; 8];
     first.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
     u64::from_be_bytes(first)
@@ -95,6 +112,7 @@ fn first_bytes(bytes: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::operand::Operand;
     use crate::order::compare;
     use proptest::prelude::*;
     use std::cmp::Ordering;
@@ -107,6 +125,16 @@ mod tests {
             (-5i32..5).prop_map(|half| View::Float(f64::from(half) / 2.0)),
             prop::sample::select(vec![0.0, -0.0, f64::INFINITY, f64::NEG_INFINITY, 9.223_372_036_854_776e18])
                 .prop_map(View::Float),
+        ]
+    }
+
+    fn anything() -> impl Strategy<Value = Operand> {
+        prop_oneof![
+            numbers().prop_map(Operand::of),
+            "[ab\0]{0,9}".prop_map(|text| Operand::String(text.into())),
+            any::<bool>().prop_map(Operand::Bool),
+            (-3i64..3).prop_map(Operand::Date),
+            Just(Operand::Null),
         ]
     }
 
@@ -126,6 +154,26 @@ mod tests {
                 (None, None) => prop_assert_eq!(hashing.value(a), hashing.value(b)),
                 _ => {}
             }
+        }
+
+        #[test]
+        fn exact_ranks_are_those_of_equal_values_alone(a in anything(), b in anything()) {
+            if let (Some(of_a), Some(of_b)) = (exact(a.view()), exact(b.view())) {
+                let same_kind = bracket(a.view()) == bracket(b.view());
+                prop_assert_eq!(same_kind && of_a == of_b, compare(a.view(), b.view()).is_eq());
+            } else if exact(a.view()).is_some() != exact(b.view()).is_some() {
+                prop_assert!(compare(a.view(), b.view()).is_ne());
+            }
+        }
+
+        #[test]
+        fn exact_ranks_end_where_doubles_skip_integers(near in -2i64..=2, half in 0u8..2, negative: bool) {
+            let int = (1 << 53) + near;
+            let int = if negative { -int } else { int };
+            let (a, b) = (View::Int(int), View::Float(int as f64 + f64::from(half) / 2.0));
+            let both = exact(a).is_some() && exact(b).is_some();
+            prop_assert_eq!(both && exact(a) == exact(b), both && compare(a, b).is_eq());
+            prop_assert!(both || exact(a).is_some() == exact(b).is_some() || compare(a, b).is_ne());
         }
 
         #[test]

@@ -4,7 +4,7 @@ use super::access::{GRAM, PREFIX, gram};
 use super::choice::class;
 use super::conditions::Look;
 use super::filing::{ClassOf, Filing, MORE, NONE, Posting, ROOT};
-use super::keys::rank;
+use super::keys::{exact, rank};
 use crate::View;
 use crate::evaluate::Truth;
 use crate::order::bracket;
@@ -43,8 +43,12 @@ struct Probed {
     equal: u64,
     kind: u8,
     rank: Option<u64>,
+    /// No other value of the kind has the rank; see [`exact`].
+    exact: bool,
 }
 
+/// The kind of null.
+const NULL: u8 = 0;
 /// The kind of what is missing.
 const MISSING: u8 = u8::MAX;
 
@@ -237,8 +241,13 @@ impl Visit<'_> {
         let start = values.len();
         let hashing = &self.filing.hashing;
         let probed = |value: Option<View<'_>>| match value {
-            Some(value) => Probed { equal: hashing.value(value), kind: bracket(value), rank: rank(value) },
-            None => Probed { equal: hashing.value(View::Null), kind: MISSING, rank: None },
+            Some(value) => Probed {
+                equal: hashing.value(value),
+                kind: bracket(value),
+                rank: rank(value),
+                exact: exact(value).is_some(),
+            },
+            None => Probed { equal: hashing.value(View::Null), kind: MISSING, rank: None, exact: false },
         };
         if let Single::One(value) = path.single(self.root) {
             values.push(probed(value));
@@ -319,6 +328,10 @@ impl Visit<'_> {
         let ranks =
             |of: u8| values.iter().filter(move |value| value.kind == of).filter_map(|value| value.rank);
         match quick.look {
+            Look::Exact(NULL, _) => Some(values.iter().any(|value| matches!(value.kind, NULL | MISSING))),
+            Look::Exact(kind, rank) => {
+                Some(values.iter().any(|value| value.kind == kind && value.exact && value.rank == Some(rank)))
+            }
             Look::Equal(hash) => (!values.iter().any(|value| value.equal == hash)).then_some(false),
             Look::Above(kind, least) => match ranks(kind).max() {
                 Some(most) if most == least => None,
