@@ -16,11 +16,24 @@ pub(super) mod class {
     pub(in super::super) const ABOVE: u16 = 72;
     /// In the order of the upper bound, there being no lower one; with the kind.
     pub(in super::super) const BELOW: u16 = 80;
-    /// In the order of the lower bound; with 64 times the kind, and with the width of the interval in bits.
-    pub(in super::super) const WITHIN: u16 = 128;
+    /// In the order of width and lower bound; with the kind. See [`bound`](super::bound).
+    pub(in super::super) const WITHIN: u16 = 88;
     /// Leads to marks of negations, not to entries.
     pub(in super::super) const NEGATED: u16 = 1 << 15;
 }
+
+/// The place of an interval among others: by its width in bits, then by the lower end without its last bits.
+pub(super) fn bound(width: u64, least: u64) -> u64 {
+    width << WIDTH_AT | least >> (64 - WIDTH_AT)
+}
+
+/// The width of the interval that has this place.
+pub(super) fn width(bound: u64) -> u64 {
+    bound >> WIDTH_AT
+}
+
+/// Where in a place the width is.
+const WIDTH_AT: u32 = 58;
 
 /// An access as it is looked up.
 #[derive(Clone, Copy)]
@@ -43,7 +56,7 @@ impl Key {
             Access::Within { kind, least, most } => {
                 // Below 64, because neither end is an end of the line.
                 let width = 64 - most.saturating_sub(least).leading_zeros().max(1);
-                (class::WITHIN + 64 * u16::from(kind) + u16::try_from(width).unwrap_or(63), least)
+                (kind_of(class::WITHIN, kind), bound(u64::from(width), least))
             }
         };
         Self { class, key }

@@ -1,7 +1,7 @@
 //! Where each entry is filed: the tree of nodes, and how it grows and shrinks.
 
 use super::access::{Access, Alternatives};
-use super::choice::{Choice, Key, class};
+use super::choice::{self, Choice, Key, class, width};
 use super::conditions::Conditions;
 use super::keys::Hashing;
 use super::ordered::Ordered;
@@ -92,26 +92,22 @@ pub(super) struct Node {
 /// What only some nodes have.
 #[derive(Debug, Default)]
 pub(super) struct Inner {
-    /// What is filed by a value at a path.
-    pub(super) parts: Vec<Part>,
+    /// What is filed by a value at a path, sorted by path.
+    pub(super) classes: Vec<ClassOf>,
     /// What holds unless a document has something.
     pub(super) unless: Vec<Negation>,
 }
 
-/// What is filed by a value at one path.
-#[derive(Debug)]
-pub(super) struct Part {
-    pub(super) path: u32,
-    pub(super) classes: Vec<ClassOf>,
-}
-
-/// Accesses of one class.
+/// What is filed by accesses of one class at one path.
 #[derive(Debug)]
 pub(super) struct ClassOf {
+    pub(super) path: u32,
     pub(super) class: u16,
     /// Nodes below, or postings in order.
     pub(super) count: u32,
     pub(super) ordered: Option<Box<Ordered<Posting>>>,
+    /// Of intervals: the widths that there are, as bits.
+    pub(super) widths: u64,
 }
 
 impl Filing {
@@ -180,7 +176,7 @@ impl Filing {
         }
         for (path, access) in alternatives {
             let key = Key::of(access);
-            let path = self.part(node, &path);
+            let path = self.paths.hold(&path, &self.hashing);
             if negated {
                 let child = self.child(node, path, Key { class: key.class | class::NEGATED, ..key });
                 self.put_here(entry, child, used);
@@ -190,6 +186,7 @@ impl Filing {
                 let child = self.child(node, path, key);
                 self.file(entry, child, used);
             }
+            self.paths.release(path, &self.hashing);
         }
     }
 
@@ -210,8 +207,7 @@ impl Filing {
         let Some(path) = self.paths.find(path, &self.hashing) else { return 0 };
         if key.is_ordered() {
             let inner = self.nodes.get(node).and_then(|node| node.inner.as_ref());
-            let part = inner.and_then(|inner| inner.parts.iter().find(|part| part.path == path));
-            let class = part.and_then(|part| part.classes.iter().find(|one| one.class == key.class));
+            let class = inner.and_then(|inner| inner.classes.get(inner.position(path, key.class).ok()?));
             return class.map_or(0, |class| class.count);
         }
         let child = self.find(self.edge(node, path, key.class, key.key));
@@ -228,28 +224,15 @@ impl Filing {
         self.by_edge.find(edge, &mut |node| self.nodes.get(node).is_some_and(|node| node.edge == edge))
     }
 
-    /// The number of a path, which is a part of the node from now on.
-    fn part(&mut self, node: u32, path: &Path) -> u32 {
-        let number = self.paths.hold(path, &self.hashing);
-        let inner = self.nodes.get_mut(node).map(|node| node.inner.get_or_insert_default());
-        match inner.map(|inner| (inner.parts.binary_search_by_key(&number, |part| part.path), inner)) {
-            Some((Err(at), inner)) => inner.parts.insert(at, Part { path: number, classes: Vec::new() }),
-            // Held once for each node.
-            _ => self.paths.release(number, &self.hashing),
-        }
-        number
-    }
-
+    /// A class of a node, perhaps a new one, which holds the path.
     fn class(&mut self, node: u32, path: u32, class: u16) -> Option<&mut ClassOf> {
-        let part = self.nodes.get_mut(node)?.inner.as_mut()?.part(path)?;
-        let at = match part.classes.binary_search_by_key(&class, |one| one.class) {
-            Ok(at) => at,
-            Err(at) => {
-                part.classes.insert(at, ClassOf { class, count: 0, ordered: None });
-                at
-            }
-        };
-        part.classes.get_mut(at)
+        let inner = self.nodes.get_mut(node)?.inner.get_or_insert_default();
+        let at = inner.position(path, class).unwrap_or_else(|at| {
+            self.paths.hold_again(path);
+            inner.classes.insert(at, ClassOf { path, class, count: 0, ordered: None, widths: 0 });
+            at
+        });
+        inner.classes.get_mut(at)
     }
 
     /// The node below another, perhaps a new one.
@@ -300,6 +283,7 @@ impl Filing {
         let posting = self.posting(entry, used, None);
         let Some(class) = self.class(node, path, key.class) else { return };
         class.count += 1;
+        class.widths |= 1 << width(key.key);
         class.ordered.get_or_insert_default().insert(key.key, posting);
         self.filed(entry, Place::Ordered { node, path, class: key.class, bound: key.key }, node);
     }
@@ -384,6 +368,14 @@ impl Filing {
                     class.count -= 1;
                     if let Some(ordered) = &mut class.ordered {
                         ordered.remove(bound, |posting| posting.entry == entry);
+                        let width = width(bound);
+                        if ordered
+                            .range(choice::bound(width, 0), choice::bound(width, u64::MAX))
+                            .next()
+                            .is_none()
+                        {
+                            class.widths &= !(1 << width);
+                        }
                     }
                 }
                 self.tidy(node, path, class);
@@ -427,17 +419,16 @@ impl Filing {
         }
     }
 
-    /// Removes a class without anything in it, then a part without classes.
+    /// Removes a class without anything in it.
     fn tidy(&mut self, node: u32, path: u32, class: u16) {
         let Some(node) = self.nodes.get_mut(node) else { return };
         let Some(inner) = &mut node.inner else { return };
-        let Some(part) = inner.part(path) else { return };
-        part.classes.retain(|one| one.class != class || one.count > 0);
-        if !part.classes.is_empty() {
+        let Ok(at) = inner.position(path, class) else { return };
+        if inner.classes.get(at).is_none_or(|class| class.count > 0) {
             return;
         }
-        inner.parts.retain(|part| part.path != path);
-        if inner.parts.is_empty() && inner.unless.is_empty() {
+        inner.classes.remove(at);
+        if inner.classes.is_empty() && inner.unless.is_empty() {
             node.inner = None;
         }
         self.paths.release(path, &self.hashing);
@@ -445,9 +436,9 @@ impl Filing {
 }
 
 impl Inner {
-    fn part(&mut self, path: u32) -> Option<&mut Part> {
-        let at = self.parts.binary_search_by_key(&path, |part| part.path).ok()?;
-        self.parts.get_mut(at)
+    /// Where a class is, or belongs.
+    fn position(&self, path: u32, class: u16) -> Result<usize, usize> {
+        self.classes.binary_search_by_key(&(path, class), |one| (one.path, one.class))
     }
 }
 

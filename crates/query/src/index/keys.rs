@@ -170,6 +170,7 @@ mod tests {
         fn exact_ranks_end_where_doubles_skip_integers(near in -2i64..=2, half in 0u8..2, negative: bool) {
             let int = (1 << 53) + near;
             let int = if negative { -int } else { int };
+            #[expect(clippy::cast_precision_loss, reason = "that is what is tested")]
             let (a, b) = (View::Int(int), View::Float(int as f64 + f64::from(half) / 2.0));
             let both = exact(a).is_some() && exact(b).is_some();
             prop_assert_eq!(both && exact(a) == exact(b), both && compare(a, b).is_eq());

@@ -25,10 +25,15 @@ impl Paths {
             self.by_hash.insert(hashing.of(path), slot);
             slot
         });
+        self.hold_again(slot);
+        slot
+    }
+
+    /// Holds a path that somebody else holds.
+    pub(super) fn hold_again(&mut self, slot: u32) {
         if let Some(held) = self.slots.get_mut(slot) {
             held.holders += 1;
         }
-        slot
     }
 
     pub(super) fn release(&mut self, slot: u32, hashing: &Hashing) {

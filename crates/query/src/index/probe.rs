@@ -1,7 +1,7 @@
 //! A document's way through the tree.
 
 use super::access::{GRAM, PREFIX, gram};
-use super::choice::class;
+use super::choice::{bound, class};
 use super::conditions::Look;
 use super::filing::{ClassOf, Filing, MORE, NONE, Posting, ROOT};
 use super::keys::{exact, rank};
@@ -53,7 +53,7 @@ const NULL: u8 = 0;
 const MISSING: u8 = u8::MAX;
 
 /// This width stands for every greater one, too.
-const WIDEST: u16 = 63;
+const WIDEST: u32 = 63;
 
 impl Scratch {
     /// Calls `found` with every entry that the document satisfies.
@@ -104,12 +104,10 @@ impl Visit<'_> {
         let Some(node) = filing.nodes.get(number) else { return };
         node.postings.iter().for_each(|posting| self.candidate(posting));
         let Some(inner) = &node.inner else { return };
-        for part in &inner.parts {
-            let Some(path) = filing.paths.get(part.path) else { continue };
-            let range = self.resolve(part.path, path);
-            for class in &part.classes {
-                self.class(number, part.path, path, class, range);
-            }
+        for class in &inner.classes {
+            let Some(path) = filing.paths.get(class.path) else { continue };
+            let range = self.resolve(class.path, path);
+            self.class(number, class.path, path, class, range);
         }
         for negation in &inner.unless {
             let marked = self.scratch.marked.get(negation.posting.entry as usize);
@@ -166,13 +164,8 @@ impl Visit<'_> {
     /// Intervals that the values at a path reach into. Between two values there may be an interval that neither is in, and
     /// both conditions hold all the same, each for one of them: so what counts is the least and the greatest value.
     fn ordered(&mut self, of: &ClassOf, values: std::ops::Range<usize>) {
-        let (kind, width) = match of.class {
-            class if class >= class::WITHIN => {
-                ((class - class::WITHIN) / 64, Some((class - class::WITHIN) % 64))
-            }
-            class if class >= class::BELOW => (class - class::BELOW, None),
-            class => (class - class::ABOVE, None),
-        };
+        let base = [class::WITHIN, class::BELOW, class::ABOVE].into_iter().find(|base| of.class >= *base);
+        let kind = of.class - base.unwrap_or_default();
         let values = self.scratch.values.get(values).unwrap_or_default();
         let ranks =
             values.iter().filter(|value| u16::from(value.kind) == kind).filter_map(|value| value.rank);
@@ -180,13 +173,18 @@ impl Visit<'_> {
             Some(ends.map_or((rank, rank), |(least, most)| (least.min(rank), most.max(rank))))
         });
         let (Some((least, most)), Some(ordered)) = (ends, &of.ordered) else { return };
-        let (from, to) = match width {
-            Some(width) if width < WIDEST => (least.saturating_sub(1 << width), most),
-            None if of.class >= class::BELOW => (least, u64::MAX),
-            _ => (0, most),
-        };
-        for posting in ordered.range(from, to) {
-            self.candidate(posting);
+        if base != Some(class::WITHIN) {
+            let (from, to) = if base == Some(class::BELOW) { (least, u64::MAX) } else { (0, most) };
+            ordered.range(from, to).for_each(|posting| self.candidate(posting));
+            return;
+        }
+        let mut widths = of.widths;
+        while widths != 0 {
+            let width = widths.trailing_zeros();
+            widths &= widths - 1;
+            let from = if width < WIDEST { least.saturating_sub(1 << width) } else { 0 };
+            let (from, to) = (bound(u64::from(width), from), bound(u64::from(width), most));
+            ordered.range(from, to).for_each(|posting| self.candidate(posting));
         }
     }
 
