@@ -280,4 +280,10 @@ mod found {
             travels(&Summary::of(&(0..4097).map(query).collect::<Vec<_>>(), 65_536), 65_536);
         }
     }
+
+    #[test]
+    fn an_explanation_of_many_exclusions_is_bounded() {
+        let branches = vec!["{}"; limits::EXPLANATION_FAILURES + 1];
+        agree_on(&format!(r#"{{"$nor":[{}]}}"#, branches.join(",")), "{}");
+    }
 }
