@@ -11,7 +11,6 @@
 
 use crate::value::{DuplicateKey, key_order};
 use crate::{Object, Value};
-use std::cmp::Ordering;
 use std::fmt;
 
 /// Values inside each other, stored flat.
@@ -34,8 +33,9 @@ enum Node {
     Float(f64),
     Date(i64),
     String(Span),
-    /// The name of a member, with its first bytes: most names are told apart without a look at the text.
-    Name(Span, u32),
+    /// The name of a member: where its text begins, and its [`name_key`], by which most names are told apart without a look
+    /// at the text.
+    Name(u32, u64),
     Bytes(Span),
     Array(Span),
     Object(Span),
@@ -68,7 +68,8 @@ impl Tree {
             Node::Int(int) => View::Int(int),
             Node::Float(float) => View::Float(float),
             Node::Date(millis) => View::Date(millis),
-            Node::String(span) | Node::Name(span, _) => View::String(self.text(span)),
+            Node::String(span) => View::String(self.text(span)),
+            Node::Name(at, key) => View::String(self.text(name_span(at, key))),
             Node::Bytes(span) => View::Bytes(self.data.get(span.range()).unwrap_or_default()),
             Node::Array(span) => View::Array(Elements { tree: self, span }),
             Node::Object(span) => View::Object(Members { tree: self, span }),
@@ -231,16 +232,27 @@ impl<'d> Members<'d> {
     }
 
     /// The member of a name whose key is known.
+    #[inline]
     pub(crate) fn find(self, name: &str, key: u64) -> Option<View<'d>> {
         let (names, values) = self.nodes();
-        let found = names.binary_search_by(|other| {
-            let Node::Name(span, first) = *other else { return Ordering::Less };
-            (u64::from(span.len) << 32 | u64::from(first)).cmp(&key).then_with(|| match name.len() {
-                0..=FIRST => Ordering::Equal,
-                _ => self.tree.text(span).as_bytes().cmp(name.as_bytes()),
-            })
-        });
-        values.get(found.ok()?).map(|value| self.tree.view(*value))
+        let key_of = |node: &Node| if let Node::Name(_, key) = node { *key } else { 0 };
+        // In a few names a search from the beginning is quicker than one that jumps.
+        let first = match names.len() {
+            0..=SMALL => names.iter().position(|node| key_of(node) >= key)?,
+            _ => names.partition_point(|node| key_of(node) < key),
+        };
+        if name.len() <= FIRST {
+            return values
+                .get(first)
+                .filter(|_| names.get(first).map(key_of) == Some(key))
+                .map(|node| self.tree.view(*node));
+        }
+        let same = names.get(first..)?;
+        let same = same.get(..same.partition_point(|node| key_of(node) == key))?;
+        let found = same
+            .binary_search_by(|node| self.tree.view(*node).as_str().unwrap_or_default().cmp(name))
+            .ok()?;
+        values.get(first + found).map(|node| self.tree.view(*node))
     }
 
     /// The members.
@@ -277,18 +289,20 @@ impl fmt::Debug for Members<'_> {
     }
 }
 
-/// Bytes of a name that a node has.
+/// Bytes of a name that are in its key.
 const FIRST: usize = 4;
+/// Members of an object that is searched from the beginning.
+const SMALL: usize = 16;
 
 /// Orders names as their encodings are ordered, as far as length and first bytes go.
 pub(crate) fn name_key(name: &str) -> u64 {
-    (name.len() as u64) << 32 | u64::from(first(name))
-}
-
-fn first(name: &str) -> u32 {
     let mut first = [0; FIRST];
     first.iter_mut().zip(name.bytes()).for_each(|(to, from)| *to = from);
-    u32::from_be_bytes(first)
+    (name.len() as u64) << 32 | u64::from(u32::from_be_bytes(first))
+}
+
+fn name_span(at: u32, key: u64) -> Span {
+    Span { at, len: u32::try_from(key >> 32).unwrap_or_default() }
 }
 
 /// Builds a tree from the leaves up: what was added last and is not closed yet waits on a stack.
@@ -334,8 +348,8 @@ impl Builder {
 
     /// The name of the member whose value is added next.
     pub(crate) fn name(&mut self, name: &str) {
-        let span = self.keep(name);
-        self.open.push(Node::Name(span, first(name)));
+        let Span { at, .. } = self.keep(name);
+        self.open.push(Node::Name(at, name_key(name)));
     }
 
     fn keep(&mut self, text: &str) -> Span {
@@ -373,7 +387,7 @@ impl Builder {
         let start = open.len().saturating_sub(2 * len);
         let (members, _) = open.get_mut(start..).unwrap_or_default().as_chunks_mut::<2>();
         let name = |member: &[Node; 2]| match member {
-            [Node::Name(span, _), _] => tree.text(*span),
+            [Node::Name(at, key), _] => tree.text(name_span(*at, *key)),
             _ => "",
         };
         members.sort_unstable_by(|a, b| key_order(name(a), name(b)));

@@ -85,8 +85,8 @@ pub(crate) fn rank(value: View<'_>) -> Option<u64> {
 pub(crate) fn exact(value: View<'_>) -> Option<u64> {
     match value {
         View::Null => Some(0),
-        // Filled up with zeros to eight bytes.
-        View::String(text) if text.len() < 8 && !text.contains('\0') => rank(value),
+        // Filled up with zeros to eight bytes: so the last letter must be none.
+        View::String(text) if text.len() < 8 && text.as_bytes().last() != Some(&0) => rank(value),
         View::Int(int) if int.unsigned_abs() < 1 << 53 => rank(value),
         View::Float(float) if float.abs() < 9_007_199_254_740_992.0 => rank(value),
         View::Bool(_) | View::Date(_) => rank(value),

@@ -2,7 +2,7 @@
 
 use super::access::{GRAM, PREFIX, gram};
 use super::choice::{bound, class};
-use super::conditions::Look;
+use super::conditions::{Look, Quick};
 use super::filing::{ClassOf, Filing, MORE, NONE, Posting, ROOT};
 use super::keys::{exact, rank};
 use crate::View;
@@ -42,9 +42,11 @@ struct Resolved {
 struct Probed {
     equal: u64,
     kind: u8,
-    rank: Option<u64>,
+    /// See [`rank`]; 0 if it has none.
+    rank: u64,
+    is_ranked: bool,
     /// No other value of the kind has the rank; see [`exact`].
-    exact: bool,
+    is_exact: bool,
 }
 
 /// The kind of null.
@@ -167,8 +169,8 @@ impl Visit<'_> {
         let base = [class::WITHIN, class::BELOW, class::ABOVE].into_iter().find(|base| of.class >= *base);
         let kind = of.class - base.unwrap_or_default();
         let values = self.scratch.values.get(values).unwrap_or_default();
-        let ranks =
-            values.iter().filter(|value| u16::from(value.kind) == kind).filter_map(|value| value.rank);
+        let ranked = values.iter().filter(|value| u16::from(value.kind) == kind && value.is_ranked);
+        let ranks = ranked.map(|value| value.rank);
         let ends = ranks.fold(None, |ends: Option<(u64, u64)>, rank| {
             Some(ends.map_or((rank, rank), |(least, most)| (least.min(rank), most.max(rank))))
         });
@@ -239,13 +241,23 @@ impl Visit<'_> {
         let start = values.len();
         let hashing = &self.filing.hashing;
         let probed = |value: Option<View<'_>>| match value {
-            Some(value) => Probed {
-                equal: hashing.value(value),
-                kind: bracket(value),
-                rank: rank(value),
-                exact: exact(value).is_some(),
+            Some(value) => {
+                let rank = rank(value);
+                Probed {
+                    equal: hashing.value(value),
+                    kind: bracket(value),
+                    rank: rank.unwrap_or_default(),
+                    is_ranked: rank.is_some(),
+                    is_exact: exact(value).is_some(),
+                }
+            }
+            None => Probed {
+                equal: hashing.value(View::Null),
+                kind: MISSING,
+                rank: 0,
+                is_ranked: false,
+                is_exact: false,
             },
-            None => Probed { equal: hashing.value(View::Null), kind: MISSING, rank: None, exact: false },
         };
         if let Single::One(value) = path.single(self.root) {
             values.push(probed(value));
@@ -314,31 +326,46 @@ impl Visit<'_> {
 
     /// Whether a condition holds, if the hashes and ranks of the values at its path tell.
     fn look(&mut self, condition: u32) -> Option<bool> {
-        let quick = self.filing.conditions.quick(condition)?;
-        let paths = &self.filing.paths;
-        // Where hardly anybody asks, the condition itself is as quick.
-        let (start, end) = if paths.holders(quick.path) > FEW {
-            self.resolve(quick.path, paths.get(quick.path)?)
+        let Quick { path, look } = self.filing.conditions.quick(condition)?;
+        let known = self.scratch.resolved.get(path as usize)?;
+        let (start, end) = if known.round == self.scratch.round {
+            (known.start, known.end)
+        } else if self.filing.paths.holders(path) > FEW {
+            self.resolve(path, self.filing.paths.get(path)?)
         } else {
+            // Where hardly anybody asks, the condition itself is as quick.
             return None;
         };
-        let values = self.scratch.values.get(start as usize..end as usize)?;
-        let ranks =
-            |of: u8| values.iter().filter(move |value| value.kind == of).filter_map(|value| value.rank);
-        match quick.look {
-            Look::Exact(NULL, _) => Some(values.iter().any(|value| matches!(value.kind, NULL | MISSING))),
-            Look::Exact(kind, rank) => {
-                Some(values.iter().any(|value| value.kind == kind && value.exact && value.rank == Some(rank)))
+        match self.scratch.values.get(start as usize..end as usize)? {
+            [value] => value.tells(look),
+            values => {
+                let mut told = Some(false);
+                for value in values {
+                    match value.tells(look) {
+                        Some(true) => return Some(true),
+                        Some(false) => {}
+                        None => told = None,
+                    }
+                }
+                told
             }
-            Look::Equal(hash) => (!values.iter().any(|value| value.equal == hash)).then_some(false),
-            Look::Above(kind, least) => match ranks(kind).max() {
-                Some(most) if most == least => None,
-                most => Some(most > Some(least)),
-            },
-            Look::Below(kind, most) => match ranks(kind).min() {
-                Some(least) if least == most => None,
-                least => Some(least.is_some_and(|least| least < most)),
-            },
+        }
+    }
+}
+
+impl Probed {
+    /// Whether this value satisfies the condition, if that can be told.
+    fn tells(&self, look: Look) -> Option<bool> {
+        let is = |of: u8| self.kind == of && self.is_ranked;
+        match look {
+            Look::Exact(NULL, _) => Some(matches!(self.kind, NULL | MISSING)),
+            Look::Exact(kind, rank) => Some(is(kind) && self.is_exact && self.rank == rank),
+            Look::Equal(hash) if self.equal == hash => None,
+            Look::Above(kind, least) if is(kind) && self.rank == least => None,
+            Look::Below(kind, most) if is(kind) && self.rank == most => None,
+            Look::Equal(_) => Some(false),
+            Look::Above(kind, least) => Some(is(kind) && self.rank > least),
+            Look::Below(kind, most) => Some(is(kind) && self.rank < most),
         }
     }
 }
