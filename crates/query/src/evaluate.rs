@@ -2,6 +2,7 @@
 
 use crate::View;
 use crate::limits;
+use crate::operand::Operand;
 use crate::order::{bracket, compare, is_nan, same, truncated};
 use crate::path::{Path, Single};
 use crate::term::{Field, Logic, Relation, Term, Test};
@@ -118,7 +119,7 @@ impl Test {
             }
             (Self::Compare { relation, operand }, Some(value)) => relation.holds(value, operand.view()),
             (Self::In { values, patterns }, Some(value)) => {
-                values.binary_search_by(|candidate| compare(candidate.view(), value)).is_ok()
+                is_one_of(values, value)
                     || value
                         .as_str()
                         .is_some_and(|text| patterns.iter().any(|pattern| pattern.occurs_in(text)))
@@ -170,6 +171,16 @@ impl Relation {
             (Self::Lt | Self::Lte, order) => order.is_lt(),
             (Self::Eq, _) => false,
         }
+    }
+}
+
+/// Whether a value equals one of these, which are in the order of [`compare`].
+fn is_one_of(values: &[Operand], value: View<'_>) -> bool {
+    /// Up to here it is quicker to ask each: most values that are unequal are so at first sight.
+    const FEW: usize = 4;
+    match values.len() {
+        0..=FEW => values.iter().any(|one| Relation::Eq.holds(value, one.view())),
+        _ => values.binary_search_by(|one| compare(one.view(), value)).is_ok(),
     }
 }
 

@@ -72,6 +72,9 @@ fn collect(term: &Term, root: View<'_>, place: &str, failures: &mut Vec<Failure>
                 Logic::Nor => Some("$nor"),
             };
             for (at, term) in terms.iter().enumerate() {
+                if failures.len() >= limits::EXPLANATION_FAILURES {
+                    return;
+                }
                 let place = name.map_or_else(|| place.to_owned(), |name| format!("{place}.{name}[{at}]"));
                 match (logic, term.matches(root)) {
                     (Logic::Nor, Truth::Yes) => failures.push(Failure {

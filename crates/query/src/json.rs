@@ -33,7 +33,8 @@ pub fn parse(text: &str) -> Result<Value, JsonError> {
     extended(value).map_err(|reason| JsonError { reason })
 }
 
-/// Writes a value as JSON in one line; [`parse`] gives back the same value.
+/// Writes a value as JSON in one line; [`parse`] gives back the same value, unless the text is beyond its limits: control
+/// characters take six bytes, and an extended form counts as two values.
 pub fn to_string(value: &Value) -> String {
     let mut out = String::new();
     write_value(&mut out, value);
