@@ -216,7 +216,7 @@ impl Filing {
 
     /// The hash by which the node below another is found.
     pub(super) fn edge(&self, node: u32, path: u32, class: u16, key: u64) -> u64 {
-        self.hashing.numbers([u64::from(node) << 32 | u64::from(path), u64::from(class), key])
+        self.hashing.mix(u64::from(node) << 32 | u64::from(path), u64::from(class), key)
     }
 
     /// The node of an edge.

@@ -8,11 +8,14 @@ use std::hash::{BuildHasher as _, Hash, Hasher};
 
 /// Keyed hashing: who does not know the seed cannot make many values fall together.
 #[derive(Clone, Debug)]
-pub(crate) struct Hashing(SeedableRandomState);
+pub(crate) struct Hashing(SeedableRandomState, u64);
 
 impl Hashing {
     pub(crate) fn new(seed: u64) -> Self {
-        Self(SeedableRandomState::with_seed(seed, SharedSeed::global_fixed()))
+        let state = SeedableRandomState::with_seed(seed, SharedSeed::global_fixed());
+        // Not the seed itself, so that one hash tells nothing of the other.
+        let secret = state.hash_one(seed);
+        Self(state, secret)
     }
 
     /// Of anything. One copy of the hash function serves all types.
@@ -21,6 +24,15 @@ impl Hashing {
         let mut shared: &mut dyn Hasher = &mut hasher;
         value.hash(&mut shared);
         hasher.finish()
+    }
+
+    /// Of three numbers of which the last is a hash, or no secret is needed to keep it apart from others: quicker.
+    #[inline]
+    pub(crate) fn mix(&self, a: u64, b: u64, hash: u64) -> u64 {
+        // Multiplications by odd numbers (the golden ratio, and FNV's prime, which share nothing) leave numbers apart.
+        let salt = (a ^ self.1).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ b.wrapping_mul(0x0000_0100_0000_01b3);
+        let mixed = (hash ^ salt).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        mixed ^ mixed >> 32
     }
 
     /// Of three numbers.
@@ -80,18 +92,23 @@ pub(crate) fn rank(value: View<'_>) -> Option<u64> {
     }
 }
 
-/// The rank of a value that is the only one of its kind with this rank, among those of which the same is said. None if others,
-/// which a query tells apart, have it too: long text, whole numbers beyond 2^53.
-pub(crate) fn exact(value: View<'_>) -> Option<u64> {
+/// Whether a value is the only one of its kind with its rank, among those of which the same is said; the rank is counted as 0
+/// for null. Not so of what others, which a query tells apart, share a rank with: long text, whole numbers beyond 2^53.
+#[inline]
+pub(crate) fn is_exact(value: View<'_>) -> bool {
     match value {
-        View::Null => Some(0),
+        View::Null | View::Bool(_) | View::Date(_) => true,
         // Filled up with zeros to eight bytes: so the last letter must be none.
-        View::String(text) if text.len() < 8 && text.as_bytes().last() != Some(&0) => rank(value),
-        View::Int(int) if int.unsigned_abs() < 1 << 53 => rank(value),
-        View::Float(float) if float.abs() < 9_007_199_254_740_992.0 => rank(value),
-        View::Bool(_) | View::Date(_) => rank(value),
-        _ => None,
+        View::String(text) => text.len() < 8 && text.as_bytes().last() != Some(&0),
+        View::Int(int) => int.unsigned_abs() < 1 << 53,
+        View::Float(float) => float.abs() < 9_007_199_254_740_992.0,
+        _ => false,
     }
+}
+
+/// The rank of a value that [`is_exact`].
+pub(crate) fn exact(value: View<'_>) -> Option<u64> {
+    is_exact(value).then(|| rank(value).unwrap_or_default())
 }
 
 fn rank_of_float(float: f64) -> u64 {
@@ -104,9 +121,9 @@ fn first_bytes(bytes: &[u8]) -> u64 {
     if let Some(first) = bytes.first_chunk() {
         return u64::from_be_bytes(*first);
     }
-    let mut first = [0; 8];
-    first.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
-    u64::from_be_bytes(first)
+    // Not by way of an array: bytes that were just written one by one are slow to read as one number.
+    let number = bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
+    number << (8 * (8 - bytes.len().clamp(1, 8)))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use super::access::{GRAM, PREFIX, gram};
 use super::choice::{bound, class};
 use super::conditions::{Look, Quick};
 use super::filing::{ClassOf, Filing, MORE, NONE, Posting, ROOT};
-use super::keys::{exact, rank};
+use super::keys::{is_exact, rank};
 use crate::View;
 use crate::evaluate::Truth;
 use crate::order::bracket;
@@ -45,7 +45,7 @@ struct Probed {
     /// See [`rank`]; 0 if it has none.
     rank: u64,
     is_ranked: bool,
-    /// No other value of the kind has the rank; see [`exact`].
+    /// No other value of the kind has the rank; see [`is_exact`].
     is_exact: bool,
 }
 
@@ -248,7 +248,7 @@ impl Visit<'_> {
                     kind: bracket(value),
                     rank: rank.unwrap_or_default(),
                     is_ranked: rank.is_some(),
-                    is_exact: exact(value).is_some(),
+                    is_exact: is_exact(value),
                 }
             }
             None => Probed {
