@@ -4,8 +4,9 @@ use crate::View;
 use crate::limits;
 use crate::operand::Operand;
 use crate::order::{bracket, compare, is_nan, same, truncated};
-use crate::path::{Path, Single};
+use crate::path::Path;
 use crate::term::{Field, Logic, Relation, Term, Test};
+use crate::tree::Single;
 use std::cmp::Ordering;
 use std::ops::ControlFlow;
 

@@ -1,6 +1,6 @@
 //! Dotted paths and the values they lead to, array members included.
 
-use crate::tree::name_key;
+use crate::tree::{Single, name_key};
 use crate::{Elements, View};
 use std::fmt;
 use std::sync::Arc;
@@ -16,14 +16,6 @@ pub(crate) enum Leaf {
     Elements,
     /// Visits the array only.
     Whole,
-}
-
-/// What a path leads to, seen at a glance.
-pub(crate) enum Single<'d> {
-    /// One value, or a missing one.
-    One(Option<View<'d>>),
-    /// There is an array: perhaps many, perhaps none.
-    Many,
 }
 
 /// One name of a path; in an array, perhaps an index.
@@ -63,18 +55,11 @@ impl Path {
     /// What the path leads to if that is one value: nowhere on the way is an array.
     #[inline]
     pub(crate) fn single<'d>(&self, root: View<'d>) -> Single<'d> {
-        let mut current = root;
-        for step in &*self.0 {
-            match current {
-                View::Object(members) => match members.find(&step.name, step.key) {
-                    Some(value) => current = value,
-                    None => return Single::One(None),
-                },
-                View::Array(_) => return Single::Many,
-                _ => return Single::One(None),
-            }
+        match root {
+            View::Object(members) => members.follow(self.0.iter().map(|step| (&*step.name, step.key))),
+            View::Array(_) => Single::Many,
+            _ => Single::One(None),
         }
-        if matches!(current, View::Array(_)) { Single::Many } else { Single::One(Some(current)) }
     }
 
     /// Whether `accept` takes one of the values that the path leads to; it sees `None` where the path ends early.

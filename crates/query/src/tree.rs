@@ -81,6 +81,34 @@ impl Tree {
         self.text.get(span.range()).unwrap_or_default()
     }
 
+    /// The names and the values of an object.
+    #[inline]
+    fn members(&self, Span { at, len }: Span) -> (&[Node], &[Node]) {
+        let range = at as usize..at as usize + 2 * len as usize;
+        let nodes = self.nodes.get(range).unwrap_or_default();
+        nodes.split_at_checked(len as usize).unwrap_or_default()
+    }
+
+    /// The value of an object's member.
+    #[inline]
+    fn member(&self, object: Span, name: &str, key: u64) -> Option<Node> {
+        let (names, values) = self.members(object);
+        let key_of = |node: &Node| if let Node::Name(_, key) = node { *key } else { 0 };
+        // In a few names a search from the beginning is quicker than one that jumps.
+        let first = match names.len() {
+            0..=SMALL => names.iter().position(|node| key_of(node) >= key)?,
+            _ => names.partition_point(|node| key_of(node) < key),
+        };
+        if name.len() <= FIRST {
+            return values.get(first).filter(|_| names.get(first).map(key_of) == Some(key)).copied();
+        }
+        let same = names.get(first..)?;
+        let same = same.get(..same.partition_point(|node| key_of(node) == key))?;
+        let text = |node: &Node| self.view(*node).as_str().unwrap_or_default();
+        let found = same.binary_search_by(|node| text(node).cmp(name)).ok()?;
+        values.get(first + found).copied()
+    }
+
     fn at(&self, position: usize) -> Option<View<'_>> {
         self.nodes.get(position).map(|node| self.view(*node))
     }
@@ -232,27 +260,26 @@ impl<'d> Members<'d> {
     }
 
     /// The member of a name whose key is known.
-    #[inline]
     pub(crate) fn find(self, name: &str, key: u64) -> Option<View<'d>> {
-        let (names, values) = self.nodes();
-        let key_of = |node: &Node| if let Node::Name(_, key) = node { *key } else { 0 };
-        // In a few names a search from the beginning is quicker than one that jumps.
-        let first = match names.len() {
-            0..=SMALL => names.iter().position(|node| key_of(node) >= key)?,
-            _ => names.partition_point(|node| key_of(node) < key),
-        };
-        if name.len() <= FIRST {
-            return values
-                .get(first)
-                .filter(|_| names.get(first).map(key_of) == Some(key))
-                .map(|node| self.tree.view(*node));
+        self.tree.member(self.span, name, key).map(|node| self.tree.view(node))
+    }
+
+    /// Goes from member to member by names with their keys, as long as there is no array.
+    #[inline]
+    pub(crate) fn follow<'s>(self, names: impl Iterator<Item = (&'s str, u64)>) -> Single<'d> {
+        // Nodes fit into registers, views do not.
+        let mut node = Node::Object(self.span);
+        for (name, key) in names {
+            node = match node {
+                Node::Object(span) => match self.tree.member(span, name, key) {
+                    Some(member) => member,
+                    None => return Single::One(None),
+                },
+                Node::Array(_) => return Single::Many,
+                _ => return Single::One(None),
+            };
         }
-        let same = names.get(first..)?;
-        let same = same.get(..same.partition_point(|node| key_of(node) == key))?;
-        let found = same
-            .binary_search_by(|node| self.tree.view(*node).as_str().unwrap_or_default().cmp(name))
-            .ok()?;
-        values.get(first + found).map(|node| self.tree.view(*node))
+        if matches!(node, Node::Array(_)) { Single::Many } else { Single::One(Some(self.tree.view(node))) }
     }
 
     /// The members.
@@ -273,14 +300,17 @@ impl<'d> Members<'d> {
         self.span.len == 0
     }
 
-    /// The names and the values.
-    #[inline]
     fn nodes(self) -> (&'d [Node], &'d [Node]) {
-        let Span { at, len } = self.span;
-        let range = at as usize..at as usize + 2 * len as usize;
-        let nodes = self.tree.nodes.get(range).unwrap_or_default();
-        nodes.split_at_checked(len as usize).unwrap_or_default()
+        self.tree.members(self.span)
     }
+}
+
+/// What a path leads to, seen at a glance.
+pub(crate) enum Single<'d> {
+    /// One value, or a missing one.
+    One(Option<View<'d>>),
+    /// There is an array: perhaps many, perhaps none.
+    Many,
 }
 
 impl fmt::Debug for Members<'_> {

@@ -8,7 +8,8 @@ use super::keys::{is_exact, rank};
 use crate::View;
 use crate::evaluate::Truth;
 use crate::order::bracket;
-use crate::path::{Leaf, Path, Single};
+use crate::path::{Leaf, Path};
+use crate::tree::Single;
 
 /// What is remembered during one document's way, in memory that the next one uses again.
 #[derive(Debug, Default)]
