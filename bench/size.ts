@@ -5,7 +5,7 @@ import { tarball } from "../tests/e2e/site.ts";
 
 /** Most bytes after gzip -9. */
 const BARS = [
-  { what: "wasm", files: ["weft_bg.wasm"], most: 200_000 },
+  { what: "wasm", files: ["weft_bg.wasm"], most: 210_000 },
   { what: "glue and API", files: ["index.js", "core.js"], most: 30_000 },
 ];
 /** Larger than any file of the package. */

@@ -11,11 +11,10 @@
 //! A date is tag 1001 (RFC 9581, extended time) with the keys 1 (seconds) and -3 (milliseconds). Tag 1 would be
 //! shorter but counts in seconds: milliseconds would travel as a fraction that no float holds exactly.
 
-use crate::document::DocumentError;
+use crate::limits::{self, Budget};
 use crate::tree::{Builder, Tree};
 use crate::value::key_order;
-use crate::writer::Budget;
-use crate::{View, limits};
+use crate::{DocumentError, View};
 use minicbor::data::{IanaTag, Tag, Type};
 use minicbor::encode::Error as EncodeError;
 use minicbor::{Decoder, Encoder};

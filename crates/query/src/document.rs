@@ -1,10 +1,11 @@
 //! What is published: an object within the limits.
 
+use crate::limits::Budget;
 use crate::tree::Tree;
-use crate::writer::{Budget, Writer};
-use crate::{Value, View, cbor, limits};
+use crate::writer::Writer;
+use crate::{DocumentError, Value, View, cbor};
 
-/// An object whose depth, size and dates are within [`limits`]: every peer can decode it again.
+/// An object whose depth, size and dates are within [`limits`](crate::limits): every peer can decode it again.
 ///
 /// Equal are documents with equal encodings; NaN equals NaN here.
 #[derive(Clone, Debug)]
@@ -62,55 +63,3 @@ impl PartialEq for Document {
 }
 
 impl Eq for Document {}
-
-/// Why something is not a document. Nothing was changed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum DocumentError {
-    /// The top is something else than an object.
-    #[error("a document is an object, not {found}")]
-    NotAnObject {
-        /// What it is.
-        found: &'static str,
-    },
-    /// More than [`limits::DEPTH`] arrays and objects inside each other.
-    #[error("more than {} arrays and objects inside each other", limits::DEPTH)]
-    TooDeep,
-    /// The encoding is too long.
-    #[error("more than {limit} bytes")]
-    TooLarge {
-        /// Bytes allowed.
-        limit: usize,
-    },
-    /// Too many members and elements.
-    #[error("more than {limit} values")]
-    TooManyValues {
-        /// Values allowed.
-        limit: usize,
-    },
-    /// Two members of one object have the same name.
-    #[error("the name {} occurs twice in one object", crate::quoted::Quoted(key))]
-    DuplicateKey {
-        /// The name.
-        key: String,
-    },
-    /// A date that JavaScript cannot hold; see [`limits::DATE_MILLIS`].
-    #[error("a date more than {} ms from 1970", limits::DATE_MILLIS)]
-    DateOutOfRange,
-    /// Not CBOR, or CBOR that has no place in a document.
-    #[error("byte {offset}: {reason}")]
-    Malformed {
-        /// Where, in bytes from the start.
-        offset: usize,
-        /// What.
-        reason: &'static str,
-    },
-    /// CBOR, but not the one encoding that a document has.
-    #[error("byte {offset}: not deterministic CBOR: {reason}")]
-    NotDeterministic {
-        /// Where, in bytes from the start.
-        offset: usize,
-        /// What.
-        reason: &'static str,
-    },
-}

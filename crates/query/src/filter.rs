@@ -1,9 +1,10 @@
 //! A parsed query.
 
 use crate::evaluate::Truth;
+use crate::limits::Budget;
 use crate::term::Term;
 use crate::tree::Tree;
-use crate::writer::{Budget, Writer};
+use crate::writer::Writer;
 use crate::{Document, Explanation, FilterError, Value, cbor, explain, parse};
 
 /// A query that was found to be well-formed and within the [`limits`](crate::limits); matching cannot fail.

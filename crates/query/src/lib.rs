@@ -46,8 +46,8 @@ mod writer;
 #[cfg(feature = "json")]
 pub mod json;
 
-pub use document::{Document, DocumentError};
-pub use error::FilterError;
+pub use document::Document;
+pub use error::{DocumentError, FilterError};
 pub use explain::{Explanation, Failure};
 pub use filter::Filter;
 pub use index::Index;

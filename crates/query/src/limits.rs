@@ -50,3 +50,17 @@ pub const EXPLANATION_FAILURES: usize = 32;
 
 /// Bytes of JSON text. Base64 makes bytes a third longer than they are in CBOR.
 pub const JSON_BYTES: usize = 2 * DOCUMENT_BYTES;
+
+/// What a value may cost; a document and a query differ only in these.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Budget {
+    /// Bytes of the encoding.
+    pub(crate) bytes: usize,
+    /// Values of every kind.
+    pub(crate) values: usize,
+}
+
+impl Budget {
+    pub(crate) const DOCUMENT: Self = Self { bytes: DOCUMENT_BYTES, values: DOCUMENT_VALUES };
+    pub(crate) const FILTER: Self = Self { bytes: FILTER_BYTES, values: FILTER_BYTES };
+}

@@ -483,36 +483,8 @@ fn span(at: usize, len: usize) -> Span {
 impl Tree {
     /// A value of a test.
     pub(crate) fn of_value(value: &Value) -> Self {
-        let mut builder = Builder::default();
-        builder.value(value);
-        builder.finish()
-    }
-}
-
-#[cfg(test)]
-impl Builder {
-    fn value(&mut self, value: &Value) {
-        match value {
-            Value::Null => self.null(),
-            Value::Bool(bool) => self.bool(*bool),
-            Value::Int(int) => self.int(*int),
-            Value::Float(float) => self.float(*float),
-            Value::Date(millis) => self.date(*millis),
-            Value::String(text) => self.text(text),
-            Value::Bytes(bytes) => self.bytes(bytes),
-            Value::Array(items) => {
-                for item in items {
-                    self.value(item);
-                }
-                self.array(items.len());
-            }
-            Value::Object(object) => {
-                for (name, value) in object.iter() {
-                    self.name(name);
-                    self.value(value);
-                }
-                self.object(object.len());
-            }
-        }
+        let mut writer = crate::Writer::of_document();
+        writer.value(value).expect("within the limits");
+        writer.into_tree()
     }
 }

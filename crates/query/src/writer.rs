@@ -1,26 +1,12 @@
 //! Documents and queries from values that are not of this crate, such as JavaScript's.
 
 use crate::cbor::{DATE_FRAME_BYTES, check_depth, date_is_in_range, float_bytes, head_bytes, int_argument};
-use crate::document::DocumentError;
 use crate::filter::Filter;
+use crate::limits::Budget;
 use crate::tree::{Builder, Tree};
-use crate::{Document, FilterError, Value, limits};
+use crate::{Document, DocumentError, FilterError, Value};
 
-/// What a value may cost; a document and a query differ only in these.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Budget {
-    /// Bytes of the encoding.
-    pub(crate) bytes: usize,
-    /// Values of every kind.
-    pub(crate) values: usize,
-}
-
-impl Budget {
-    pub(crate) const DOCUMENT: Self = Self { bytes: limits::DOCUMENT_BYTES, values: limits::DOCUMENT_VALUES };
-    pub(crate) const FILTER: Self = Self { bytes: limits::FILTER_BYTES, values: limits::FILTER_BYTES };
-}
-
-/// Writes one document or one query, value by value, within the [`limits`]. What is too long is refused before it is copied.
+/// Writes one document or one query, value by value, within the [`limits`](crate::limits). What is too long is refused before it is copied.
 ///
 /// ```
 /// use weft_query::Writer;
@@ -179,7 +165,7 @@ impl Writer {
         Filter::of_tree(&self.into_tree())
     }
 
-    fn into_tree(mut self) -> Tree {
+    pub(crate) fn into_tree(mut self) -> Tree {
         while !self.begun.is_empty() {
             // Whoever forgot to end something gets something that is no object.
             let len = self.since_begun();
