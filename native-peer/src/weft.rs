@@ -247,6 +247,7 @@ pub struct Subscription {
 
 /// What comes out of a subscription.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "nearly every delivery is data")]
 pub enum Delivery {
     /// A publication that matches.
     Data {
@@ -285,6 +286,7 @@ impl Drop for Subscription {
 
 /// What the driver puts into a subscription's queue.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly every delivery is data")]
 pub(crate) enum Live {
     Data { publication: Publication, backlog: bool },
     Live,
