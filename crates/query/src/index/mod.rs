@@ -42,6 +42,20 @@ use table::{Slots, Table};
 
 /// Many filters, each under an id, that are matched against a document at once.
 ///
+/// ```
+/// use weft_query::{Document, Filter, Index};
+///
+/// let mut index = Index::new(0x5eed);
+/// index.insert("dramas", &Filter::parse_json(r#"{"genre":"Drama","rating":{"$gte":8}}"#)?);
+/// index.insert("rest", &Filter::parse_json(r#"{"genre":{"$ne":"Drama"}}"#)?);
+///
+/// let film = weft_query::json::parse(r#"{"title":"Ran","genre":"Drama","rating":8.2}"#)?;
+/// let mut found = Vec::new();
+/// index.select(&Document::from_value(&film)?, |id| found.push(id));
+/// assert_eq!(found, ["dramas"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// `select` takes time with the number of filters that come near the document, not with that of all: see
 /// `bench/RESULTS.md`. Looked at each time are filters without any condition on what a document must have, or must not have,
 /// at some path: above all those that only negate a `$regex`.
