@@ -58,10 +58,10 @@ pub(crate) fn filter(value: &JsValue) -> Result<Filter, Failure> {
 pub(crate) fn to_js(value: View<'_>) -> JsValue {
     match value {
         View::Null => JsValue::NULL,
-        View::Bool(bool) => (bool).into(),
+        View::Bool(bool) => bool.into(),
         View::Int(int) if int.unsigned_abs() <= MAX_SAFE => number(int),
         View::Int(int) => BigInt::from(int).into(),
-        View::Float(float) => (float).into(),
+        View::Float(float) => float.into(),
         View::String(text) => text.into(),
         View::Bytes(bytes) => Uint8Array::from(bytes).into(),
         View::Date(millis) => Date::new(&number(millis)).into(),

@@ -131,26 +131,25 @@ impl Subscriptions {
         let complete = subscriptions.iter().filter(|(_, one)| complete(one)).map(|(id, _)| *id);
         let complete: Vec<CommandId> = complete.collect();
         let Some(filters) = filters.get_mut(discovery).filter(|_| !complete.is_empty()) else { return };
-        // Each gets all of it before the next one gets anything, so what it selects is noted down first.
-        let mut selected: Vec<(CommandId, usize)> = Vec::new();
-        let documents: Vec<_> =
-            backlog.iter().flat_map(|one| publications(one).map(move |it| (one, it))).collect();
-        for (at, (_, publication)) in documents.iter().enumerate() {
-            filters.select(&publication.document, |id| selected.push((id, at)));
-        }
-        selected.retain(|(id, _)| complete.binary_search(id).is_ok());
-        selected.sort_unstable();
-        let mut rest = selected.as_slice();
-        for id in complete {
-            let Some(subscription) = subscriptions.get_mut(&id) else { continue };
-            subscription.collecting = None;
-            for accepted in backlog {
-                subscription.marks.insert(accepted.bundle.feed, accepted.bundle.last());
+        // One document at a time: a whole backlog, decoded, would be many times its size.
+        for accepted in backlog {
+            for id in &complete {
+                if let Some(one) = subscriptions.get_mut(id) {
+                    one.marks.insert(accepted.bundle.feed, accepted.bundle.last());
+                }
             }
-            let (own, others) = rest.split_at(rest.iter().take_while(|(of, _)| *of == id).count());
-            rest = others;
-            for (accepted, publication) in own.iter().filter_map(|(_, at)| documents.get(*at)) {
-                deliver(id, publication.clone(), accepted.kept.since < subscription.created, env);
+            for publication in publications(accepted) {
+                for id in selected(filters, &publication.document) {
+                    let one = subscriptions.get(&id).filter(|_| complete.binary_search(&id).is_ok());
+                    if let Some(one) = one {
+                        deliver(id, publication.clone(), accepted.kept.since < one.created, env);
+                    }
+                }
+            }
+        }
+        for id in complete {
+            if let Some(one) = subscriptions.get_mut(&id) {
+                one.collecting = None;
             }
             env.event(Event::Live { subscription: id });
         }
@@ -164,12 +163,11 @@ impl Subscriptions {
             let new = one.marks.get(&accepted.bundle.feed).is_none_or(|mark| *mark < accepted.bundle.first);
             one.collecting.is_none() && new && (one.backlog || accepted.kept.since >= one.created)
         };
+        if !subscriptions.values().any(|one| one.discovery == *discovery && is_concerned(one)) {
+            return;
+        }
         for publication in publications(accepted) {
-            let mut selected = Vec::new();
-            filters.select(&publication.document, |id| selected.push(id));
-            // In the order in which they were made.
-            selected.sort_unstable();
-            for id in selected {
+            for id in selected(filters, &publication.document) {
                 if let Some(one) = subscriptions.get(&id).filter(|one| is_concerned(one)) {
                     deliver(id, publication.clone(), accepted.kept.since < one.created, env);
                 }
@@ -214,6 +212,14 @@ fn publications(accepted: &Accepted) -> impl Iterator<Item = Publication> + '_ {
             document,
         })
     })
+}
+
+/// Whose filters select a document, in the order in which they were made.
+fn selected(filters: &mut Index<CommandId>, document: &Document) -> Vec<CommandId> {
+    let mut ids = Vec::new();
+    filters.select(document, |id| ids.push(id));
+    ids.sort_unstable();
+    ids
 }
 
 fn deliver(subscription: CommandId, publication: Publication, backlog: bool, env: &mut Env) {
