@@ -30,6 +30,14 @@ impl World {
         weft.args(args);
         weft
     }
+
+    /// Somebody's identity, made if it does not exist yet.
+    async fn identity(&self, who: &str) -> String {
+        let mut id = plain(&self.keys.path().join(who), "id");
+        id.arg("--json");
+        let (_, id, _) = run(id).await;
+        serde_json::from_str::<Value>(&id).unwrap()["identity"].as_str().unwrap().to_owned()
+    }
 }
 
 fn plain(data: &Path, command: &str) -> Command {
@@ -218,13 +226,7 @@ async fn an_output_that_nobody_reads_holds_up_neither_the_mesh_nor_an_interrupt(
 #[tokio::test]
 async fn a_message_is_delivered_or_its_sender_told_that_nobody_was_there() {
     let world = World::new().await;
-    let (_, id, _) = run({
-        let mut id = plain(&world.keys.path().join("ada"), "id");
-        id.arg("--json");
-        id
-    })
-    .await;
-    let ada = serde_json::from_str::<Value>(&id).unwrap()["identity"].as_str().unwrap().to_owned();
+    let ada = world.identity("ada").await;
     let mut listener = world.weft("ada", "listen", &["--count", "1"]).spawn().unwrap();
     says(&mut listener, "listening as").await;
     let mut heard = lines_of(&mut listener);
@@ -246,13 +248,7 @@ async fn a_message_is_delivered_or_its_sender_told_that_nobody_was_there() {
 #[tokio::test]
 async fn a_command_that_does_not_listen_tells_of_the_messages_it_got() {
     let world = World::new().await;
-    let (_, id, _) = run({
-        let mut id = plain(&world.keys.path().join("ada"), "id");
-        id.arg("--json");
-        id
-    })
-    .await;
-    let ada = serde_json::from_str::<Value>(&id).unwrap()["identity"].as_str().unwrap().to_owned();
+    let ada = world.identity("ada").await;
     let mut subscriber = world.weft("ada", "subscribe", &[]).spawn().unwrap();
     let (code, out, errors) = run(world.weft("bob", "send", &[&ada, "hello"])).await;
     assert_eq!(code, 0, "{out} {errors}");
