@@ -39,6 +39,19 @@ pub struct Config {
     /// No more than one link is made room for in this time, so that newcomers cannot churn a swarm.
     pub make_room_every: Duration,
 
+    /// The root of a party's broadcast tree says that it is there this often.
+    pub beacon_every: Duration,
+    /// A root whose beacon has not come for this long is gone: three beacons.
+    pub root_dead: Duration,
+    /// Neighbours that get no publication from us at once are told of it after this long.
+    pub digest_wait: Duration,
+    /// A publication that was announced and has not come for this long is asked for.
+    pub graft_wait: Duration,
+    /// Publications that were missed and are older than this are not announced any more.
+    pub repair_age: Duration,
+    /// A link that does not answer for this long when it is asked to is taken for dead by the broadcast tree.
+    pub suspect_after: Duration,
+
     /// A description waits this long for candidates to travel with it.
     pub candidate_wait: Duration,
     /// But only this long after the first of them: those of one host come together.
@@ -119,6 +132,12 @@ impl Default for Config {
             active_slack: 2,
             passive_view: 30,
             make_room_every: s(1),
+            beacon_every: s(10),
+            root_dead: s(32),
+            digest_wait: ms(100),
+            graft_wait: ms(150),
+            repair_age: s(120),
+            suspect_after: s(1),
             candidate_wait: ms(10),
             candidate_settle: ms(2),
             signal_retry: ms(300),
@@ -141,7 +160,7 @@ impl Default for Config {
             message_memory: 4096,
             keep_publications: 20_000,
             keep_bytes: 32 * 1024 * 1024,
-            gap_wait: s(2),
+            gap_wait: s(5),
             gap_bytes: 8 * 1024 * 1024,
             feeds: 4096,
             subscriptions: 10_000,

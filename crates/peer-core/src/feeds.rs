@@ -14,12 +14,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use weft_crypto::{publication, statement};
-use weft_wire::link::FeedHave;
+use weft_wire::link::{FeedHave, FeedRange};
 use weft_wire::{
-    Bundle, BundleEntry, DiscoveryKey, IdentityId, List, PeerId, PeerRecord, PublicationId, Time, decode,
-    encode, limits,
+    Bundle, BundleEntry, DiscoveryKey, IdentityId, List, PeerId, PeerRecord, PublicationId, Tag, Time,
+    decode, encode, limits,
 };
 
+use crate::broadcast::feed_range;
 use crate::env::Env;
 use crate::kept::{Age, Kept};
 use crate::ranges::Ranges;
@@ -27,14 +28,17 @@ use crate::ranges::Ranges;
 /// A burst of publications is collected for this long; the first after a pause goes out at once.
 const FLUSH_WAIT: Duration = Duration::from_millis(2);
 /// Largest encoded bundle: one document of the largest size, or many small ones, and the bundle's own fields.
-const BUNDLE: usize = limits::DOCUMENT + limits::BUNDLE_BYTES + 4096;
+pub(crate) const BUNDLE: usize = limits::DOCUMENT + limits::BUNDLE_BYTES + 4096;
 
 #[derive(Debug)]
 pub(crate) struct Feeds {
     discovery: DiscoveryKey,
     own: Own,
     others: Map<PeerId, Feed>,
+    /// Oldest first, by when it came.
     kept: VecDeque<Arc<Kept>>,
+    /// The same by feed, ascending.
+    places: Map<PeerId, VecDeque<Arc<Kept>>>,
     kept_bytes: usize,
     kept_publications: u64,
     held_bytes: usize,
@@ -106,6 +110,7 @@ impl Feeds {
             },
             others: Map::new(),
             kept: VecDeque::new(),
+            places: Map::new(),
             kept_bytes: 0,
             kept_publications: 0,
             held_bytes: 0,
@@ -170,6 +175,7 @@ impl Feeds {
             first: bundle.first,
             last: bundle.last(),
             since: now,
+            hops: 0,
             bytes: encode(&bundle),
             record: env.record.clone(),
         });
@@ -192,14 +198,13 @@ impl Feeds {
     pub(crate) fn on_bundle(
         &mut self,
         now: Time,
-        bytes: &[u8],
+        (bundle, bytes): (Bundle, &[u8]),
         record: Option<&[u8]>,
-        age: Age,
+        (age, hops): (Age, u8),
         env: &mut Env,
     ) -> Verdict {
-        let Ok(bundle) = decode::<Bundle>(bytes, BUNDLE) else { return Verdict::Forged };
         let feed = bundle.feed;
-        if feed == env.me || bundle.discovery != self.discovery {
+        if feed == env.me {
             return Verdict::Known;
         }
         if self.others.get(&feed).is_some_and(|known| known.seen.contains_all(bundle.first, bundle.last())) {
@@ -224,6 +229,7 @@ impl Feeds {
             first: bundle.first,
             last: bundle.last(),
             since: age.since(now, &bundle),
+            hops,
             bytes: bytes.to_vec(),
             record: known.record.clone(),
         });
@@ -256,6 +262,36 @@ impl Feeds {
             feed.issued = record.issued;
             bytes.clone_into(&mut feed.record);
         }
+    }
+
+    // ---- digests and grafts ----
+
+    /// We do not have all of this.
+    pub(crate) fn lacks(&self, range: &FeedRange, env: &Env) -> bool {
+        range.feed != Tag::from(&env.me)
+            && self.by_tag(range.feed).is_none_or(|feed| !feed.seen.contains_all(range.first, range.last()))
+    }
+
+    /// What we do not have of what was announced.
+    pub(crate) fn lacking(&self, feed: Tag, announced: &Ranges) -> Vec<FeedRange> {
+        let none = Ranges::default();
+        let seen = self.by_tag(feed).map_or(&none, |feed| &feed.seen);
+        announced.without(seen).into_iter().map(|(first, last)| feed_range(feed, first, last)).collect()
+    }
+
+    /// What we keep of a range.
+    pub(crate) fn of_range(&self, range: &FeedRange) -> Vec<Arc<Kept>> {
+        let Some((feed, places)) = self.places.range(at_least(range.feed)..).next() else { return Vec::new() };
+        if Tag::from(feed) != range.feed {
+            return Vec::new();
+        }
+        let begin = places.partition_point(|kept| kept.last < range.first);
+        places.iter().skip(begin).take_while(|kept| kept.first <= range.last()).cloned().collect()
+    }
+
+    fn by_tag(&self, tag: Tag) -> Option<&Feed> {
+        let (peer, feed) = self.others.range(at_least(tag)..).next()?;
+        (Tag::from(peer) == tag).then_some(feed)
     }
 
     // ---- wants ----
@@ -365,15 +401,37 @@ impl Feeds {
     fn keep(&mut self, kept: Arc<Kept>, env: &Env) {
         self.kept_bytes += kept.bytes.len();
         self.kept_publications += kept.last - kept.first + 1;
+        let places = self.places.entry(kept.feed).or_default();
+        let at = places.partition_point(|one| one.first < kept.first);
+        places.insert(at, Arc::clone(&kept));
         self.kept.push_back(kept);
         while self.kept_bytes > env.config.keep_bytes
             || self.kept_publications > env.config.keep_publications as u64
         {
             let Some(oldest) = self.kept.pop_front() else { return };
+            if let Some(places) = self.places.get_mut(&oldest.feed) {
+                let at = places.partition_point(|one| one.first < oldest.first);
+                places.remove(at);
+                if places.is_empty() {
+                    self.places.remove(&oldest.feed);
+                }
+            }
             self.kept_bytes -= oldest.bytes.len();
             self.kept_publications -= oldest.last - oldest.first + 1;
         }
     }
+}
+
+/// A bundle's place in its feed, as digests name it.
+pub(crate) fn range(bundle: &Bundle) -> FeedRange {
+    feed_range(Tag::from(&bundle.feed), bundle.first, bundle.last())
+}
+
+/// The least peer with a tag.
+fn at_least(tag: Tag) -> PeerId {
+    let mut least = [0; 32];
+    least[..tag.0.len()].copy_from_slice(&tag.0);
+    PeerId(least)
 }
 
 impl Feed {

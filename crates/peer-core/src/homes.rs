@@ -30,7 +30,7 @@ pub(crate) enum HomeEvent {
     /// A member went.
     Left { home: HomeIndex, discovery: DiscoveryKey, peer: PeerId },
     /// An envelope for us.
-    Envelope { home: HomeIndex, envelope: Vec<u8> },
+    Envelope { envelope: Vec<u8> },
     /// A payload for all members of a swarm.
     Fanned { discovery: DiscoveryKey, payload: Vec<u8> },
 }
@@ -453,7 +453,7 @@ fn up_event(home: HomeIndex, frame: FromSignaler<'_>) -> Option<HomeEvent> {
         }
         FromSignaler::Joined { entry } => Some(HomeEvent::Joined { home, entry: entry.to_vec() }),
         FromSignaler::Left { discovery, peer } => Some(HomeEvent::Left { home, discovery, peer }),
-        FromSignaler::Deliver { envelope } => Some(HomeEvent::Envelope { home, envelope: envelope.to_vec() }),
+        FromSignaler::Deliver { envelope } => Some(HomeEvent::Envelope { envelope: envelope.to_vec() }),
         FromSignaler::Fanned { discovery, payload } => {
             Some(HomeEvent::Fanned { discovery, payload: payload.to_vec() })
         }

@@ -32,6 +32,8 @@ mod roster;
 pub mod sorted;
 mod subscriptions;
 mod swarm;
+mod traffic;
+mod tree;
 mod view;
 
 pub use api::{
@@ -41,3 +43,4 @@ pub use api::{
 pub use config::Config;
 pub use keys::Keys;
 pub use peer::Peer;
+pub use traffic::{Flow, Traffic};

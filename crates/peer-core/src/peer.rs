@@ -158,11 +158,7 @@ impl Peer {
             Input::ChannelMessage { link, bytes } => {
                 let Some(peer) = self.negotiator.peer(link) else { return };
                 self.negotiator.on_alive(&peer, &mut self.env);
-                let party = |key: &DiscoveryKey| self.swarms.get(key).map(|swarm| &swarm.party);
-                let event = self.links.on_message(now, peer, bytes, party, &mut self.env);
-                if let Some(event) = event {
-                    self.on_link(now, event);
-                }
+                self.on_chunk(now, peer, bytes);
             }
             Input::ChannelDrained { link } => {
                 if let Some(peer) = self.negotiator.peer(link) {

@@ -210,6 +210,7 @@ fn publications(accepted: &Accepted) -> impl Iterator<Item = Publication> + '_ {
             seq,
             time: entry.time,
             document,
+            hops: accepted.kept.hops,
         })
     })
 }

@@ -12,12 +12,13 @@ use crate::sorted::{Map, Set};
 
 use weft_crypto::{Party, statement};
 use weft_wire::link::Link as Frame;
-use weft_wire::{List, PeerId, Presence, SignalerId, Time};
+use weft_wire::{List, PeerId, Presence, SignalerId, Tag, Time};
 
 use crate::broadcast::Broadcast;
 use crate::env::Env;
 use crate::feeds::Feeds;
 use crate::roster::Roster;
+use crate::tree::Tree;
 
 /// Added to the age that is asked for: a want may be so long on its way.
 const WANT_WAY: Duration = Duration::from_secs(10);
@@ -28,6 +29,9 @@ pub(crate) struct Swarm {
     joined_at: Time,
     pub(crate) roster: Roster,
     pub(crate) feeds: Feeds,
+    /// Names the party between neighbours.
+    pub(crate) tag: Tag,
+    pub(crate) tree: Tree,
     pub(crate) broadcast: Broadcast,
     /// Neighbours that have said what they have.
     pub(crate) synced: Set<PeerId>,
@@ -41,13 +45,16 @@ pub(crate) struct Swarm {
 }
 
 impl Swarm {
-    pub(crate) fn new(party: Party, now: Time) -> Self {
+    pub(crate) fn new(party: Party, now: Time, env: &Env) -> Self {
         let discovery = party.discovery();
+        let tag = Tag::from(&discovery);
         Self {
             party,
             joined_at: now,
             roster: Roster::new(discovery),
             feeds: Feeds::new(discovery, now),
+            tag,
+            tree: Tree::new(tag, now, env),
             broadcast: Broadcast::default(),
             synced: Set::new(),
             asked: Map::new(),
@@ -81,6 +88,8 @@ impl Swarm {
     pub(crate) fn on_unlinked(&mut self, now: Time, peer: PeerId, env: &mut Env) {
         self.synced.remove(&peer);
         self.asked.remove(&peer);
+        self.tree.on_unlinked(now, &peer, env);
+        self.broadcast.on_unlinked(now, &peer);
         self.roster.on_linked(now, peer, false, env);
         self.on_changed(now, env);
     }
@@ -129,6 +138,7 @@ impl Swarm {
     }
 
     pub(crate) fn deadline(&self, env: &Env) -> Option<Time> {
-        self.feeds.deadline(env).into_iter().chain([self.presence_at]).min()
+        let machines = [self.feeds.deadline(env), self.tree.deadline(env), self.broadcast.deadline()];
+        machines.into_iter().flatten().chain([self.presence_at]).min()
     }
 }

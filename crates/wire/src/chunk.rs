@@ -13,6 +13,8 @@
 //! Chunks of one message come in order; chunks of different messages may interleave. `number` names the message and is
 //! free again after its last chunk.
 
+use std::borrow::Cow;
+
 use crate::limits;
 
 const FIRST: u8 = 1;
@@ -109,11 +111,11 @@ struct Partial {
 }
 
 impl Reassembler {
-    /// Takes a chunk; gives a message when it was its last one.
+    /// Takes a chunk; gives a message when it was its last one (without a copy, if it was its only one).
     ///
     /// # Errors
     /// See [`ChunkError`]; remote input never panics and never reserves memory before it has arrived.
-    pub fn push(&mut self, chunk: &[u8]) -> Result<Option<Vec<u8>>, ChunkError> {
+    pub fn push<'a>(&mut self, chunk: &'a [u8]) -> Result<Option<Cow<'a, [u8]>>, ChunkError> {
         if chunk.len() > limits::CHUNK {
             return Err(ChunkError::Size);
         }
@@ -123,7 +125,7 @@ impl Reassembler {
         }
         let (number, rest) = take_u32(rest)?;
         if flags & FIRST == 0 {
-            return self.go_on(number, rest, flags & LAST != 0);
+            return Ok(self.go_on(number, rest, flags & LAST != 0)?.map(Cow::Owned));
         }
         let (length, part) = take_u32(rest)?;
         if length as usize > limits::LINK_MESSAGE {
@@ -132,13 +134,13 @@ impl Reassembler {
         self.begin(number, length as usize, part, flags & LAST != 0)
     }
 
-    fn begin(
+    fn begin<'a>(
         &mut self,
         number: u32,
         length: usize,
-        part: &[u8],
+        part: &'a [u8],
         last: bool,
-    ) -> Result<Option<Vec<u8>>, ChunkError> {
+    ) -> Result<Option<Cow<'a, [u8]>>, ChunkError> {
         if self.place(number).is_some() {
             return Err(ChunkError::OutOfOrder);
         }
@@ -146,7 +148,7 @@ impl Reassembler {
             return Err(ChunkError::Length);
         }
         if last {
-            return Ok(Some(part.to_vec()));
+            return Ok(Some(Cow::Borrowed(part)));
         }
         if self.partial.len() >= limits::PARTIAL_MESSAGES || self.announced + length > limits::PARTIAL_BYTES {
             return Err(ChunkError::TooManyPartial);

@@ -2,7 +2,8 @@
 
 use crate::cbor::{self as minicbor, Decode, Decoder, Encode, Error};
 
-use crate::{DiscoveryKey, List, PeerId, Proof, Signature, limits};
+use crate::{DiscoveryKey, List, PeerId, Proof, Signature, Tag, limits};
+use crate::signaler::EntryBytes;
 
 /// What one peer says to another over their link.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -122,6 +123,95 @@ pub enum Link<'a> {
         #[cbor(with = "minicbor::bytes")]
         envelope: &'a [u8],
     },
+    /// Where the sender stands in the party's broadcast tree. On a new link, on changes, and with each beacon of the root.
+    #[n(11)]
+    Tree {
+        /// The party.
+        #[n(0)]
+        party: Tag,
+        /// The root: the peer of the greatest weight; of several, the one with the smallest tag.
+        #[n(1)]
+        root: Tag,
+        /// How much the root publishes, as it says.
+        #[n(2)]
+        weight: u8,
+        /// The root's beacon: grows while the root lives (seconds since the Unix epoch, or the last one plus one).
+        #[n(3)]
+        seq: u32,
+        /// Links between the sender and the root.
+        #[n(4)]
+        hops: u8,
+        /// Time between the sender and the root, milliseconds, as far as it is known.
+        #[n(5)]
+        cost: u16,
+        /// The receiver is the sender's parent.
+        #[n(6)]
+        parent: bool,
+        /// Links that the sender has, of all parties.
+        #[n(7)]
+        links: u8,
+    },
+    /// Publications that the sender has and does not send unasked.
+    #[n(12)]
+    Digest {
+        /// The party.
+        #[n(0)]
+        party: Tag,
+        /// Which.
+        #[n(1)]
+        have: List<FeedRange, { limits::RANGES }>,
+    },
+    /// Asks for publications of a digest, and to be sent what is new for the time being.
+    #[n(13)]
+    Graft {
+        /// The party.
+        #[n(0)]
+        party: Tag,
+        /// Which.
+        #[n(1)]
+        want: List<FeedRange, { limits::RANGES }>,
+    },
+    /// The sender gets publications from another neighbour sooner: digests will do.
+    #[n(14)]
+    Prune {
+        /// The party.
+        #[n(0)]
+        party: Tag,
+    },
+    /// Some members that the sender knows, itself among them.
+    #[n(15)]
+    Shuffle {
+        /// The party.
+        #[n(0)]
+        party: Tag,
+        /// Answers a shuffle; otherwise the receiver is to answer with as many of its own.
+        #[n(1)]
+        reply: bool,
+        /// Signed [`crate::Entry`]s, as received.
+        #[n(2)]
+        entries: List<EntryBytes, { limits::SHUFFLE }>,
+    },
+}
+
+/// Consecutive publications of a feed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct FeedRange {
+    /// The feed.
+    #[n(0)]
+    pub feed: Tag,
+    /// First number.
+    #[n(1)]
+    pub first: u64,
+    /// How many follow the first one.
+    #[n(2)]
+    pub more: u32,
+}
+
+impl FeedRange {
+    /// Number of the last one.
+    pub fn last(&self) -> u64 {
+        self.first.saturating_add(self.more.into())
+    }
 }
 
 /// A party and the proof that its key is known (see `weft_crypto::link`).

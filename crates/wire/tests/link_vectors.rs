@@ -7,12 +7,13 @@
 
 use std::fmt::Write as _;
 
-use weft_wire::link::{ByeReason, FeedHave, Link, PartyProof};
+use weft_wire::link::{ByeReason, FeedHave, FeedRange, Link, PartyProof};
+use weft_wire::signaler::EntryBytes;
 use weft_wire::sealed::{Candidate, Refusal, Sealed, Signal};
 use weft_wire::{
     AgreementKey, Bundle, BundleEntry, DiscoveryKey, Entry, Gone, IdentityId, List, MessageId, PeerId,
-    PeerRecord, Presence, Proof, PublicationId, SessionId, SignalerId, Signature, Signed, Text, decode,
-    encode, limits,
+    PeerRecord, Presence, Proof, PublicationId, SessionId, SignalerId, Signature, Signed, Tag, Text,
+    decode, encode, limits,
 };
 
 const GOLDEN: &str = include_str!("../../../tests/vectors/frames-link.json");
@@ -49,6 +50,7 @@ fn vectors() -> Vec<Vector> {
         mid: Text::new("0"),
         index: Some(0),
     };
+    let (party, range) = (Tag::from(&discovery), FeedRange { feed: Tag::from(&peer), first: 8, more: 2 });
     let proof = PartyProof { discovery, proof: Proof([0x55; 32]) };
     let signal = |signal| Sealed::Signal { discovery, session, generation: 1, signal };
     let plain = |name, bytes| Vector { name, bytes, again: <[u8]>::to_vec };
@@ -84,6 +86,14 @@ fn vectors() -> Vec<Vector> {
         link("sent", &Link::Sent { discovery }),
         link("presence", &Link::Presence { hops: 2, presence: &[6] }),
         link("envelope", &Link::Envelope { to: peer, hops: 0, envelope: &[7, 8] }),
+        link(
+            "tree",
+            &Link::Tree { party, root: Tag::from(&peer), weight: 0, seq: 7, hops: 3, cost: 60, parent: true, links: 5 },
+        ),
+        link("digest", &Link::Digest { party, have: List::first([range]) }),
+        link("graft", &Link::Graft { party, want: List::first([range]) }),
+        link("prune", &Link::Prune { party }),
+        link("shuffle", &Link::Shuffle { party, reply: false, entries: List::first([EntryBytes(vec![1, 2])]) }),
         sealed("signal: knock", &signal(Signal::Knock { urgent: true, entry: vec![9] })),
         sealed(
             "signal: offer",

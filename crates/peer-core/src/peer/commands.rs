@@ -19,7 +19,7 @@ impl Peer {
         if self.swarms.len() >= limits::PARTIES {
             return Err(CommandError::TooManyParties);
         }
-        self.swarms.insert(discovery, Swarm::new(party.clone(), now));
+        self.swarms.insert(discovery, Swarm::new(party.clone(), now, &self.env));
         self.homes.join(now, discovery, &mut self.env);
         let events = self.links.join(party, &mut self.env);
         for event in events {
@@ -86,6 +86,7 @@ impl Peer {
         }
         let Some(swarm) = self.swarms.get_mut(&discovery) else { return Err(CommandError::NotInParty) };
         let (publication, seq) = swarm.feeds.publish(now, body, &self.env);
+        swarm.tree.on_published(now);
         self.env.stats.published += 1;
         self.env.event(Event::Published { command: id, id: publication, seq });
         Ok(())

@@ -5,16 +5,52 @@ use std::time::Duration;
 
 use weft_crypto::statement;
 use weft_wire::link::{ByeReason, Link as Frame};
-use weft_wire::{DiscoveryKey, PeerId, PeerRecord, Time, decode, limits};
+use weft_wire::{Bundle, DiscoveryKey, PeerId, PeerRecord, Tag, Time, decode, limits};
 
+use super::sealed::Way;
 use super::{AFTER_FULL, AFTER_MISBEHAVIOUR, Peer};
 use crate::api::Event;
-use crate::feeds::{Accepted, Verdict};
+use crate::feeds::{self, Accepted, Verdict};
 use crate::kept::{Age, Kept};
-use crate::links::LinkEvent;
+use crate::links::{LinkEvent, Taken};
 use crate::roster::Heard;
+use crate::swarm::Swarm;
 
 impl Peer {
+    pub(super) fn on_chunk(&mut self, now: Time, peer: PeerId, chunk: &[u8]) {
+        let bytes = match self.links.on_chunk(now, peer, chunk, &mut self.env) {
+            Ok((bytes, revived)) => {
+                if revived {
+                    self.on_link(now, LinkEvent::Suspect { peer, suspect: false });
+                }
+                bytes
+            }
+            Err(event) => return self.on_link(now, event),
+        };
+        let Some(bytes) = bytes else { return };
+        match decode::<Frame<'_>>(&bytes, limits::LINK_MESSAGE) {
+            Ok(Frame::Publish { hops, age_ms, record, bundle }) if self.links.is_open(&peer) => {
+                self.on_bundle(now, peer, (hops, age_ms), record, bundle);
+            }
+            Ok(frame) => self.on_frame(now, peer, frame),
+            Err(weft_wire::WireError::UnknownOptional(_)) => {}
+            Err(error) => {
+                self.env.stats.malformed += 1;
+                let reason = error.to_string();
+                self.on_link(now, LinkEvent::Close { peer, reason, misbehaved: true });
+            }
+        }
+    }
+
+    fn on_frame(&mut self, now: Time, peer: PeerId, frame: Frame<'_>) {
+        let party = |key: &DiscoveryKey| self.swarms.get(key).map(|swarm| &swarm.party);
+        match self.links.on_frame(now, peer, &frame, party, &mut self.env) {
+            Taken::Done(Some(event)) => self.on_link(now, event),
+            Taken::Done(None) => {}
+            Taken::Not => self.on_link_frame(now, peer, frame),
+        }
+    }
+
     pub(super) fn on_link(&mut self, now: Time, event: LinkEvent) {
         match event {
             // Who knows a discovery key, as every signaler does, but proves no party's key, takes nobody's place.
@@ -61,9 +97,14 @@ impl Peer {
                     self.backoff.forget(now, &peer);
                 }
             }
-            LinkEvent::Frame { peer, bytes } => {
-                if let Ok(frame) = decode::<Frame<'_>>(&bytes, limits::LINK_MESSAGE) {
-                    self.on_link_frame(now, peer, frame);
+            LinkEvent::Measured { peer, round_trip } => {
+                for swarm in self.swarms.values_mut() {
+                    swarm.tree.on_measured(&peer, round_trip);
+                }
+            }
+            LinkEvent::Suspect { peer, suspect } => {
+                for swarm in self.swarms.values_mut() {
+                    swarm.tree.on_suspect(now, &peer, suspect, &self.env);
                 }
             }
         }
@@ -88,6 +129,9 @@ impl Peer {
             self.mail.on_known(now, &identity);
         }
         swarm.roster.on_linked(now, peer, true, &mut self.env);
+        swarm.tree.on_linked(peer);
+        swarm.broadcast.on_linked(peer);
+        self.links.ping(now, peer, &mut self.env);
         swarm.on_changed(now, &self.env);
         let backlog = self.subscriptions.wants_backlog(&discovery);
         let want = swarm.want(now, peer, backlog);
@@ -103,16 +147,13 @@ impl Peer {
 
     pub(super) fn on_link_frame(&mut self, now: Time, peer: PeerId, frame: Frame<'_>) {
         match frame {
-            Frame::Publish { hops, age_ms, record, bundle } => {
-                self.on_bundle(now, peer, (hops, age_ms), record, bundle);
-            }
             Frame::Want { discovery, age_ms, have } if self.links.shares(&peer, &discovery) => {
                 self.flush(now, discovery);
                 let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
                 let at_most = age_ms.map(Duration::from_millis);
                 for (kept, age) in swarm.feeds.answer(now, peer, at_most, &have, &self.env) {
                     let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
-                    self.links.send_kept(peer, &kept, 0, Some(age_ms), &mut self.env);
+                    self.links.send_kept(peer, &kept, Some(age_ms), &mut self.env);
                 }
                 swarm.synced.insert(peer);
                 self.links.send_after_kept(peer, &Frame::Sent { discovery }, &mut self.env);
@@ -121,14 +162,48 @@ impl Peer {
             Frame::Presence { hops, presence } => self.on_presence(now, Some(peer), hops, presence),
             Frame::Envelope { to, hops, envelope } => {
                 if to == self.env.me {
-                    self.on_envelope(now, envelope, None);
+                    self.on_envelope(now, envelope, Way::Mesh(hops.saturating_add(1)));
                 } else if hops == 0 && envelope.len() <= limits::ENVELOPE {
                     // One hop, to a neighbour: longer routes are the routing machine's.
                     self.links.send(to, &Frame::Envelope { to, hops: 1, envelope }, &mut self.env);
                 }
             }
+            Frame::Tree { party, .. } => {
+                let Some(swarm) = self.common(&peer, party) else { return };
+                let discovery = swarm.party.discovery();
+                if let Some(swarm) = self.swarms.get_mut(&discovery) {
+                    swarm.tree.on_tree(now, &peer, &frame, &self.env);
+                }
+            }
+            Frame::Digest { party, have } => {
+                let Some(discovery) = self.common(&peer, party).map(|swarm| swarm.party.discovery()) else { return };
+                let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
+                let (feeds, env) = (&swarm.feeds, &self.env);
+                swarm.broadcast.on_digest(now, peer, &have, |range| feeds.lacks(range, env), env);
+            }
+            Frame::Graft { party, want } => {
+                let Some(discovery) = self.common(&peer, party).map(|swarm| swarm.party.discovery()) else { return };
+                let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
+                swarm.broadcast.on_graft(now, peer, &want);
+                for kept in want.iter().flat_map(|range| swarm.feeds.of_range(range)) {
+                    let age_ms = u64::try_from(now.since(kept.since).as_millis()).unwrap_or(u64::MAX);
+                    self.links.send_kept(peer, &kept, Some(age_ms), &mut self.env);
+                }
+            }
+            Frame::Prune { party } => {
+                let Some(discovery) = self.common(&peer, party).map(|swarm| swarm.party.discovery()) else { return };
+                if let Some(swarm) = self.swarms.get_mut(&discovery) {
+                    swarm.broadcast.on_prune(peer);
+                }
+            }
             _ => {}
         }
+    }
+
+    /// The party of that tag that we have in common with a neighbour.
+    fn common(&self, peer: &PeerId, party: Tag) -> Option<&Swarm> {
+        let mut swarms = self.swarms.iter();
+        swarms.find(|(key, swarm)| swarm.tag == party && self.links.shares(peer, key)).map(|(_, swarm)| swarm)
     }
 
     pub(super) fn on_presence(&mut self, now: Time, from: Option<PeerId>, hops: u8, bytes: &[u8]) {
@@ -168,26 +243,34 @@ impl Peer {
         record: Option<&[u8]>,
         bytes: &[u8],
     ) {
-        let discovery =
-            decode::<weft_wire::Bundle>(bytes, limits::LINK_MESSAGE).map(|bundle| bundle.discovery);
-        let Ok(discovery) = discovery else {
+        let Ok(bundle) = decode::<Bundle>(bytes, feeds::BUNDLE) else {
             return self.strike(now, Some(peer), "a publication that cannot be read");
         };
+        let discovery = bundle.discovery;
         if !self.links.shares(&peer, &discovery) {
             return;
         }
         let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
+        let (range, hops) = (feeds::range(&bundle), hops.saturating_add(1));
         let age = Age { told: Duration::from_millis(age_ms), asked: swarm.asked(&peer) };
-        match swarm.feeds.on_bundle(now, bytes, record, age, &mut self.env) {
+        match swarm.feeds.on_bundle(now, (bundle, bytes), record, (age, hops), &mut self.env) {
             Verdict::New { kept, ready } => {
                 self.env.stats.received += kept.last - kept.first + 1;
-                // What answers a want of ours is new to us alone, unless it is fresh.
                 if age.told < self.env.config.gap_wait {
-                    self.pass_on(&kept, discovery, Some(peer), hops.saturating_add(1));
+                    self.pass_on(now, &kept, discovery, Some(peer));
+                } else {
+                    // Most have it: those who lack it, too, may ask.
+                    let neighbours = swarm.synced.iter().copied();
+                    if now.since(kept.since) < self.env.config.repair_age {
+                        swarm.broadcast.on_old(now, peer, range, neighbours, &self.env);
+                    }
                 }
                 self.deliver(discovery, &ready);
             }
-            Verdict::Known => self.env.stats.duplicates += 1,
+            Verdict::Known => {
+                self.env.stats.duplicates += 1;
+                swarm.broadcast.on_again(now, peer, range, swarm.tag, &swarm.tree);
+            }
             Verdict::NoRecord => self.env.stats.unopened += 1,
             Verdict::Forged => self.strike(now, Some(peer), "a publication that does not verify"),
         }
@@ -210,16 +293,19 @@ impl Peer {
 
     pub(super) fn pass_on(
         &mut self,
+        now: Time,
         kept: &Arc<Kept>,
         discovery: DiscoveryKey,
         from: Option<PeerId>,
-        hops: u8,
     ) {
         let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
-        for peer in swarm.broadcast.on_new(from, hops, swarm.synced.iter().copied()) {
-            if self.links.send_kept(peer, kept, hops, None, &mut self.env) && from.is_some() {
+        let (way, neighbours) = ((from, kept.hops), swarm.synced.iter().copied());
+        let eager = swarm.broadcast.on_new(now, way, kept.range(), neighbours, &swarm.tree, &self.env);
+        for peer in eager {
+            if self.links.send_kept(peer, kept, None, &mut self.env) && from.is_some() {
                 self.env.stats.forwarded += kept.last - kept.first + 1;
             }
+            self.links.probe(now, peer, &mut self.env);
         }
     }
 

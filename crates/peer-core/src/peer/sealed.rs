@@ -8,19 +8,26 @@ use weft_wire::sealed::{Refusal, Sealed, Signal};
 use weft_wire::{DiscoveryKey, PeerId, PeerRecord, SessionId, Time, decode, limits};
 
 use super::Peer;
-use crate::api::HomeIndex;
 use crate::mail::Letter;
 use crate::negotiation::Negotiator;
 use crate::roster::Contact;
 use crate::view::Admission;
 
+/// How an envelope came.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Way {
+    Signaler,
+    /// Over so many links.
+    Mesh(u8),
+}
+
 impl Peer {
-    pub(super) fn on_envelope(&mut self, now: Time, bytes: &[u8], home: Option<HomeIndex>) {
+    pub(super) fn on_envelope(&mut self, now: Time, bytes: &[u8], way: Way) {
         let opened = match envelope::open(&self.env.keys.peer, bytes) {
             Ok(opened) => opened,
             Err(error) => {
                 self.env.stats.unopened += 1;
-                let way = if home.is_some() { "a signaler" } else { "a neighbour" };
+                let way = if matches!(way, Way::Signaler) { "a signaler" } else { "a neighbour" };
                 self.env.warn("bad-envelope", format!("{error} (it came from {way})"));
                 return;
             }
@@ -36,7 +43,8 @@ impl Peer {
             }
             Sealed::Message { id, record, time, body, entry } => {
                 let Some(record) = self.check_record(now, from, &record) else { return };
-                self.mail.on_message((record.identity, from), id, time, &body, &mut self.env);
+                let hops = if let Way::Mesh(hops) = way { Some(hops) } else { None };
+                self.mail.on_message((record.identity, from), id, (time, hops), &body, &mut self.env);
                 let contact = statement::open_entry(&entry).ok().filter(|entry| entry.peer == from);
                 let contact =
                     contact.map(|entry| Contact { agreement: entry.agreement, homes: vec![entry.home] });

@@ -53,6 +53,17 @@ impl Peer {
         }
         let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
         let ready = swarm.feeds.on_time(now, &self.env);
+        let links = self.links.open().count();
+        swarm.tree.on_time(now, &self.env);
+        let mut frames = swarm.tree.frames(now, links);
+        if swarm.broadcast.has_frames() || swarm.broadcast.deadline().is_some_and(|at| at <= now) {
+            let feeds = &swarm.feeds;
+            let lacking = |feed, ranges: &_| feeds.lacking(feed, ranges);
+            frames.extend(swarm.broadcast.frames(now, swarm.tag, lacking, &self.env));
+        }
+        for (peer, frame) in frames {
+            self.links.send(peer, &frame, &mut self.env);
+        }
         if self.subscriptions.complete(now, &discovery) {
             let backlog = swarm.feeds.backlog(&self.env);
             self.subscriptions.deliver_backlog(now, &discovery, &backlog, &mut self.env);
@@ -72,7 +83,7 @@ impl Peer {
         let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
         let alone = swarm.synced.is_empty();
         if let Some(kept) = swarm.feeds.flush(now, alone, &mut self.env) {
-            self.pass_on(&kept, discovery, None, 0);
+            self.pass_on(now, &kept, discovery, None);
         }
     }
 

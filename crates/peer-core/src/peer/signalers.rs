@@ -6,6 +6,7 @@ use weft_crypto::statement;
 use weft_wire::{DiscoveryKey, Entry, PeerId, Time, limits};
 
 use super::Peer;
+use super::sealed::Way;
 use crate::api::HomeIndex;
 use crate::homes::HomeEvent;
 
@@ -44,7 +45,7 @@ impl Peer {
                     swarm.roster.on_left(now, home, peer, &mut self.env);
                 }
             }
-            HomeEvent::Envelope { home, envelope } => self.on_envelope(now, &envelope, Some(home)),
+            HomeEvent::Envelope { envelope } => self.on_envelope(now, &envelope, Way::Signaler),
             HomeEvent::Fanned { discovery, payload } => {
                 let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
                 match swarm.party.open_fanout(&payload) {
