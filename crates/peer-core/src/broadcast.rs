@@ -173,7 +173,8 @@ impl Broadcast {
                 return;
             }
             let at = now + env.config.graft_wait;
-            let missing = self.missing.entry(range.feed).or_insert_with(|| Missing { at, ..Missing::default() });
+            let missing =
+                self.missing.entry(range.feed).or_insert_with(|| Missing { at, ..Missing::default() });
             missing.announced.insert(range.first, range.last());
             if !missing.by.contains(&from) {
                 missing.by.push(from);
@@ -228,13 +229,11 @@ impl Broadcast {
     }
 
     pub(crate) fn deadline(&self) -> Option<Time> {
+        if !self.now.is_empty() {
+            return Some(Time::ZERO);
+        }
         let digests = self.lazy.values().filter_map(|lazy| lazy.due);
         digests.chain(self.missing.values().map(|missing| missing.at)).min()
-    }
-
-    /// Something waits to be sent at once.
-    pub(crate) fn has_frames(&self) -> bool {
-        !self.now.is_empty()
     }
 
     fn graft(

@@ -34,8 +34,15 @@ pub struct Config {
     pub active_view: usize,
     /// Further links that it accepts before it refuses or makes room: a newcomer always finds a place.
     pub active_slack: usize,
-    /// Members remembered per party (HyParView's passive view, and what signalers told).
+    /// Members that neighbours told of, remembered per party for when no signaler tells of any (HyParView's passive view).
     pub passive_view: usize,
+    /// Neighbours exchange some of the members that they know this often.
+    pub shuffle_every: Duration,
+    /// Some member is asked this often, through the signalers, whether it is on the same island.
+    pub island_probe: Duration,
+    /// Up to this many members everybody hears the presence of everybody; in larger swarms a signaler's lists, neighbours
+    /// and shuffles say who is there.
+    pub presence_members: usize,
     /// No more than one link is made room for in this time, so that newcomers cannot churn a swarm.
     pub make_room_every: Duration,
 
@@ -131,6 +138,9 @@ impl Default for Config {
             active_view: 5,
             active_slack: 2,
             passive_view: 30,
+            shuffle_every: s(60),
+            island_probe: s(60),
+            presence_members: 64,
             make_room_every: s(1),
             beacon_every: s(10),
             root_dead: s(32),

@@ -142,9 +142,7 @@ impl Feeds {
 
     /// The pending publications are as many as one signature covers, or have waited long enough.
     pub(crate) fn is_due(&self, now: Time) -> bool {
-        let full = self.own.pending.len() >= limits::BUNDLE_ENTRIES
-            || self.own.pending_bytes >= limits::BUNDLE_BYTES;
-        full || self.own.flush_at.is_some_and(|at| at <= now)
+        self.own.due_at().is_some_and(|at| at <= now)
     }
 
     /// A body of this size does not fit the bundle that is pending.
@@ -281,7 +279,9 @@ impl Feeds {
 
     /// What we keep of a range.
     pub(crate) fn of_range(&self, range: &FeedRange) -> Vec<Arc<Kept>> {
-        let Some((feed, places)) = self.places.range(at_least(range.feed)..).next() else { return Vec::new() };
+        let Some((feed, places)) = self.places.range(at_least(range.feed)..).next() else {
+            return Vec::new();
+        };
         if Tag::from(feed) != range.feed {
             return Vec::new();
         }
@@ -357,6 +357,9 @@ impl Feeds {
     /// Gaps that were waited for long enough are passed over.
     pub(crate) fn on_time(&mut self, now: Time, env: &Env) -> Vec<Accepted> {
         let mut ready = Vec::new();
+        if self.held_bytes == 0 {
+            return ready;
+        }
         for feed in self.others.values_mut() {
             if !feed.held.is_empty() && now.since(feed.held_since) >= env.config.gap_wait {
                 feed.release(now, &mut ready, &mut self.held_bytes);
@@ -366,8 +369,11 @@ impl Feeds {
     }
 
     pub(crate) fn deadline(&self, env: &Env) -> Option<Time> {
+        if self.held_bytes == 0 {
+            return self.own.due_at();
+        }
         let gaps = self.others.values().filter(|feed| !feed.held.is_empty());
-        gaps.map(|feed| feed.held_since + env.config.gap_wait).chain(self.own.flush_at).min()
+        gaps.map(|feed| feed.held_since + env.config.gap_wait).chain(self.own.due_at()).min()
     }
 
     // ---- helpers ----
@@ -432,6 +438,13 @@ fn at_least(tag: Tag) -> PeerId {
     let mut least = [0; 32];
     least[..tag.0.len()].copy_from_slice(&tag.0);
     PeerId(least)
+}
+
+impl Own {
+    fn due_at(&self) -> Option<Time> {
+        let full = self.pending.len() >= limits::BUNDLE_ENTRIES || self.pending_bytes >= limits::BUNDLE_BYTES;
+        if full { Some(Time::ZERO) } else { self.flush_at }
+    }
 }
 
 impl Feed {

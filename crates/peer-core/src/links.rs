@@ -276,7 +276,9 @@ impl Links {
         let (high, hello_only) = (env.config.channel_high, !link.open);
         while link.outbox.given < high {
             let sent = &mut env.stats.sent;
-            let Some(chunk) = link.outbox.next_chunk(&mut link.records_sent, hello_only, sent) else { return };
+            let Some(chunk) = link.outbox.next_chunk(&mut link.records_sent, hello_only, sent) else {
+                return;
+            };
             link.outbox.given += chunk.len();
             env.stats.link_bytes_out += chunk.len() as u64;
             env.out.push_back(Output::ChannelMessage { link: link.id, bytes: chunk });
@@ -326,7 +328,9 @@ impl Links {
                 self.send(peer, &Frame::Pong { token: *token }, env);
                 None
             }
-            Frame::Pong { .. } => link.pinged.take().map(|at| LinkEvent::Measured { peer, round_trip: now.since(at) }),
+            Frame::Pong { .. } => {
+                link.pinged.take().map(|at| LinkEvent::Measured { peer, round_trip: now.since(at) })
+            }
             Frame::Parties { joined, left } => {
                 let mut news = Vec::new();
                 for proof in joined.iter() {

@@ -23,6 +23,7 @@ use crate::swarm::Swarm;
 use crate::view::View;
 
 mod commands;
+mod islands;
 mod neighbours;
 mod sealed;
 mod settle;
@@ -31,6 +32,8 @@ mod steps;
 
 /// Leave a peer alone for this long after it refused for want of room.
 const AFTER_FULL: Duration = Duration::from_secs(2);
+/// Leave a peer alone for this long after it gave our place to another, or we its place.
+const AFTER_MADE_ROOM: Duration = Duration::from_secs(20);
 /// Leave a peer alone for this long after it broke the protocol.
 const AFTER_MISBEHAVIOUR: Duration = Duration::from_secs(60);
 
@@ -48,6 +51,10 @@ pub struct Peer {
     mail: Mail,
     next_command: u64,
     housekeeping_at: Time,
+    /// Something has happened that may concern more than one swarm.
+    stirred: bool,
+    /// When signalers, negotiations, messages or the view are due, if nothing stirs them before.
+    rest_at: Option<Time>,
     queue_was_full: bool,
     closed: bool,
 }
@@ -69,6 +76,8 @@ impl Peer {
             mail: Mail::default(),
             next_command: 0,
             housekeeping_at: now + settle::HOUSEKEEPING,
+            stirred: true,
+            rest_at: None,
             queue_was_full: false,
             closed: false,
         };
@@ -95,6 +104,7 @@ impl Peer {
             return Err(CommandError::Closed);
         }
         let id = CommandId(self.next_command + 1);
+        let stirs = !matches!(command, Command::Publish { .. });
         match command {
             Command::Join { party } => self.join(now, &party)?,
             Command::Leave { discovery } => self.leave(now, discovery)?,
@@ -114,6 +124,7 @@ impl Peer {
             Command::Close => self.close(now),
         }
         self.next_command = id.0;
+        self.stirred |= stirs;
         self.settle(now);
         Ok(id)
     }
@@ -123,6 +134,8 @@ impl Peer {
         if self.closed {
             return;
         }
+        self.stirred |=
+            !matches!(input, Input::ChannelMessage { .. } | Input::ChannelDrained { .. } | Input::Timeout);
         match input {
             Input::SignalerOpened { home } => self.homes.on_opened(now, home),
             Input::SignalerFrame { home, bytes } => {
@@ -194,20 +207,7 @@ impl Peer {
             return None;
         }
         let swarms = self.swarms.values().filter_map(|swarm| swarm.deadline(&self.env)).min();
-        let housekeeping = (!self.swarms.is_empty()).then_some(self.housekeeping_at);
-        [
-            self.homes.deadline(&self.env),
-            self.negotiator.deadline(&self.env),
-            self.links.deadline(&self.env),
-            self.mail.deadline(&self.env),
-            self.subscriptions.deadline(),
-            self.view.deadline(),
-            swarms,
-            housekeeping,
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        [self.rest_at, self.links.deadline(&self.env), swarms].into_iter().flatten().min()
     }
 
     /// Who is in a party, ourselves not counted; ordered by id.

@@ -42,6 +42,26 @@ pub(crate) struct Swarm {
     pub(crate) introduced: bool,
     presence_at: Time,
     presence_sent: Time,
+    pub(crate) shuffle: Rhythm,
+    pub(crate) probe: Rhythm,
+    /// When a neighbour's shuffle was last answered.
+    shuffled: Map<PeerId, Time>,
+}
+
+/// Something that is done again and again, not by everybody at once.
+#[derive(Debug, Default)]
+pub(crate) struct Rhythm(Option<Time>);
+
+impl Rhythm {
+    /// It is time; the next time is between half of the interval and one and a half from now.
+    pub(crate) fn is_due(&mut self, now: Time, every: Duration, env: &mut Env) -> bool {
+        let due = self.0.is_some_and(|at| at <= now);
+        if due || self.0.is_none() {
+            let part = u32::try_from(env.below(1001)).unwrap_or_default();
+            self.0 = Some(now + every / 2 + every * part / 1000);
+        }
+        due
+    }
 }
 
 impl Swarm {
@@ -62,6 +82,9 @@ impl Swarm {
             introduced: false,
             presence_at: now,
             presence_sent: Time::ZERO,
+            shuffle: Rhythm::default(),
+            probe: Rhythm::default(),
+            shuffled: Map::new(),
         }
     }
 
@@ -88,10 +111,20 @@ impl Swarm {
     pub(crate) fn on_unlinked(&mut self, now: Time, peer: PeerId, env: &mut Env) {
         self.synced.remove(&peer);
         self.asked.remove(&peer);
+        self.shuffled.remove(&peer);
         self.tree.on_unlinked(now, &peer, env);
         self.broadcast.on_unlinked(now, &peer);
         self.roster.on_linked(now, peer, false, env);
         self.on_changed(now, env);
+    }
+
+    /// A neighbour's shuffle is answered, if the last answer was long enough ago.
+    pub(crate) fn may_answer_shuffle(&mut self, now: Time, peer: PeerId, pause: Duration) -> bool {
+        let may = self.shuffled.get(&peer).is_none_or(|at| now.since(*at) >= pause);
+        if may {
+            self.shuffled.insert(peer, now);
+        }
+        may
     }
 
     /// Something that our presence says has changed.
@@ -114,6 +147,19 @@ impl Swarm {
         self.presence_sent = now;
         self.presence_at = now + env.config.presence_every;
         Some(self.sign_presence(now, links, homes, false, env))
+    }
+
+    /// Our presence is due and not sent: in a large swarm nobody passes it on.
+    pub(crate) fn skip_presence(&mut self, now: Time, env: &Env) {
+        if self.presence_at <= now {
+            self.presence_at = now + env.config.presence_every;
+        }
+    }
+
+    /// Presence, a shuffle or a probe is due.
+    pub(crate) fn is_talkative(&self, now: Time) -> bool {
+        let rhythms = [self.shuffle.0, self.probe.0];
+        self.presence_at <= now || rhythms.into_iter().any(|at| at.is_none_or(|at| at <= now))
     }
 
     pub(crate) fn sign_presence(
@@ -139,6 +185,7 @@ impl Swarm {
 
     pub(crate) fn deadline(&self, env: &Env) -> Option<Time> {
         let machines = [self.feeds.deadline(env), self.tree.deadline(env), self.broadcast.deadline()];
-        machines.into_iter().flatten().chain([self.presence_at]).min()
+        let rhythms = [self.shuffle.0, self.probe.0, Some(self.presence_at)];
+        machines.into_iter().chain(rhythms).flatten().min()
     }
 }

@@ -35,6 +35,8 @@ const WORTH: u16 = 8;
 const LEAP: u32 = 24 * 3600;
 /// Greatest weight of a claim: one step for each fourfold of publications.
 const WEIGHTS: u8 = 12;
+/// Beacons that are further apart have not crossed the same tree.
+const SAME_TREE: u32 = 60;
 /// Roots that are remembered as silent.
 const SILENT: usize = 64;
 /// Half-life of the count of our own publications, by which we may claim to be root.
@@ -126,6 +128,12 @@ impl Tree {
         (self.place.claim.root.0, self.place.seq)
     }
 
+    /// Who has this root and beacon is in the same tree, or was a moment ago: trees do not change while one probes.
+    pub(crate) fn agrees(&self, root: Tag, seq: u32) -> bool {
+        let (ours, beacon) = self.root();
+        ours == root && beacon.abs_diff(seq) <= SAME_TREE
+    }
+
     /// Links that a neighbour has.
     pub(crate) fn links(&self, peer: &PeerId) -> Option<u8> {
         self.neighbours.get(peer).filter(|one| one.place.is_some()).map(|one| one.links)
@@ -215,6 +223,9 @@ impl Tree {
         if self.neighbours.is_empty() {
             return None;
         }
+        if !self.tell.is_empty() {
+            return Some(Time::ZERO);
+        }
         let root = if self.place.claim.root.0 == self.me {
             self.beacon_at
         } else {
@@ -222,6 +233,11 @@ impl Tree {
         };
         let late = self.late_since.map(|at| at + PARENT_LATE);
         [Some(root), late, self.advertise_at].into_iter().flatten().min()
+    }
+
+    /// Something is due to be told.
+    pub(crate) fn has_frames(&self, now: Time) -> bool {
+        !self.tell.is_empty() || self.advertise_at.is_some_and(|at| at <= now)
     }
 
     /// Frames that are due, and for whom.
@@ -309,7 +325,8 @@ impl Tree {
             place.claim.root.0 != self.me
                 && self.silent.get(&place.claim.root.0).is_none_or(|seq| place.seq > *seq)
         };
-        let usable = |one: &Neighbour| one.place.filter(|place| !one.child && !one.suspect && believed(place));
+        let usable =
+            |one: &Neighbour| one.place.filter(|place| !one.child && !one.suspect && believed(place));
         let best = self.neighbours.values().filter_map(|one| usable(one).map(|place| place.claim)).max();
         let is_root = self.place.claim.root.0 == self.me;
         let (current, orphan) = (self.place.claim, !is_root && self.parent.is_none());

@@ -23,7 +23,7 @@ pub mod signaler;
 mod signed;
 mod time;
 
-pub use bounded::{List, Text};
+pub use bounded::{Bytes, List, Text};
 pub use code::Code;
 pub use codec::{OPTIONAL_FRAMES, WireError, decode, encode};
 pub use id::{

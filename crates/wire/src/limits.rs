@@ -56,8 +56,10 @@ pub const WANT_RANGES: usize = 16;
 pub const HOPS: u8 = 32;
 /// Feeds, or ranges of one, in one digest or graft.
 pub const RANGES: usize = 256;
-/// Discovery entries in one shuffle: HyParView's three active, four passive and the sender itself.
+/// Presences in one shuffle.
 pub const SHUFFLE: usize = 8;
+/// Bytes of one signed presence.
+pub const PRESENCE: usize = 4 * 1024;
 /// Bytes of what a side wants behind it, encoded.
 pub const INTEREST: usize = 1024;
 /// Peers in one announcement of routes.

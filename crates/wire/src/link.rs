@@ -2,8 +2,7 @@
 
 use crate::cbor::{self as minicbor, Decode, Decoder, Encode, Error};
 
-use crate::{DiscoveryKey, List, PeerId, Proof, Signature, Tag, limits};
-use crate::signaler::EntryBytes;
+use crate::{Bytes, DiscoveryKey, List, PeerId, Proof, Signature, Tag, limits};
 
 /// What one peer says to another over their link.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -187,9 +186,9 @@ pub enum Link<'a> {
         /// Answers a shuffle; otherwise the receiver is to answer with as many of its own.
         #[n(1)]
         reply: bool,
-        /// Signed [`crate::Entry`]s, as received.
+        /// Signed [`crate::Presence`]s, as received.
         #[n(2)]
-        entries: List<EntryBytes, { limits::SHUFFLE }>,
+        members: List<Bytes<{ limits::PRESENCE }>, { limits::SHUFFLE }>,
     },
 }
 

@@ -8,12 +8,11 @@
 use std::fmt::Write as _;
 
 use weft_wire::link::{ByeReason, FeedHave, FeedRange, Link, PartyProof};
-use weft_wire::signaler::EntryBytes;
 use weft_wire::sealed::{Candidate, Refusal, Sealed, Signal};
 use weft_wire::{
-    AgreementKey, Bundle, BundleEntry, DiscoveryKey, Entry, Gone, IdentityId, List, MessageId, PeerId,
-    PeerRecord, Presence, Proof, PublicationId, SessionId, SignalerId, Signature, Signed, Tag, Text,
-    decode, encode, limits,
+    AgreementKey, Bundle, BundleEntry, Bytes, DiscoveryKey, Entry, Gone, IdentityId, List, MessageId, PeerId,
+    PeerRecord, Presence, Proof, PublicationId, SessionId, SignalerId, Signature, Signed, Tag, Text, decode,
+    encode, limits,
 };
 
 const GOLDEN: &str = include_str!("../../../tests/vectors/frames-link.json");
@@ -88,13 +87,22 @@ fn vectors() -> Vec<Vector> {
         link("envelope", &Link::Envelope { to: peer, hops: 0, envelope: &[7, 8] }),
         link(
             "tree",
-            &Link::Tree { party, root: Tag::from(&peer), weight: 0, seq: 7, hops: 3, cost: 60, parent: true, links: 5 },
+            &Link::Tree {
+                party,
+                root: Tag::from(&peer),
+                weight: 0,
+                seq: 7,
+                hops: 3,
+                cost: 60,
+                parent: true,
+                links: 5,
+            },
         ),
         link("digest", &Link::Digest { party, have: List::first([range]) }),
         link("graft", &Link::Graft { party, want: List::first([range]) }),
         link("prune", &Link::Prune { party }),
-        link("shuffle", &Link::Shuffle { party, reply: false, entries: List::first([EntryBytes(vec![1, 2])]) }),
-        sealed("signal: knock", &signal(Signal::Knock { urgent: true, entry: vec![9] })),
+        link("shuffle", &Link::Shuffle { party, reply: false, members: List::first([Bytes(vec![1, 2])]) }),
+        sealed("signal: knock", &signal(Signal::Knock { urgent: true, entry: vec![9], links: Some(2) })),
         sealed(
             "signal: offer",
             &signal(Signal::Offer {
@@ -102,6 +110,7 @@ fn vectors() -> Vec<Vector> {
                 candidates: List::first([candidate.clone()]),
                 urgent: false,
                 entry: vec![9],
+                links: None,
             }),
         ),
         sealed(
@@ -120,6 +129,7 @@ fn vectors() -> Vec<Vector> {
                 entry: vec![2],
             },
         ),
+        sealed("root", &Sealed::Root { discovery, root: Tag::from(&peer), seq: 7, reply: false }),
         sealed("receipt", &Sealed::Receipt { id: MessageId([0x66; 16]) }),
         plain(
             "statement: entry",

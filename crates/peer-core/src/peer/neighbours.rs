@@ -8,7 +8,7 @@ use weft_wire::link::{ByeReason, Link as Frame};
 use weft_wire::{Bundle, DiscoveryKey, PeerId, PeerRecord, Tag, Time, decode, limits};
 
 use super::sealed::Way;
-use super::{AFTER_FULL, AFTER_MISBEHAVIOUR, Peer};
+use super::{AFTER_FULL, AFTER_MADE_ROOM, AFTER_MISBEHAVIOUR, Peer};
 use crate::api::Event;
 use crate::feeds::{self, Accepted, Verdict};
 use crate::kept::{Age, Kept};
@@ -52,6 +52,7 @@ impl Peer {
     }
 
     pub(super) fn on_link(&mut self, now: Time, event: LinkEvent) {
+        self.stirred |= !matches!(event, LinkEvent::Measured { .. });
         match event {
             // Who knows a discovery key, as every signaler does, but proves no party's key, takes nobody's place.
             LinkEvent::Open { peer, parties, .. } if parties.is_empty() => {
@@ -90,9 +91,12 @@ impl Peer {
                 }
             }
             LinkEvent::Closed { peer, reason, needless } => {
-                let reason = format!("the other side closed the link ({})", reason.text());
-                let steps = self.negotiator.close(peer, &reason, &mut self.env);
+                let text = format!("the other side closed the link ({})", reason.text());
+                let steps = self.negotiator.close(peer, &text, &mut self.env);
                 self.take(now, steps);
+                if reason == ByeReason::MadeRoom {
+                    self.backoff.hold(now, peer, AFTER_MADE_ROOM, &self.env);
+                }
                 if needless {
                     self.backoff.forget(now, &peer);
                 }
@@ -137,7 +141,12 @@ impl Peer {
         let want = swarm.want(now, peer, backlog);
         self.links.send(peer, &want, &mut self.env);
         self.subscriptions.on_asked(&discovery, peer);
-        for presence in swarm.roster.presences(now, &self.env) {
+        let presences = if swarm.roster.is_large(&self.env) {
+            Vec::new()
+        } else {
+            swarm.roster.presences(now, &self.env)
+        };
+        for presence in presences {
             self.links.send(peer, &Frame::Presence { hops: 1, presence: &presence }, &mut self.env);
         }
         if !std::mem::replace(&mut swarm.ready, true) {
@@ -146,6 +155,15 @@ impl Peer {
     }
 
     pub(super) fn on_link_frame(&mut self, now: Time, peer: PeerId, frame: Frame<'_>) {
+        let of_a_swarm = matches!(
+            frame,
+            Frame::Tree { .. }
+                | Frame::Digest { .. }
+                | Frame::Graft { .. }
+                | Frame::Prune { .. }
+                | Frame::Want { .. }
+        );
+        self.stirred |= !of_a_swarm;
         match frame {
             Frame::Want { discovery, age_ms, have } if self.links.shares(&peer, &discovery) => {
                 self.flush(now, discovery);
@@ -176,13 +194,17 @@ impl Peer {
                 }
             }
             Frame::Digest { party, have } => {
-                let Some(discovery) = self.common(&peer, party).map(|swarm| swarm.party.discovery()) else { return };
+                let Some(discovery) = self.common(&peer, party).map(|swarm| swarm.party.discovery()) else {
+                    return;
+                };
                 let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
                 let (feeds, env) = (&swarm.feeds, &self.env);
                 swarm.broadcast.on_digest(now, peer, &have, |range| feeds.lacks(range, env), env);
             }
             Frame::Graft { party, want } => {
-                let Some(discovery) = self.common(&peer, party).map(|swarm| swarm.party.discovery()) else { return };
+                let Some(discovery) = self.common(&peer, party).map(|swarm| swarm.party.discovery()) else {
+                    return;
+                };
                 let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
                 swarm.broadcast.on_graft(now, peer, &want);
                 for kept in want.iter().flat_map(|range| swarm.feeds.of_range(range)) {
@@ -190,8 +212,16 @@ impl Peer {
                     self.links.send_kept(peer, &kept, Some(age_ms), &mut self.env);
                 }
             }
+            Frame::Shuffle { party, reply, members } => {
+                let Some(discovery) = self.common(&peer, party).map(|swarm| swarm.party.discovery()) else {
+                    return;
+                };
+                self.on_shuffle(now, peer, discovery, &members, reply);
+            }
             Frame::Prune { party } => {
-                let Some(discovery) = self.common(&peer, party).map(|swarm| swarm.party.discovery()) else { return };
+                let Some(discovery) = self.common(&peer, party).map(|swarm| swarm.party.discovery()) else {
+                    return;
+                };
                 if let Some(swarm) = self.swarms.get_mut(&discovery) {
                     swarm.broadcast.on_prune(peer);
                 }
@@ -221,7 +251,7 @@ impl Peer {
                     swarm.feeds.learn(now, record, record_bytes, &self.env);
                     self.mail.on_known(now, &record.identity);
                 }
-                if hops < limits::HOPS {
+                if hops < limits::HOPS && !swarm.roster.is_large(&self.env) {
                     let neighbours: Vec<PeerId> =
                         self.links.neighbours(&peeked.discovery).filter(|peer| Some(*peer) != from).collect();
                     for peer in neighbours {

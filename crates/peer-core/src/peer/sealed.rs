@@ -51,6 +51,9 @@ impl Peer {
                 let contact = contact.or(Some(Contact { agreement: record.agreement, homes: Vec::new() }));
                 self.seal_and_send(from, contact, &Sealed::Receipt { id }, 0, true);
             }
+            Sealed::Root { discovery, root, seq, reply } => {
+                self.on_root(now, from, discovery, (root, seq), reply);
+            }
             Sealed::Receipt { id } => {
                 let by = self.swarms.values().find_map(|swarm| swarm.roster.record(&from));
                 let by = by.map(|(record, _)| record.identity);
@@ -93,13 +96,15 @@ impl Peer {
             if self.backoff.is_barred(now, &from) {
                 return self.take(now, vec![Negotiator::refuse(from, about, Refusal::Full)]);
             }
-            let urgent =
-                matches!(signal, Signal::Knock { urgent: true, .. } | Signal::Offer { urgent: true, .. });
+            let need = match signal {
+                Signal::Knock { urgent, links, .. } | Signal::Offer { urgent, links, .. } => (urgent, links),
+                _ => (false, None),
+            };
             // A peer whose session we hold takes its own place, and so does one we are knocking at.
-            let links = self.negotiator.count() - usize::from(self.negotiator.has(&from));
-            let open: Vec<PeerId> =
-                self.links.open().map(|(peer, _)| peer).filter(|peer| *peer != from).collect();
-            match self.view.admit(now, &from, urgent, links, &open, &mut self.env) {
+            let links = self.working() - usize::from(self.negotiator.has(&from));
+            let mut open = self.open_links();
+            open.retain(|one| one.peer != from);
+            match self.view.admit(now, &from, need, links, &open, &mut self.env) {
                 Admission::Accept => {}
                 Admission::InPlaceOf(other) => {
                     self.drop_link(now, other, ByeReason::MadeRoom, "made room for a peer that had no link");
