@@ -59,6 +59,11 @@ pub struct Config {
     /// A link that does not answer for this long when it is asked to is taken for dead by the broadcast tree.
     pub suspect_after: Duration,
 
+    /// Within so many links every peer knows the way to every other.
+    pub zone: u8,
+    /// A search for a peer that is further away goes so many links, to the edge of that peer's own zone.
+    pub search: u8,
+
     /// A description waits this long for candidates to travel with it.
     pub candidate_wait: Duration,
     /// But only this long after the first of them: those of one host come together.
@@ -148,6 +153,8 @@ impl Default for Config {
             graft_wait: ms(150),
             repair_age: s(120),
             suspect_after: s(1),
+            zone: 4,
+            search: 5,
             candidate_wait: ms(10),
             candidate_settle: ms(2),
             signal_retry: ms(300),

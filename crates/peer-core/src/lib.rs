@@ -29,6 +29,7 @@ mod negotiation;
 pub mod peer;
 mod ranges;
 mod roster;
+mod routes;
 pub mod sorted;
 mod subscriptions;
 mod swarm;

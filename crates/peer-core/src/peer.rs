@@ -29,6 +29,7 @@ mod sealed;
 mod settle;
 mod signalers;
 mod steps;
+mod ways;
 
 /// Leave a peer alone for this long after it refused for want of room.
 const AFTER_FULL: Duration = Duration::from_secs(2);

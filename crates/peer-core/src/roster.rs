@@ -334,6 +334,16 @@ impl Roster {
         true
     }
 
+    /// A peer was found by a search: enough to write to it.
+    pub(crate) fn on_found(&mut self, now: Time, record: PeerRecord, bytes: &[u8], env: &Env) {
+        if !self.has_room(&record.peer) {
+            return;
+        }
+        let member = self.members.entry(record.peer).or_default();
+        member.contact_until = now + env.config.entry_ttl;
+        member.learn(record, bytes);
+    }
+
     /// Takes a presence as it came: checks it, in the order size, seen before, signature.
     pub(crate) fn on_presence(&mut self, now: Time, bytes: &[u8], env: &mut Env) -> Heard {
         let Ok(seen) = statement::peek_presence(bytes) else { return Heard::Forged };

@@ -18,6 +18,7 @@ use crate::broadcast::Broadcast;
 use crate::env::Env;
 use crate::feeds::Feeds;
 use crate::roster::Roster;
+use crate::routes::Routes;
 use crate::tree::Tree;
 
 /// Added to the age that is asked for: a want may be so long on its way.
@@ -33,6 +34,7 @@ pub(crate) struct Swarm {
     pub(crate) tag: Tag,
     pub(crate) tree: Tree,
     pub(crate) broadcast: Broadcast,
+    pub(crate) routes: Routes,
     /// Neighbours that have said what they have.
     pub(crate) synced: Set<PeerId>,
     /// When a neighbour was first asked for what it has.
@@ -76,6 +78,7 @@ impl Swarm {
             tag,
             tree: Tree::new(tag, now, env),
             broadcast: Broadcast::default(),
+            routes: Routes::default(),
             synced: Set::new(),
             asked: Map::new(),
             ready: false,
@@ -114,6 +117,7 @@ impl Swarm {
         self.shuffled.remove(&peer);
         self.tree.on_unlinked(now, &peer, env);
         self.broadcast.on_unlinked(now, &peer);
+        self.routes.on_unlinked(now, &peer);
         self.roster.on_linked(now, peer, false, env);
         self.on_changed(now, env);
     }
@@ -184,7 +188,12 @@ impl Swarm {
     }
 
     pub(crate) fn deadline(&self, env: &Env) -> Option<Time> {
-        let machines = [self.feeds.deadline(env), self.tree.deadline(env), self.broadcast.deadline()];
+        let machines = [
+            self.feeds.deadline(env),
+            self.tree.deadline(env),
+            self.broadcast.deadline(),
+            self.routes.deadline(),
+        ];
         let rhythms = [self.shuffle.0, self.probe.0, Some(self.presence_at)];
         machines.into_iter().chain(rhythms).flatten().min()
     }

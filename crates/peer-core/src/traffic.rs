@@ -41,7 +41,9 @@ impl Traffic {
             Frame::Shuffle { .. } => &mut self.membership,
             Frame::Presence { .. } => &mut self.presence,
             Frame::Ping { .. } | Frame::Pong { .. } => &mut self.keepalive,
-            Frame::Envelope { .. } => &mut self.unicast,
+            Frame::Envelope { .. } | Frame::Routes { .. } | Frame::Seek { .. } | Frame::Found { .. } => {
+                &mut self.unicast
+            }
             _ => &mut self.session,
         };
         flow.frames += 1;

@@ -66,6 +66,12 @@ impl From<&PeerId> for Tag {
     }
 }
 
+impl From<&IdentityId> for Tag {
+    fn from(id: &IdentityId) -> Self {
+        Self::first(&id.0)
+    }
+}
+
 impl From<&DiscoveryKey> for Tag {
     fn from(key: &DiscoveryKey) -> Self {
         Self::first(&key.0)
@@ -145,7 +151,7 @@ bytes_id!(
     MessageId, 16
 );
 bytes_id!(
-    /// The first eight bytes of a [`PeerId`] or [`DiscoveryKey`], where frames between neighbours name many of them. Two
+    /// The first eight bytes of a [`PeerId`], [`IdentityId`] or [`DiscoveryKey`], where frames between neighbours name many of them. Two
     /// ids that share a tag cost a needless frame, never a wrong one: what matters is checked against the whole id.
     Tag, 8
 );

@@ -108,7 +108,7 @@ pub enum Link<'a> {
         #[cbor(with = "minicbor::bytes")]
         presence: &'a [u8],
     },
-    /// An envelope for the receiver, or for a peer that the receiver has a link to.
+    /// An envelope for the receiver, or for a peer to which the receiver knows a way.
     #[n(10)]
     Envelope {
         /// To whom.
@@ -121,6 +121,10 @@ pub enum Link<'a> {
         #[b(2)]
         #[cbor(with = "minicbor::bytes")]
         envelope: &'a [u8],
+        /// Links that it may still take; none: one, and only if the receiver has a link to whom it is for. It shrinks with
+        /// every link, so that nothing goes round in circles.
+        #[n(3)]
+        left: Option<u8>,
     },
     /// Where the sender stands in the party's broadcast tree. On a new link, on changes, and with each beacon of the root.
     #[n(11)]
@@ -190,6 +194,75 @@ pub enum Link<'a> {
         #[n(2)]
         members: List<Bytes<{ limits::PRESENCE }>, { limits::SHUFFLE }>,
     },
+    /// Peers near the sender: what has changed since the last such frame on this link.
+    #[n(16)]
+    Routes {
+        /// The party.
+        #[n(0)]
+        party: Tag,
+        /// Forget what earlier ones said.
+        #[n(1)]
+        anew: bool,
+        /// Which.
+        #[n(2)]
+        near: List<Near, { limits::ROUTES }>,
+    },
+    /// Looks for a way to a peer that is not near.
+    #[n(17)]
+    Seek {
+        /// The party.
+        #[n(0)]
+        party: Tag,
+        /// Who looks for it.
+        #[n(1)]
+        origin: Tag,
+        /// Of this search of the origin's.
+        #[n(2)]
+        id: u32,
+        /// The peer, or an identity one of whose peers is sought.
+        #[n(3)]
+        target: Tag,
+        /// `target` is an identity.
+        #[n(4)]
+        identity: bool,
+        /// Links between the origin and the sender.
+        #[n(5)]
+        hops: u8,
+        /// Links that it may still take.
+        #[n(6)]
+        left: u8,
+    },
+    /// Answers a search, from the peer that was sought, along the way the search took.
+    #[n(18)]
+    Found {
+        /// The party.
+        #[n(0)]
+        party: Tag,
+        /// Who looked for it.
+        #[n(1)]
+        origin: Tag,
+        /// Links between the sender and the peer that was found.
+        #[n(2)]
+        hops: u8,
+        /// Its signed [`crate::PeerRecord`].
+        #[b(3)]
+        #[cbor(with = "minicbor::bytes")]
+        record: &'a [u8],
+    },
+}
+
+/// A peer near the one that says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Near {
+    /// Who.
+    #[n(0)]
+    pub peer: Tag,
+    /// Whose.
+    #[n(1)]
+    pub identity: Tag,
+    /// Links to it; 0: it is not near any more.
+    #[n(2)]
+    pub hops: u8,
 }
 
 /// Consecutive publications of a feed.

@@ -7,7 +7,7 @@
 
 use std::fmt::Write as _;
 
-use weft_wire::link::{ByeReason, FeedHave, FeedRange, Link, PartyProof};
+use weft_wire::link::{ByeReason, FeedHave, FeedRange, Link, Near, PartyProof};
 use weft_wire::sealed::{Candidate, Refusal, Sealed, Signal};
 use weft_wire::{
     AgreementKey, Bundle, BundleEntry, Bytes, DiscoveryKey, Entry, Gone, IdentityId, List, MessageId, PeerId,
@@ -84,7 +84,7 @@ fn vectors() -> Vec<Vector> {
         link("want everything", &Link::Want { discovery, age_ms: None, have: List::default() }),
         link("sent", &Link::Sent { discovery }),
         link("presence", &Link::Presence { hops: 2, presence: &[6] }),
-        link("envelope", &Link::Envelope { to: peer, hops: 0, envelope: &[7, 8] }),
+        link("envelope", &Link::Envelope { to: peer, hops: 0, envelope: &[7, 8], left: None }),
         link(
             "tree",
             &Link::Tree {
@@ -102,6 +102,31 @@ fn vectors() -> Vec<Vector> {
         link("graft", &Link::Graft { party, want: List::first([range]) }),
         link("prune", &Link::Prune { party }),
         link("shuffle", &Link::Shuffle { party, reply: false, members: List::first([Bytes(vec![1, 2])]) }),
+        link(
+            "envelope over several links",
+            &Link::Envelope { to: peer, hops: 2, envelope: &[7, 8], left: Some(3) },
+        ),
+        link(
+            "routes",
+            &Link::Routes {
+                party,
+                anew: true,
+                near: List::first([Near { peer: Tag::from(&peer), identity: Tag([0x99; 8]), hops: 2 }]),
+            },
+        ),
+        link(
+            "seek",
+            &Link::Seek {
+                party,
+                origin: Tag([0x12; 8]),
+                id: 3,
+                target: Tag([0x99; 8]),
+                identity: true,
+                hops: 1,
+                left: 4,
+            },
+        ),
+        link("found", &Link::Found { party, origin: Tag([0x12; 8]), hops: 0, record: &[3] }),
         sealed("signal: knock", &signal(Signal::Knock { urgent: true, entry: vec![9], links: Some(2) })),
         sealed(
             "signal: offer",

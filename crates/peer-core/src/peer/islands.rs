@@ -30,7 +30,8 @@ impl Peer {
             && let Some(to) = swarm.roster.somebody(&mut self.env)
         {
             let (root, seq) = swarm.tree.root();
-            self.seal_and_send(to, None, &Sealed::Root { discovery, root, seq, reply: false }, 0, false);
+            let contents = Sealed::Root { discovery, root, seq, reply: false };
+            self.seal_and_send(now, to, None, &contents, (0, true));
         }
     }
 
@@ -50,7 +51,7 @@ impl Peer {
         let ours = swarm.tree.root();
         if !reply {
             let contents = Sealed::Root { discovery, root: ours.0, seq: ours.1, reply: true };
-            self.seal_and_send(from, None, &contents, 0, false);
+            self.seal_and_send(now, from, None, &contents, (0, true));
         } else if !swarm.tree.agrees(root, seq) {
             // Two trees: one link makes them one.
             let steps = self.negotiator.dial(now, from, discovery, true, &mut self.env);

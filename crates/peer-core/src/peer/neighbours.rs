@@ -7,9 +7,9 @@ use weft_crypto::statement;
 use weft_wire::link::{ByeReason, Link as Frame};
 use weft_wire::{Bundle, DiscoveryKey, PeerId, PeerRecord, Tag, Time, decode, limits};
 
-use super::sealed::Way;
 use super::{AFTER_FULL, AFTER_MADE_ROOM, AFTER_MISBEHAVIOUR, Peer};
 use crate::api::Event;
+use crate::env::Env;
 use crate::feeds::{self, Accepted, Verdict};
 use crate::kept::{Age, Kept};
 use crate::links::{LinkEvent, Taken};
@@ -134,6 +134,8 @@ impl Peer {
         }
         swarm.roster.on_linked(now, peer, true, &mut self.env);
         swarm.tree.on_linked(peer);
+        let identity = swarm.roster.record(&peer).map(|(record, _)| record.identity);
+        swarm.routes.on_linked(now, peer, identity.as_ref());
         swarm.broadcast.on_linked(peer);
         self.links.ping(now, peer, &mut self.env);
         swarm.on_changed(now, &self.env);
@@ -178,51 +180,43 @@ impl Peer {
             }
             Frame::Sent { discovery } => self.subscriptions.on_answered(&discovery, peer),
             Frame::Presence { hops, presence } => self.on_presence(now, Some(peer), hops, presence),
-            Frame::Envelope { to, hops, envelope } => {
-                if to == self.env.me {
-                    self.on_envelope(now, envelope, Way::Mesh(hops.saturating_add(1)));
-                } else if hops == 0 && envelope.len() <= limits::ENVELOPE {
-                    // One hop, to a neighbour: longer routes are the routing machine's.
-                    self.links.send(to, &Frame::Envelope { to, hops: 1, envelope }, &mut self.env);
+            Frame::Envelope { to, hops, envelope, left } => self.on_way(now, (to, hops, left), envelope),
+            Frame::Routes { party, anew, near } => {
+                if let Some(swarm) = self.common_mut(&peer, party) {
+                    swarm.0.routes.on_routes(now, &peer, anew, &near, swarm.1);
                 }
             }
+            Frame::Seek { party, .. } => self.on_seek(now, peer, party, &frame),
+            Frame::Found { party, origin, hops, record } => {
+                self.on_found(now, peer, party, (origin, hops), record);
+            }
             Frame::Tree { party, .. } => {
-                let Some(swarm) = self.common(&peer, party) else { return };
-                let discovery = swarm.party.discovery();
-                if let Some(swarm) = self.swarms.get_mut(&discovery) {
-                    swarm.tree.on_tree(now, &peer, &frame, &self.env);
+                if let Some((swarm, env)) = self.common_mut(&peer, party) {
+                    swarm.tree.on_tree(now, &peer, &frame, env);
                 }
             }
             Frame::Digest { party, have } => {
-                let Some(discovery) = self.common(&peer, party).map(|swarm| swarm.party.discovery()) else {
-                    return;
-                };
-                let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
-                let (feeds, env) = (&swarm.feeds, &self.env);
+                let Some((swarm, env)) = self.common_mut(&peer, party) else { return };
+                let feeds = &swarm.feeds;
                 swarm.broadcast.on_digest(now, peer, &have, |range| feeds.lacks(range, env), env);
             }
             Frame::Graft { party, want } => {
-                let Some(discovery) = self.common(&peer, party).map(|swarm| swarm.party.discovery()) else {
-                    return;
-                };
-                let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
+                let Some((swarm, _)) = self.common_mut(&peer, party) else { return };
                 swarm.broadcast.on_graft(now, peer, &want);
-                for kept in want.iter().flat_map(|range| swarm.feeds.of_range(range)) {
+                let wanted: Vec<_> = want.iter().flat_map(|range| swarm.feeds.of_range(range)).collect();
+                for kept in wanted {
                     let age_ms = u64::try_from(now.since(kept.since).as_millis()).unwrap_or(u64::MAX);
                     self.links.send_kept(peer, &kept, Some(age_ms), &mut self.env);
                 }
             }
             Frame::Shuffle { party, reply, members } => {
-                let Some(discovery) = self.common(&peer, party).map(|swarm| swarm.party.discovery()) else {
-                    return;
-                };
-                self.on_shuffle(now, peer, discovery, &members, reply);
+                if let Some((swarm, _)) = self.common_mut(&peer, party) {
+                    let discovery = swarm.party.discovery();
+                    self.on_shuffle(now, peer, discovery, &members, reply);
+                }
             }
             Frame::Prune { party } => {
-                let Some(discovery) = self.common(&peer, party).map(|swarm| swarm.party.discovery()) else {
-                    return;
-                };
-                if let Some(swarm) = self.swarms.get_mut(&discovery) {
+                if let Some((swarm, _)) = self.common_mut(&peer, party) {
                     swarm.broadcast.on_prune(peer);
                 }
             }
@@ -231,9 +225,11 @@ impl Peer {
     }
 
     /// The party of that tag that we have in common with a neighbour.
-    fn common(&self, peer: &PeerId, party: Tag) -> Option<&Swarm> {
-        let mut swarms = self.swarms.iter();
-        swarms.find(|(key, swarm)| swarm.tag == party && self.links.shares(peer, key)).map(|(_, swarm)| swarm)
+    pub(super) fn common_mut(&mut self, peer: &PeerId, party: Tag) -> Option<(&mut Swarm, &Env)> {
+        let links = &self.links;
+        let mut swarms = self.swarms.iter_mut();
+        let common = swarms.find(|(key, swarm)| swarm.tag == party && links.shares(peer, key));
+        common.map(|(_, swarm)| (swarm, &self.env))
     }
 
     pub(super) fn on_presence(&mut self, now: Time, from: Option<PeerId>, hops: u8, bytes: &[u8]) {

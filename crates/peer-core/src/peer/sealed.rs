@@ -49,7 +49,7 @@ impl Peer {
                 let contact =
                     contact.map(|entry| Contact { agreement: entry.agreement, homes: vec![entry.home] });
                 let contact = contact.or(Some(Contact { agreement: record.agreement, homes: Vec::new() }));
-                self.seal_and_send(from, contact, &Sealed::Receipt { id }, 0, true);
+                self.seal_and_send(now, from, contact, &Sealed::Receipt { id }, (0, false));
             }
             Sealed::Root { discovery, root, seq, reply } => {
                 self.on_root(now, from, discovery, (root, seq), reply);
@@ -119,14 +119,15 @@ impl Peer {
         self.take(now, steps);
     }
 
-    /// Seals and sends by the best way there is: the link, if it works (and may be used); a signaler; neighbours.
+    /// Seals and sends by the best way there is. What is no `signal` takes the link or a way over several, if there is
+    /// one; signals, which make links, go through signalers first, and every third attempt over the mesh.
     pub(super) fn seal_and_send(
         &mut self,
+        now: Time,
         to: PeerId,
         contact: Option<Contact>,
         contents: &Sealed,
-        attempt: u32,
-        by_link: bool,
+        (attempt, signal): (u32, bool),
     ) -> bool {
         let known = self.swarms.values().find_map(|swarm| swarm.roster.contact(&to));
         // What the roster knows is newer; a contact that came with a message serves for those who are not in it, or
@@ -138,28 +139,41 @@ impl Peer {
             return false;
         };
         let Some(sealed) = self.env.seal(to, &contact.agreement, contents) else { return false };
-        if by_link && self.links.is_open(&to) && self.negotiator.healthy(&to) {
-            return self.links.send(to, &Frame::Envelope { to, hops: 0, envelope: &sealed }, &mut self.env);
+        // The first attempt takes the link if there is one; should it be stuck, later ones go around it.
+        if !signal && attempt.is_multiple_of(2) && self.links.is_open(&to) && self.negotiator.healthy(&to) {
+            let frame = Frame::Envelope { to, hops: 0, envelope: &sealed, left: Some(0) };
+            return self.links.send(to, &frame, &mut self.env);
         }
-        // Every third attempt goes over the mesh, in case the signalers do not reach the recipient; all do if there is
-        // no signaler on either side.
-        let over_mesh = attempt % 3 == 2 || contact.homes.is_empty() || !self.homes.any_up();
-        if !over_mesh && self.homes.forward(to, &contact.homes, &sealed, attempt, &mut self.env) {
-            return true;
+        let by_signaler = !contact.homes.is_empty() && self.homes.any_up();
+        let mesh_first = if signal { attempt % 3 == 2 } else { attempt % 3 != 2 };
+        if mesh_first || !by_signaler {
+            if self.send_over_mesh(now, to, &sealed, attempt) {
+                return true;
+            }
+        }
+        if (!signal || attempt % 3 != 2) && by_signaler {
+            return self.homes.forward(to, &contact.homes, &sealed, attempt, &mut self.env);
         }
         let neighbours: Vec<PeerId> =
             self.links.open().map(|(peer, _)| peer).filter(|peer| *peer != to).collect();
         let mut sent = false;
         for peer in neighbours {
-            sent |= self.links.send(peer, &Frame::Envelope { to, hops: 0, envelope: &sealed }, &mut self.env);
+            let frame = Frame::Envelope { to, hops: 0, envelope: &sealed, left: None };
+            sent |= self.links.send(peer, &frame, &mut self.env);
         }
         sent || self.homes.forward(to, &contact.homes, &sealed, attempt, &mut self.env)
     }
 
-    /// Seals a message for each known peer of its recipient.
-    pub(super) fn post(&mut self, letter: &Letter) {
+    /// Seals a message for each known peer of its recipient; looks for them where none is near.
+    pub(super) fn post(&mut self, now: Time, letter: &Letter) {
         let peers: Set<PeerId> =
             self.swarms.values().flat_map(|swarm| swarm.roster.peers_of(&letter.to)).collect();
+        if letter.attempt % 3 == 0 && !peers.iter().any(|peer| self.has_way(now, peer)) {
+            self.search(&letter.to);
+            if letter.attempt == 0 && self.links.open().next().is_some() {
+                return; // What is found sends it; else the next attempt goes through signalers.
+            }
+        }
         let contents = Sealed::Message {
             id: letter.id,
             record: self.env.record.clone(),
@@ -168,8 +182,7 @@ impl Peer {
             entry: self.homes.own_entry(None),
         };
         for peer in peers {
-            // The first attempt takes the link if there is one; should it be stuck, later ones go around it.
-            self.seal_and_send(peer, None, &contents, letter.attempt, letter.attempt.is_multiple_of(2));
+            self.seal_and_send(now, peer, None, &contents, (letter.attempt, false));
         }
     }
 }

@@ -46,7 +46,7 @@ impl Peer {
         let steps = self.negotiator.on_time(now, &mut self.env);
         self.take(now, steps);
         for letter in self.mail.on_time(now, &mut self.env) {
-            self.post(&letter);
+            self.post(now, &letter);
         }
         if self.housekeeping_at <= now {
             self.housekeeping_at = now + HOUSEKEEPING;
@@ -89,6 +89,7 @@ impl Peer {
             let lacking = |feed, ranges: &_| feeds.lacking(feed, ranges);
             frames.extend(swarm.broadcast.frames(now, swarm.tag, lacking, &self.env));
         }
+        frames.extend(swarm.routes.frames(now, swarm.tag, &self.env));
         for (peer, frame) in frames {
             self.links.send(peer, &frame, &mut self.env);
         }

@@ -19,7 +19,7 @@ impl Peer {
                         *links = u8::try_from(self.links.open().count()).ok();
                     }
                     let sealed = Sealed::Signal { discovery, session, generation, signal };
-                    self.seal_and_send(to, None, &sealed, attempt, false);
+                    self.seal_and_send(now, to, None, &sealed, (attempt, true));
                 }
                 Step::Opened { peer, link, transcript } => {
                     let parties = self.swarms.values().map(|swarm| &swarm.party);
