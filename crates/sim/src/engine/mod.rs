@@ -1,0 +1,23 @@
+//! The discrete-event engine: nodes, the network between them, and time.
+
+mod connection;
+pub mod content;
+pub mod dice;
+mod hostility;
+pub mod network;
+mod node;
+pub mod parcel;
+pub mod peer_node;
+mod queue;
+mod shard;
+pub mod signaler_node;
+pub mod tally;
+pub mod world;
+
+pub use content::Content;
+pub use dice::Dice;
+pub use network::{Cut, Laws, Network};
+pub use parcel::{NodeId, Vice};
+pub use peer_node::PeerNode;
+pub use tally::{Delivery, Tally, Violation};
+pub use world::{START, World};

@@ -1,0 +1,19 @@
+//! A seeded world in which Weft's peers and signalers run by the thousand, unmodified.
+//!
+//! [`engine`] moves time and messages; a [`scenario`] says what happens, [`run`] and [`phases`] let it happen, and a
+//! [`report`] says what was found out. [`measure`] knows how a peer's figures are called.
+
+#![forbid(unsafe_code)]
+
+pub mod engine;
+pub mod graph;
+pub mod measure;
+pub mod phases;
+pub mod report;
+pub mod run;
+pub mod scenario;
+pub mod watch;
+
+pub use report::Report;
+pub use run::{Failure, Options, run};
+pub use scenario::Scenario;
