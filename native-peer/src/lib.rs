@@ -25,6 +25,9 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(weft_simulation)]
+compile_error!("this program is for people: `--cfg weft_simulation` takes all security away");
+
 mod address;
 mod clock;
 mod driver;

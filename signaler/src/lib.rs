@@ -5,6 +5,9 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(weft_simulation)]
+compile_error!("this program is for people: `--cfg weft_simulation` takes all security away");
+
 mod clock;
 mod dial;
 mod hub;

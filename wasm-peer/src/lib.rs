@@ -9,6 +9,9 @@
 //! - `rehearsal` has a browser compile what a first link needs before it is needed;
 //! - `face` and `matcher` are what JavaScript sees.
 
+#[cfg(weft_simulation)]
+compile_error!("this program is for people: `--cfg weft_simulation` takes all security away");
+
 mod clock;
 mod convert;
 mod driver;

@@ -12,20 +12,17 @@
 //! encapsulated key and body: an inner message cannot be passed on as if meant for another, or sealed again. The
 //! purpose is part of the body ([`weft_wire::sealed::Sealed`] is one enum). Nobody on the way learns the sender from it.
 
-use hpke::aead::ChaCha20Poly1305;
-use hpke::kdf::HkdfSha256;
-use hpke::kem::X25519HkdfSha256;
-use hpke::{Deserializable as _, Kem as KemTrait, OpModeR, OpModeS, Serializable as _};
 use rand_core::CryptoRng;
 use weft_wire::{AgreementKey, PeerId, Signature, limits};
 
 use crate::keys::PeerKey;
+#[cfg(not(weft_simulation))]
+use crate::sealing::{Sealer, unseal};
 use crate::sign::{sign, verify};
-
-type Kem = X25519HkdfSha256;
+#[cfg(weft_simulation)]
+use crate::simulated::{Sealer, unseal};
 
 const VERSION: u8 = 1;
-const INFO: &[u8] = b"weft/v1/envelope";
 const DOMAIN: &str = "weft/v1/envelope";
 const HEADER: usize = 1 + 8 + 32;
 const INNER: usize = 32 + 64;
@@ -79,11 +76,7 @@ pub fn seal(
     if body.len() + OVERHEAD > limits::ENVELOPE {
         return Err(EnvelopeError::Size);
     }
-    let public = <Kem as KemTrait>::PublicKey::from_bytes(&agreement.0).map_err(|_| EnvelopeError::BadKey)?;
-    let (encapsulated, mut context) =
-        hpke::setup_sender_with_rng::<ChaCha20Poly1305, HkdfSha256, Kem>(&OpModeS::Base, &public, INFO, rng)
-            .map_err(|_| EnvelopeError::BadKey)?;
-    let encapsulated = encapsulated.to_bytes();
+    let (sealer, encapsulated) = Sealer::new(rng, agreement).ok_or(EnvelopeError::BadKey)?;
     let id = sender.id();
     let signature = sign(&sender.signing, DOMAIN, &[&id.0, &recipient.0, &agreement.0, &encapsulated, body]);
 
@@ -96,7 +89,7 @@ pub fn seal(
     bytes.push(VERSION);
     bytes.extend_from_slice(&hint(agreement));
     bytes.extend_from_slice(&encapsulated);
-    let sealed = context.seal(&plain, &bytes[..9]).map_err(|_| EnvelopeError::Size)?;
+    let sealed = sealer.seal(&plain, &bytes[..9]).ok_or(EnvelopeError::Size)?;
     bytes.extend_from_slice(&sealed);
     Ok(bytes)
 }
@@ -118,14 +111,7 @@ pub fn open(recipient: &PeerKey, bytes: &[u8]) -> Result<Opened, EnvelopeError> 
     if associated[1..] != hint(&agreement) {
         return Err(EnvelopeError::WrongRecipient);
     }
-    let secret = <Kem as KemTrait>::PrivateKey::from_bytes(recipient.agreement.as_bytes())
-        .map_err(|_| EnvelopeError::BadKey)?;
-    let key =
-        <Kem as KemTrait>::EncappedKey::from_bytes(encapsulated).map_err(|_| EnvelopeError::Tampered)?;
-    let plain =
-        hpke::setup_receiver::<ChaCha20Poly1305, HkdfSha256, Kem>(&OpModeR::Base, &secret, &key, INFO)
-            .and_then(|mut context| context.open(sealed, associated))
-            .map_err(|_| EnvelopeError::Tampered)?;
+    let plain = unseal(&recipient.agreement, encapsulated, sealed, associated).ok_or(EnvelopeError::Tampered)?;
 
     let (sender, rest) = plain.split_first_chunk::<32>().ok_or(EnvelopeError::Tampered)?;
     let (signature, body) = rest.split_first_chunk::<64>().ok_or(EnvelopeError::Tampered)?;
@@ -191,8 +177,14 @@ mod tests {
         assert_eq!(open(&key(2), &altered), Err(EnvelopeError::Tampered));
     }
 
+    #[cfg(not(weft_simulation))]
     #[test]
     fn an_inner_message_cannot_be_passed_on_as_if_meant_for_another() {
+        use crate::sealing::{INFO, Kem};
+        use hpke::aead::ChaCha20Poly1305;
+        use hpke::kdf::HkdfSha256;
+        use hpke::{Deserializable as _, Kem as KemTrait, OpModeR, OpModeS, Serializable as _};
+
         // The recipient (2) takes the sender's signed plaintext and seals it to 3 by hand.
         let good = sealed(b"hello");
         let (associated, rest) = good.split_at(9);

@@ -2,8 +2,12 @@
 
 use core::fmt;
 
+#[cfg(weft_simulation)]
+use crate::simulated::{PublicKey, SigningKey, StaticSecret};
+#[cfg(not(weft_simulation))]
 use ed25519_dalek::SigningKey;
 use weft_wire::{AgreementKey, IdentityId, PeerId, SignalerId};
+#[cfg(not(weft_simulation))]
 use x25519_dalek::{PublicKey, StaticSecret};
 use zeroize::Zeroizing;
 

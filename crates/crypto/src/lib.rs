@@ -14,7 +14,11 @@ mod keys;
 pub mod link;
 pub mod party;
 pub mod publication;
+#[cfg(not(weft_simulation))]
+mod sealing;
 pub mod sign;
+#[cfg(weft_simulation)]
+mod simulated;
 pub mod statement;
 
 pub use envelope::{EnvelopeError, Opened};

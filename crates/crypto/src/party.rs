@@ -2,6 +2,9 @@
 
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+#[cfg(weft_simulation)]
+use crate::simulated::SigningKey;
+#[cfg(not(weft_simulation))]
 use ed25519_dalek::SigningKey;
 use rand_core::Rng;
 use weft_wire::{DiscoveryKey, PartyKey, Proof};

@@ -3,7 +3,13 @@
 //! The signed bytes are: the domain, a zero byte, then each part with its length before it (8 bytes, big-endian). A
 //! signature for one purpose can therefore never be taken for another's, nor parts be shifted into each other.
 
+#[cfg(not(weft_simulation))]
 use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
+#[cfg(weft_simulation)]
+pub use crate::simulated::SigningKey;
+#[cfg(weft_simulation)]
+pub(crate) use crate::simulated::{sign, verify};
+#[cfg(not(weft_simulation))]
 use weft_wire::Signature;
 
 /// A signature does not verify, or the key is none.
@@ -12,6 +18,7 @@ use weft_wire::Signature;
 pub struct BadSignature;
 
 /// Signs the parts for a purpose, `weft/v1/<purpose>`.
+#[cfg(not(weft_simulation))]
 pub fn sign(key: &SigningKey, domain: &str, parts: &[&[u8]]) -> Signature {
     Signature(key.sign(&message(domain, parts)).to_bytes())
 }
@@ -20,6 +27,7 @@ pub fn sign(key: &SigningKey, domain: &str, parts: &[&[u8]]) -> Signature {
 ///
 /// # Errors
 /// [`BadSignature`], also for keys of small order.
+#[cfg(not(weft_simulation))]
 pub fn verify(
     key: &[u8; 32],
     domain: &str,
@@ -31,6 +39,7 @@ pub fn verify(
     key.verify_strict(&message(domain, parts), &signature).map_err(|_| BadSignature)
 }
 
+#[cfg(not(weft_simulation))]
 fn message(domain: &str, parts: &[&[u8]]) -> Vec<u8> {
     let mut bytes =
         Vec::with_capacity(domain.len() + 1 + parts.iter().map(|part| part.len() + 8).sum::<usize>());
@@ -43,7 +52,7 @@ fn message(domain: &str, parts: &[&[u8]]) -> Vec<u8> {
     bytes
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(weft_simulation)))]
 mod tests {
     use super::*;
 

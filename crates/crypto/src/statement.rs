@@ -1,5 +1,9 @@
 //! Signing and checking the statements of [`weft_wire`]: entries, records, presences, removals.
 
+#[cfg(weft_simulation)]
+use crate::simulated::SigningKey;
+#[cfg(not(weft_simulation))]
+use ed25519_dalek::SigningKey;
 use minicbor::Encode;
 use weft_wire::cbor::Decode;
 use weft_wire::{Entry, Gone, PeerRecord, Presence, Signed, WireError, decode, encode, limits};
@@ -134,7 +138,7 @@ pub fn open_presence(bytes: &[u8]) -> Result<Presence, StatementError> {
     open(bytes)
 }
 
-fn seal<S: Statement>(key: &ed25519_dalek::SigningKey, statement: &S) -> Vec<u8> {
+fn seal<S: Statement>(key: &SigningKey, statement: &S) -> Vec<u8> {
     let body = encode(statement);
     let signature = sign(key, S::DOMAIN, &[&body]);
     encode(&Signed { body: &body, signature })
