@@ -91,31 +91,41 @@ impl Broadcast {
 
     // ---- publications ----
 
-    /// A publication is new here. Gives the neighbours to send it to at once; the others will be told.
+    /// A publication is new here. Gives the neighbours to send it to at once; the others will be told. `wanted`: it is
+    /// wanted behind a neighbour; who of the tree is not sent it is given, too.
     pub(crate) fn on_new(
         &mut self,
         now: Time,
         (from, hops): (Option<PeerId>, u8),
         range: FeedRange,
         neighbours: impl Iterator<Item = PeerId>,
-        tree: &Tree,
+        (tree, wanted): (&Tree, impl Fn(&PeerId) -> bool),
         env: &Env,
-    ) -> Vec<PeerId> {
+    ) -> (Vec<PeerId>, Vec<PeerId>) {
         self.on_had(from, range);
+        let (mut eager, mut skipped) = (Vec::new(), Vec::new());
         if hops >= limits::HOPS {
             self.exhausted += 1;
-            return Vec::new();
+            return (eager, skipped);
         }
-        let mut eager = Vec::new();
         for peer in neighbours.filter(|peer| Some(*peer) != from) {
             let lazy = self.lazy.entry(peer).or_default();
-            if tree.has(&peer) || lazy.eager_until > now {
+            if !wanted(&peer) {
+                skipped.push(peer);
+            } else if tree.has(&peer) || lazy.eager_until > now {
                 eager.push(peer);
             } else {
                 lazy.announce(now, range, peer, env);
             }
         }
-        eager
+        (eager, skipped)
+    }
+
+    /// A neighbour has begun to want this.
+    pub(crate) fn on_wanted(&mut self, now: Time, peer: PeerId, range: FeedRange, env: &Env) {
+        if let Some(lazy) = self.lazy.get_mut(&peer) {
+            lazy.announce(now, range, peer, env);
+        }
     }
 
     /// Something that is not fresh has come: those who lack it, too, are told and can ask for it.

@@ -65,6 +65,8 @@ struct Feed {
     record: Vec<u8>,
     issued: u64,
     seen: Ranges,
+    /// What a neighbour says nobody wants here: not a gap.
+    passed_over: Ranges,
     delivered: u64,
     held: Map<u64, Accepted>,
     held_since: Time,
@@ -198,7 +200,7 @@ impl Feeds {
         now: Time,
         (bundle, bytes): (Bundle, &[u8]),
         record: Option<&[u8]>,
-        (age, hops): (Age, u8),
+        (age, hops, begin): (Age, u8, Option<u64>),
         env: &mut Env,
     ) -> Verdict {
         let feed = bundle.feed;
@@ -222,6 +224,9 @@ impl Feeds {
         let Ok(ids) = publication::check_bundle(&bundle) else { return Verdict::Forged };
         known.seen.insert(bundle.first, bundle.last());
         known.heard = now;
+        if let Some(begin) = begin {
+            known.passed_over.insert(begin, bundle.first - 1);
+        }
         let kept = Arc::new(Kept {
             feed,
             first: bundle.first,
@@ -250,6 +255,7 @@ impl Feeds {
             record: Vec::new(),
             issued: 0,
             seen: Ranges::default(),
+            passed_over: Ranges::default(),
             delivered: 0,
             held: Map::new(),
             held_since: now,
@@ -275,6 +281,12 @@ impl Feeds {
         let none = Ranges::default();
         let seen = self.by_tag(feed).map_or(&none, |feed| &feed.seen);
         announced.without(seen).into_iter().map(|(first, last)| feed_range(feed, first, last)).collect()
+    }
+
+    /// What came since, oldest first.
+    pub(crate) fn since(&self, time: Time) -> impl Iterator<Item = &Arc<Kept>> {
+        let begin = self.kept.partition_point(|kept| kept.since < time);
+        self.kept.iter().skip(begin)
     }
 
     /// What we keep of a range.
@@ -383,10 +395,14 @@ impl Feeds {
         let Some(feed) = self.others.get_mut(&accepted.bundle.feed) else { return ready };
         let first = accepted.bundle.first;
         if first <= feed.delivered {
-            return ready; // Older than what was delivered: for those who want the backlog only.
+            // Older than what was delivered: for those who want the backlog only; unless it was passed over, wrongly.
+            if feed.passed_over.contains_all(first, accepted.bundle.last()) {
+                ready.push(accepted);
+            }
+            return ready;
         }
         let begins = accepted.bundle.previous == PublicationId([0; 32]);
-        let next = feed.delivered == 0 || first == feed.delivered + 1 || begins;
+        let next = feed.delivered == 0 || begins || feed.follows(first);
         let len = accepted.kept.bytes.len();
         if next {
             feed.deliver(accepted, &mut ready);
@@ -453,9 +469,14 @@ impl Feed {
         ready.push(accepted);
     }
 
+    /// Nothing that is wanted is missing before this number.
+    fn follows(&self, first: u64) -> bool {
+        first <= self.delivered + 1 || self.passed_over.contains_all(self.delivered + 1, first - 1)
+    }
+
     /// Delivers what was held and now follows.
     fn follow(&mut self, ready: &mut Vec<Accepted>, held_bytes: &mut usize) {
-        while self.held.first_key_value().is_some_and(|(first, _)| *first <= self.delivered + 1) {
+        while self.held.first_key_value().is_some_and(|(first, _)| self.follows(*first)) {
             let Some((_, accepted)) = self.held.pop_first() else { return };
             *held_bytes -= accepted.kept.bytes.len();
             if accepted.bundle.first > self.delivered {

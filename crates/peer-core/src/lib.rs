@@ -21,6 +21,7 @@ pub mod config;
 mod env;
 mod feeds;
 mod homes;
+mod interest;
 mod kept;
 mod keys;
 mod links;

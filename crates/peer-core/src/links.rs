@@ -104,7 +104,7 @@ enum Item {
     /// An encoded frame.
     Frame(Vec<u8>),
     /// A bundle that is kept anyway: encoded when its turn comes, so that a backlog costs no copy.
-    Kept { kept: Arc<Kept>, age_ms: Option<u64> },
+    Kept { kept: Arc<Kept>, age_ms: Option<u64>, from: Option<u64> },
 }
 
 impl Links {
@@ -245,11 +245,11 @@ impl Links {
     }
 
     /// Queues a bundle. Without an age it travels live; with one it answers a want, and does not count against the
-    /// queue. The author's record goes with the first one of each feed.
+    /// queue. The author's record goes with the first one of each feed. `from`: what the feed has from there on is not wanted.
     pub(crate) fn send_kept(
         &mut self,
         peer: PeerId,
-        kept: &Arc<Kept>,
+        (kept, from): (&Arc<Kept>, Option<u64>),
         age_ms: Option<u64>,
         env: &mut Env,
     ) -> bool {
@@ -257,7 +257,7 @@ impl Links {
         if age_ms.is_none() && link.outbox.is_full(env) {
             return false;
         }
-        link.outbox.push_bulk(Item::Kept { kept: Arc::clone(kept), age_ms });
+        link.outbox.push_bulk(Item::Kept { kept: Arc::clone(kept), age_ms, from });
         self.pump(peer, env);
         true
     }
@@ -554,13 +554,13 @@ impl Item {
     fn encode(self, records_sent: &mut Set<PeerId>, sent: &mut Traffic) -> Vec<u8> {
         match self {
             Self::Frame(frame) => frame,
-            Self::Kept { kept, age_ms } => {
+            Self::Kept { kept, age_ms, from } => {
                 if records_sent.len() >= RECORDS {
                     records_sent.clear();
                 }
                 let record = records_sent.insert(kept.feed).then_some(&*kept.record);
                 let (hops, age_ms) = (kept.hops, age_ms.unwrap_or(0));
-                let frame = Frame::Publish { hops, age_ms, record, bundle: &kept.bytes };
+                let frame = Frame::Publish { hops, age_ms, record, bundle: &kept.bytes, from };
                 let bytes = encode(&frame);
                 sent.count(&frame, bytes.len());
                 bytes

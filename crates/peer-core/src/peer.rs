@@ -23,6 +23,7 @@ use crate::swarm::Swarm;
 use crate::view::View;
 
 mod commands;
+mod interests;
 mod islands;
 mod neighbours;
 mod sealed;
@@ -113,8 +114,10 @@ impl Peer {
                 self.subscribe(now, id, discovery, &filter, backlog)?;
             }
             Command::Unsubscribe { subscription } => {
-                if !self.subscriptions.remove(subscription) {
-                    return Err(CommandError::UnknownSubscription);
+                let discovery = self.subscriptions.remove(subscription);
+                let discovery = discovery.ok_or(CommandError::UnknownSubscription)?;
+                if let Some(swarm) = self.swarms.get_mut(&discovery) {
+                    swarm.interest.on_unsubscribed(now);
                 }
             }
             Command::Publish { discovery, document } => self.publish(now, id, discovery, &document)?,

@@ -10,7 +10,7 @@
 use crate::sorted::{Map, Set};
 use std::time::Duration;
 
-use weft_query::{Document, Filter, Index};
+use weft_query::{Document, Filter, Index, Summary};
 use weft_wire::{DiscoveryKey, PeerId, Time};
 
 use crate::api::{CommandId, Event, Publication};
@@ -32,6 +32,7 @@ pub(crate) struct Subscriptions {
 #[derive(Debug)]
 struct Subscription {
     discovery: DiscoveryKey,
+    filter: Filter,
     backlog: bool,
     created: Time,
     collecting: Option<Collecting>,
@@ -75,6 +76,7 @@ impl Subscriptions {
         });
         let subscription = Subscription {
             discovery,
+            filter: filter.clone(),
             backlog: backlog.is_some(),
             created: now,
             collecting,
@@ -85,10 +87,15 @@ impl Subscriptions {
         self.filters.entry(discovery).or_insert_with(|| Index::new(seed)).insert(id, filter);
     }
 
-    pub(crate) fn remove(&mut self, id: CommandId) -> bool {
-        let Some(Subscription { discovery, collecting, .. }) = self.subscriptions.remove(&id) else {
-            return false;
-        };
+    /// What the subscriptions of a party want together, in at most so many bytes.
+    pub(crate) fn summary(&self, discovery: &DiscoveryKey, max_bytes: usize) -> Summary {
+        let theirs = self.subscriptions.values().filter(|one| one.discovery == *discovery);
+        Summary::of(theirs.map(|one| &one.filter), max_bytes)
+    }
+
+    /// Ends a subscription; gives its party.
+    pub(crate) fn remove(&mut self, id: CommandId) -> Option<DiscoveryKey> {
+        let Subscription { discovery, collecting, .. } = self.subscriptions.remove(&id)?;
         self.collecting -= usize::from(collecting.is_some());
         if let Some(filters) = self.filters.get_mut(&discovery) {
             filters.remove(&id);
@@ -96,7 +103,7 @@ impl Subscriptions {
                 self.filters.remove(&discovery);
             }
         }
-        true
+        Some(discovery)
     }
 
     pub(crate) fn remove_party(&mut self, discovery: &DiscoveryKey) {

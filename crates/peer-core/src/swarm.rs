@@ -17,10 +17,13 @@ use weft_wire::{List, PeerId, Presence, SignalerId, Tag, Time};
 use crate::broadcast::Broadcast;
 use crate::env::Env;
 use crate::feeds::Feeds;
+use crate::interest::Interest;
 use crate::roster::Roster;
 use crate::routes::Routes;
 use crate::tree::Tree;
 
+/// What is asked of a further neighbour in a large swarm: two parts of one are found and joined in this time.
+const WANT_LATE: Duration = Duration::from_secs(180);
 /// Added to the age that is asked for: a want may be so long on its way.
 const WANT_WAY: Duration = Duration::from_secs(10);
 
@@ -35,6 +38,7 @@ pub(crate) struct Swarm {
     pub(crate) tree: Tree,
     pub(crate) broadcast: Broadcast,
     pub(crate) routes: Routes,
+    pub(crate) interest: Interest,
     /// Neighbours that have said what they have.
     pub(crate) synced: Set<PeerId>,
     /// When a neighbour was first asked for what it has.
@@ -79,6 +83,7 @@ impl Swarm {
             tree: Tree::new(tag, now, env),
             broadcast: Broadcast::default(),
             routes: Routes::default(),
+            interest: Interest::default(),
             synced: Set::new(),
             asked: Map::new(),
             ready: false,
@@ -92,16 +97,27 @@ impl Swarm {
     }
 
     /// Asks a neighbour for what it has and we have not: all of it, or what may have been published since we joined.
-    pub(crate) fn want(&mut self, now: Time, peer: PeerId, backlog: bool) -> Frame<'static> {
+    pub(crate) fn want<'a>(
+        &mut self,
+        now: Time,
+        peer: PeerId,
+        backlog: bool,
+        wants: Option<&'a [u8]>,
+    ) -> Frame<'a> {
         if !self.asked.contains_key(&peer) {
             self.asked.insert(peer, now);
         }
-        let age = now.since(self.joined_at) + WANT_WAY;
+        let mut age = now.since(self.joined_at) + WANT_WAY;
+        if wants.is_some() && !self.synced.is_empty() {
+            // What we lack of the time before, our other neighbours did not keep from us.
+            age = age.min(WANT_LATE);
+        }
         let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
         Frame::Want {
             discovery: self.party.discovery(),
             age_ms: (!backlog).then_some(age_ms),
             have: self.feeds.have(),
+            wants,
         }
     }
 
@@ -118,6 +134,7 @@ impl Swarm {
         self.tree.on_unlinked(now, &peer, env);
         self.broadcast.on_unlinked(now, &peer);
         self.routes.on_unlinked(now, &peer);
+        self.interest.on_unlinked(now, &peer);
         self.roster.on_linked(now, peer, false, env);
         self.on_changed(now, env);
     }
@@ -193,6 +210,7 @@ impl Swarm {
             self.tree.deadline(env),
             self.broadcast.deadline(),
             self.routes.deadline(),
+            self.roster.is_large(env).then(|| self.interest.deadline(&self.tree)).flatten(),
         ];
         let rhythms = [self.shuffle.0, self.probe.0, Some(self.presence_at)];
         machines.into_iter().chain(rhythms).flatten().min()

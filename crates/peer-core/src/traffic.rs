@@ -9,7 +9,7 @@ pub struct Traffic {
     pub publications: Flow,
     /// Digests, grafts and prunes.
     pub digests: Flow,
-    /// Places in broadcast trees.
+    /// Places in broadcast trees, and what is wanted behind links.
     pub tree: Flow,
     /// Shuffles.
     pub membership: Flow,
@@ -37,7 +37,7 @@ impl Traffic {
         let flow = match frame {
             Frame::Publish { .. } => &mut self.publications,
             Frame::Digest { .. } | Frame::Graft { .. } | Frame::Prune { .. } => &mut self.digests,
-            Frame::Tree { .. } => &mut self.tree,
+            Frame::Tree { .. } | Frame::Interest { .. } => &mut self.tree,
             Frame::Shuffle { .. } => &mut self.membership,
             Frame::Presence { .. } => &mut self.presence,
             Frame::Ping { .. } | Frame::Pong { .. } => &mut self.keepalive,

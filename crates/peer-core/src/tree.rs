@@ -79,6 +79,7 @@ pub(crate) struct Tree {
     neighbours: Map<PeerId, Neighbour>,
     place: Place,
     parent: Option<PeerId>,
+    version: u32,
     /// When `place.seq` last grew.
     grown: Time,
     /// Since when some neighbour has had a newer beacon than our parent gave us.
@@ -104,6 +105,7 @@ impl Tree {
             neighbours: Map::new(),
             place: Place { claim, seq: 0, hops: 0, cost: 0 },
             parent: None,
+            version: 0,
             grown: now,
             late_since: None,
             silent: Map::new(),
@@ -121,6 +123,16 @@ impl Tree {
     /// The link is part of the tree.
     pub(crate) fn has(&self, peer: &PeerId) -> bool {
         self.parent == Some(*peer) || self.neighbours.get(peer).is_some_and(|one| one.child)
+    }
+
+    /// The neighbour says that we are its parent.
+    pub(crate) fn is_child(&self, peer: &PeerId) -> bool {
+        self.parent != Some(*peer) && self.neighbours.get(peer).is_some_and(|one| one.child)
+    }
+
+    /// Grows whenever a link joins or leaves the tree.
+    pub(crate) fn version(&self) -> u32 {
+        self.version
     }
 
     /// Who is root, as far as we know, and its beacon.
@@ -150,6 +162,7 @@ impl Tree {
     pub(crate) fn on_unlinked(&mut self, now: Time, peer: &PeerId, env: &Env) {
         self.neighbours.remove(peer);
         self.tell.remove(peer);
+        self.version = self.version.wrapping_add(1);
         if self.parent == Some(*peer) {
             self.parent = None;
         }
@@ -169,6 +182,7 @@ impl Tree {
         one.suspect = suspect;
         if suspect && self.parent == Some(*peer) {
             self.parent = None;
+            self.version = self.version.wrapping_add(1);
             self.tell.insert(*peer);
         }
         self.settle(now, env);
@@ -182,6 +196,9 @@ impl Tree {
         // A beacon that leaps is made up, to outlive the root's own.
         let leaps = root == self.place.claim.root.0 && seq > self.place.seq.saturating_add(LEAP);
         one.place = (hops < limits::HOPS && !leaps).then_some(Place { claim, seq, hops, cost });
+        if one.child != parent {
+            self.version = self.version.wrapping_add(1);
+        }
         one.child = parent;
         one.links = links;
         if root == self.me && seq > self.own_seq && seq - self.own_seq < LEAP {
@@ -211,6 +228,7 @@ impl Tree {
         }
         if self.late_since.is_some_and(|at| now.since(at) >= PARENT_LATE) {
             self.parent.take().map(|parent| self.tell.insert(parent));
+            self.version = self.version.wrapping_add(1);
             self.late_since = None;
         }
         self.settle(now, env);
@@ -277,6 +295,7 @@ impl Tree {
 
     fn forget_root(&mut self, now: Time) {
         self.parent.take().map(|parent| self.tell.insert(parent));
+        self.version = self.version.wrapping_add(1);
         self.place = Place { claim: self.own_claim(now), seq: self.own_seq, hops: 0, cost: 0 };
         self.grown = now;
         self.late_since = None;
@@ -309,6 +328,7 @@ impl Tree {
         self.choose(now, env);
         self.follow(now);
         if before.1 != self.parent {
+            self.version = self.version.wrapping_add(1);
             self.tell.extend(before.1.into_iter().chain(self.parent));
             self.tell.retain(|peer| self.neighbours.contains_key(peer));
         }

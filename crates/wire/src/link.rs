@@ -76,6 +76,9 @@ pub enum Link<'a> {
         #[b(3)]
         #[cbor(with = "minicbor::bytes")]
         bundle: &'a [u8],
+        /// What the feed has from this number on, before the bundle, is not wanted behind the receiver: it is no gap.
+        #[n(4)]
+        from: Option<u64>,
     },
     /// Asks for publications that the sender lacks.
     #[n(7)]
@@ -89,6 +92,10 @@ pub enum Link<'a> {
         /// What the sender has already.
         #[n(2)]
         have: List<FeedHave, { limits::WANT_FEEDS }>,
+        /// Only what may match this summary (query, section 8); none: everything.
+        #[b(3)]
+        #[cbor(with = "minicbor::bytes")]
+        wants: Option<&'a [u8]>,
     },
     /// All that was wanted has been sent.
     #[n(8)]
@@ -193,6 +200,18 @@ pub enum Link<'a> {
         /// Signed [`crate::Presence`]s, as received.
         #[n(2)]
         members: List<Bytes<{ limits::PRESENCE }>, { limits::SHUFFLE }>,
+    },
+    /// What is wanted at the sender and behind it, seen from the receiver. Replaces the last one; until there is one,
+    /// everything is.
+    #[n(19)]
+    Interest {
+        /// The party.
+        #[n(0)]
+        party: Tag,
+        /// Encoded summary (query, section 8), at most [`limits::INTEREST`] bytes.
+        #[b(1)]
+        #[cbor(with = "minicbor::bytes")]
+        wants: &'a [u8],
     },
     /// Peers near the sender: what has changed since the last such frame on this link.
     #[n(16)]

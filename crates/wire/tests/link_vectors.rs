@@ -68,10 +68,13 @@ fn vectors() -> Vec<Vector> {
         link("ping", &Link::Ping { token: 7 }),
         link("pong", &Link::Pong { token: 7 }),
         link("bye", &Link::Bye { reason: ByeReason::MadeRoom }),
-        link("publish", &Link::Publish { hops: 1, age_ms: 0, record: Some(&[3]), bundle: &[4, 5] }),
+        link(
+            "publish",
+            &Link::Publish { hops: 1, age_ms: 0, record: Some(&[3]), bundle: &[4, 5], from: None },
+        ),
         link(
             "publish without record",
-            &Link::Publish { hops: 0, age_ms: 1500, record: None, bundle: &[4, 5] },
+            &Link::Publish { hops: 0, age_ms: 1500, record: None, bundle: &[4, 5], from: None },
         ),
         link(
             "want",
@@ -79,9 +82,13 @@ fn vectors() -> Vec<Vector> {
                 discovery,
                 age_ms: Some(250),
                 have: List::first([FeedHave { feed: peer, ranges: List::first([(1, 5), (9, 9)]) }]),
+                wants: None,
             },
         ),
-        link("want everything", &Link::Want { discovery, age_ms: None, have: List::default() }),
+        link(
+            "want everything",
+            &Link::Want { discovery, age_ms: None, have: List::default(), wants: Some(&[1]) },
+        ),
         link("sent", &Link::Sent { discovery }),
         link("presence", &Link::Presence { hops: 2, presence: &[6] }),
         link("envelope", &Link::Envelope { to: peer, hops: 0, envelope: &[7, 8], left: None }),
@@ -100,6 +107,11 @@ fn vectors() -> Vec<Vector> {
         ),
         link("digest", &Link::Digest { party, have: List::first([range]) }),
         link("graft", &Link::Graft { party, want: List::first([range]) }),
+        link(
+            "publish behind what is not wanted",
+            &Link::Publish { hops: 1, age_ms: 0, record: None, bundle: &[4, 5], from: Some(3) },
+        ),
+        link("interest", &Link::Interest { party, wants: &[1] }),
         link("prune", &Link::Prune { party }),
         link("shuffle", &Link::Shuffle { party, reply: false, members: List::first([Bytes(vec![1, 2])]) }),
         link(

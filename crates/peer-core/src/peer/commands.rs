@@ -53,10 +53,11 @@ impl Peer {
         if self.subscriptions.len() >= self.env.config.subscriptions {
             return Err(CommandError::TooManySubscriptions(self.env.config.subscriptions));
         }
+        swarm.interest.on_subscribed(now, filter);
         let neighbours: Vec<PeerId> = self.links.neighbours(&discovery).collect();
         if backlog {
             for peer in &neighbours {
-                let want = swarm.want(now, *peer, true);
+                let want = swarm.want(now, *peer, true, None);
                 self.links.send(*peer, &want, &mut self.env);
             }
         }

@@ -9,6 +9,7 @@ use weft_wire::{Bundle, DiscoveryKey, PeerId, PeerRecord, Tag, Time, decode, lim
 
 use super::{AFTER_FULL, AFTER_MADE_ROOM, AFTER_MISBEHAVIOUR, Peer};
 use crate::api::Event;
+use crate::broadcast::feed_range;
 use crate::env::Env;
 use crate::feeds::{self, Accepted, Verdict};
 use crate::kept::{Age, Kept};
@@ -29,8 +30,8 @@ impl Peer {
         };
         let Some(bytes) = bytes else { return };
         match decode::<Frame<'_>>(&bytes, limits::LINK_MESSAGE) {
-            Ok(Frame::Publish { hops, age_ms, record, bundle }) if self.links.is_open(&peer) => {
-                self.on_bundle(now, peer, (hops, age_ms), record, bundle);
+            Ok(Frame::Publish { hops, age_ms, record, bundle, from }) if self.links.is_open(&peer) => {
+                self.on_bundle(now, peer, (hops, age_ms, from), record, bundle);
             }
             Ok(frame) => self.on_frame(now, peer, frame),
             Err(weft_wire::WireError::UnknownOptional(_)) => {}
@@ -140,7 +141,10 @@ impl Peer {
         self.links.ping(now, peer, &mut self.env);
         swarm.on_changed(now, &self.env);
         let backlog = self.subscriptions.wants_backlog(&discovery);
-        let want = swarm.want(now, peer, backlog);
+        swarm.interest.on_linked(now, peer);
+        let selective = !backlog && swarm.roster.is_large(&self.env);
+        let wants = selective.then(|| swarm.interest.downward(&swarm.tree).encode());
+        let want = swarm.want(now, peer, backlog, wants.as_deref());
         self.links.send(peer, &want, &mut self.env);
         self.subscriptions.on_asked(&discovery, peer);
         let presences = if swarm.roster.is_large(&self.env) {
@@ -164,19 +168,12 @@ impl Peer {
                 | Frame::Graft { .. }
                 | Frame::Prune { .. }
                 | Frame::Want { .. }
+                | Frame::Interest { .. }
         );
         self.stirred |= !of_a_swarm;
         match frame {
-            Frame::Want { discovery, age_ms, have } if self.links.shares(&peer, &discovery) => {
-                self.flush(now, discovery);
-                let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
-                let at_most = age_ms.map(Duration::from_millis);
-                for (kept, age) in swarm.feeds.answer(now, peer, at_most, &have, &self.env) {
-                    let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
-                    self.links.send_kept(peer, &kept, Some(age_ms), &mut self.env);
-                }
-                swarm.synced.insert(peer);
-                self.links.send_after_kept(peer, &Frame::Sent { discovery }, &mut self.env);
+            Frame::Want { discovery, age_ms, have, wants } if self.links.shares(&peer, &discovery) => {
+                self.on_want(now, peer, (discovery, age_ms), &have, wants);
             }
             Frame::Sent { discovery } => self.subscriptions.on_answered(&discovery, peer),
             Frame::Presence { hops, presence } => self.on_presence(now, Some(peer), hops, presence),
@@ -195,6 +192,7 @@ impl Peer {
                     swarm.tree.on_tree(now, &peer, &frame, env);
                 }
             }
+            Frame::Interest { party, wants } => self.on_interest(now, peer, party, wants),
             Frame::Digest { party, have } => {
                 let Some((swarm, env)) = self.common_mut(&peer, party) else { return };
                 let feeds = &swarm.feeds;
@@ -203,10 +201,12 @@ impl Peer {
             Frame::Graft { party, want } => {
                 let Some((swarm, _)) = self.common_mut(&peer, party) else { return };
                 swarm.broadcast.on_graft(now, peer, &want);
-                let wanted: Vec<_> = want.iter().flat_map(|range| swarm.feeds.of_range(range)).collect();
-                for kept in wanted {
+                let wanted = want.iter().flat_map(|range| swarm.feeds.of_range(range));
+                let begin = |kept: &Arc<Kept>| swarm.interest.skipped(&peer, kept.range().feed, kept.first);
+                let wanted: Vec<_> = wanted.map(|kept| (begin(&kept), kept)).collect();
+                for (begin, kept) in wanted {
                     let age_ms = u64::try_from(now.since(kept.since).as_millis()).unwrap_or(u64::MAX);
-                    self.links.send_kept(peer, &kept, Some(age_ms), &mut self.env);
+                    self.links.send_kept(peer, (&kept, begin), Some(age_ms), &mut self.env);
                 }
             }
             Frame::Shuffle { party, reply, members } => {
@@ -265,7 +265,7 @@ impl Peer {
         &mut self,
         now: Time,
         peer: PeerId,
-        (hops, age_ms): (u8, u64),
+        (hops, age_ms, from): (u8, u64, Option<u64>),
         record: Option<&[u8]>,
         bytes: &[u8],
     ) {
@@ -279,7 +279,12 @@ impl Peer {
         let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
         let (range, hops) = (feeds::range(&bundle), hops.saturating_add(1));
         let age = Age { told: Duration::from_millis(age_ms), asked: swarm.asked(&peer) };
-        match swarm.feeds.on_bundle(now, (bundle, bytes), record, (age, hops), &mut self.env) {
+        let begin = from.filter(|from| *from < range.first);
+        if let Some(begin) = begin {
+            let passed_over = feed_range(range.feed, begin, range.first - 1);
+            swarm.interest.on_skipped(&peer, passed_over);
+        }
+        match swarm.feeds.on_bundle(now, (bundle, bytes), record, (age, hops, begin), &mut self.env) {
             Verdict::New { kept, ready } => {
                 self.env.stats.received += kept.last - kept.first + 1;
                 if age.told < self.env.config.gap_wait {
@@ -314,24 +319,6 @@ impl Peer {
     pub(super) fn deliver(&mut self, discovery: DiscoveryKey, ready: &[Accepted]) {
         for accepted in ready {
             self.subscriptions.on_ready(&discovery, accepted, &mut self.env);
-        }
-    }
-
-    pub(super) fn pass_on(
-        &mut self,
-        now: Time,
-        kept: &Arc<Kept>,
-        discovery: DiscoveryKey,
-        from: Option<PeerId>,
-    ) {
-        let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
-        let (way, neighbours) = ((from, kept.hops), swarm.synced.iter().copied());
-        let eager = swarm.broadcast.on_new(now, way, kept.range(), neighbours, &swarm.tree, &self.env);
-        for peer in eager {
-            if self.links.send_kept(peer, kept, None, &mut self.env) && from.is_some() {
-                self.env.stats.forwarded += kept.last - kept.first + 1;
-            }
-            self.links.probe(now, peer, &mut self.env);
         }
     }
 

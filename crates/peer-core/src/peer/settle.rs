@@ -93,6 +93,8 @@ impl Peer {
         for (peer, frame) in frames {
             self.links.send(peer, &frame, &mut self.env);
         }
+        self.tell_interest(now, discovery);
+        let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
         if self.subscriptions.complete(now, &discovery) {
             let backlog = swarm.feeds.backlog(&self.env);
             self.subscriptions.deliver_backlog(now, &discovery, &backlog, &mut self.env);
