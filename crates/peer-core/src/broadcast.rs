@@ -112,7 +112,7 @@ impl Broadcast {
             let lazy = self.lazy.entry(peer).or_default();
             if !wanted(&peer) {
                 skipped.push(peer);
-            } else if tree.has(&peer) || lazy.eager_until > now {
+            } else if tree.has(&peer) || tree.had(now, &peer) || lazy.eager_until > now {
                 eager.push(peer);
             } else {
                 lazy.announce(now, range, peer, env);
@@ -143,13 +143,16 @@ impl Broadcast {
         }
     }
 
-    /// A publication came that we have. Over a link that is not part of the tree that is a waste.
+    /// A publication came that we have. Links that were grafted are not needed any more if the tree brings it, too; nor is
+    /// one that brings what came over the tree.
     pub(crate) fn on_again(&mut self, now: Time, from: PeerId, range: FeedRange, party: Tag, tree: &Tree) {
         self.on_had(Some(from), range);
-        let Some(lazy) = self.lazy.get_mut(&from).filter(|_| !tree.has(&from)) else { return };
-        if lazy.grafted_until > now {
-            lazy.grafted_until = now;
-            self.now.push((from, Frame::Prune { party }));
+        let mended = tree.has(&from);
+        for (peer, lazy) in &mut self.lazy {
+            if lazy.grafted_until > now && (mended || *peer == from) && !tree.has(peer) {
+                lazy.grafted_until = now;
+                self.now.push((*peer, Frame::Prune { party }));
+            }
         }
     }
 

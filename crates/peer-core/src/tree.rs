@@ -39,6 +39,10 @@ const WEIGHTS: u8 = 12;
 const SAME_TREE: u32 = 60;
 /// Roots that are remembered as silent.
 const SILENT: usize = 64;
+/// After a change of root, links of the old tree are used for so long.
+const LINGER: Duration = Duration::from_millis(1500);
+/// A publication counts towards our claim after so long: the tree should not change under it.
+const COUNTED_AFTER: Duration = Duration::from_secs(1);
 /// Half-life of the count of our own publications, by which we may claim to be root.
 const ACTIVITY: Duration = Duration::from_secs(120);
 
@@ -66,6 +70,8 @@ struct Neighbour {
     child: bool,
     /// Milliseconds of the way to it.
     cost: u16,
+    /// When it last left the tree, unless the root stayed the same.
+    left_at: Option<Time>,
     /// Nothing comes from it at the moment.
     suspect: bool,
     /// Links it has, of all parties.
@@ -93,6 +99,8 @@ pub(crate) struct Tree {
     tell: Set<PeerId>,
     activity: f32,
     active_at: Time,
+    /// Publications that do not count yet, and when they do.
+    fresh: (f32, Option<Time>),
 }
 
 impl Tree {
@@ -115,6 +123,7 @@ impl Tree {
             tell: Set::new(),
             activity: 0.0,
             active_at: now,
+            fresh: (0.0, None),
         }
     }
 
@@ -123,6 +132,11 @@ impl Tree {
     /// The link is part of the tree.
     pub(crate) fn has(&self, peer: &PeerId) -> bool {
         self.parent == Some(*peer) || self.neighbours.get(peer).is_some_and(|one| one.child)
+    }
+
+    /// The link was part of the tree a moment ago: until the others have followed a change, publications take both ways.
+    pub(crate) fn had(&self, now: Time, peer: &PeerId) -> bool {
+        self.neighbours.get(peer).is_some_and(|one| one.left_at.is_some_and(|at| now.since(at) < LINGER))
     }
 
     /// The neighbour says that we are its parent.
@@ -154,7 +168,7 @@ impl Tree {
     // ---- inputs ----
 
     pub(crate) fn on_linked(&mut self, peer: PeerId) {
-        let one = Neighbour { place: None, child: false, cost: 0, suspect: false, links: 0 };
+        let one = Neighbour { place: None, child: false, left_at: None, cost: 0, suspect: false, links: 0 };
         self.neighbours.insert(peer, one);
         self.tell.insert(peer);
     }
@@ -196,6 +210,9 @@ impl Tree {
         // A beacon that leaps is made up, to outlive the root's own.
         let leaps = root == self.place.claim.root.0 && seq > self.place.seq.saturating_add(LEAP);
         one.place = (hops < limits::HOPS && !leaps).then_some(Place { claim, seq, hops, cost });
+        if one.child && !parent && root != self.place.claim.root.0 {
+            one.left_at = Some(now);
+        }
         if one.child != parent {
             self.version = self.version.wrapping_add(1);
         }
@@ -211,13 +228,18 @@ impl Tree {
 
     /// We publish: whoever does that much is a good root.
     pub(crate) fn on_published(&mut self, now: Time) {
-        self.activity = self.activity_at(now) + 1.0;
-        self.active_at = now;
+        self.fresh.0 += 1.0;
+        self.fresh.1.get_or_insert(now + COUNTED_AFTER);
     }
 
     // ---- timers ----
 
     pub(crate) fn on_time(&mut self, now: Time, env: &Env) {
+        if self.fresh.1.is_some_and(|at| at <= now) {
+            self.activity = self.activity_at(now) + self.fresh.0;
+            self.active_at = now;
+            self.fresh = (0.0, None);
+        }
         let is_root = self.place.claim.root.0 == self.me;
         if !is_root && now.since(self.grown) >= env.config.root_dead {
             if self.silent.len() >= SILENT {
@@ -250,7 +272,7 @@ impl Tree {
             self.grown + env.config.root_dead
         };
         let late = self.late_since.map(|at| at + PARENT_LATE);
-        [Some(root), late, self.advertise_at].into_iter().flatten().min()
+        [Some(root), late, self.advertise_at, self.fresh.1].into_iter().flatten().min()
     }
 
     /// Something is due to be told.
@@ -327,6 +349,12 @@ impl Tree {
         let before = (self.place, self.parent);
         self.choose(now, env);
         self.follow(now);
+        if before.0.claim.root != self.place.claim.root
+            && before.1 != self.parent
+            && let Some(one) = before.1.and_then(|parent| self.neighbours.get_mut(&parent))
+        {
+            one.left_at = Some(now);
+        }
         if before.1 != self.parent {
             self.version = self.version.wrapping_add(1);
             self.tell.extend(before.1.into_iter().chain(self.parent));
