@@ -5,6 +5,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod against;
+mod cost;
 pub mod engine;
 pub mod graph;
 pub mod measure;
@@ -12,8 +14,11 @@ pub mod phases;
 pub mod report;
 pub mod run;
 pub mod scenario;
+pub mod scenarios;
+mod svg;
+pub mod table;
 pub mod watch;
 
 pub use report::Report;
-pub use run::{Failure, Options, run};
+pub use run::{Failure, Options, Results, run};
 pub use scenario::Scenario;

@@ -11,6 +11,7 @@ use crate::graph::Graph;
 use crate::report::{Messages, PhaseReport, Publications, Round, Spread, figure, ratio, round};
 use crate::run::{Change, Failure, Run};
 use crate::scenario::{Phase, Sender, seconds};
+use crate::svg;
 use crate::watch::{Floors, mean_of, spread_of};
 
 /// Publications of phases that do not wait for each one must be there after this long.
@@ -78,6 +79,8 @@ pub fn play(run: &mut Run<'_>, phase: &Phase) -> Result<PhaseReport, Failure> {
             for victim in &victims {
                 run.world.act(*victim, now, Act::Crash);
             }
+            // From the next moment on they are.
+            run.advance(Duration::from_millis(10))?;
             report.note = format!("{} peers are gone", victims.len());
         }
         Phase::Partition { groups, seconds: time, signalers } => {
@@ -151,6 +154,7 @@ fn begin(run: &mut Run<'_>, sender: NodeId, body: usize, floors: Floors) -> Resu
     let number = run.number();
     let document = Content { number, topic: 0 }.document(body)?;
     run.watches.begin(&run.world, number, sender, floors);
+    run.publisher = Some(sender);
     let now = run.world.now();
     run.world.act(sender, now, Act::Publish(document));
     Ok(number)
@@ -167,14 +171,23 @@ fn broadcast(
     let mut rounds = Vec::new();
     let mut delays = Vec::new();
     let mut node = one(run)?;
-    for _ in 0..count {
+    for n in 1..=count {
         if sender == Sender::Random || run.world.peer(node).is_none() {
             node = one(run)?;
         }
         let before = run.ledger();
         let floors = floors(run);
+        // The first and the last publication show what the tree has learnt.
+        let drawn = run.draw && (n == 1 || n == count);
+        run.world.trace(drawn);
+        let began = run.world.now();
         let number = begin(run, node, body, floors)?;
         run.advance(every)?;
+        if drawn {
+            let picture = svg::broadcast(&mut run.world, node, began);
+            run.pictures.push((format!("broadcast-{}", run.pictures.len()), picture));
+            run.world.trace(false);
+        }
         let change = run.change(&before);
         if let Some(outcome) = run.watches.end(&run.world, number) {
             let mut round = outcome.round;
@@ -266,7 +279,8 @@ fn rmr(frames: u64, receivers: u64) -> f64 {
 
 /// One peer goes, with or without a word, and another one comes.
 fn replace(run: &mut Run<'_>, within: Duration) {
-    let all: Vec<NodeId> = run.world.peers().map(|(id, _)| id).collect();
+    let all: Vec<NodeId> =
+        run.world.peers().map(|(id, _)| id).filter(|id| Some(*id) != run.publisher).collect();
     let now = run.world.now();
     let spread = |run: &mut Run<'_>| {
         let most = u64::try_from(within.as_micros()).unwrap_or(u64::MAX).max(1);

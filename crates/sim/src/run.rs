@@ -10,10 +10,11 @@ use weft_wire::Time;
 use crate::engine::dice::{is_in_share, mix};
 use crate::engine::{Dice, NodeId, START, Violation, World};
 use crate::graph::Graph;
-use crate::report::{Bootstrap, Report, Sample, Spread, Totals, count, figure, round};
+use crate::cost::Stopwatch;
+use crate::report::{Bootstrap, Cost, Report, Sample, Spread, Totals, count, figure, round};
 use crate::scenario::{Scenario, seconds};
 use crate::watch::Watches;
-use crate::{measure, phases};
+use crate::{measure, phases, svg};
 
 /// Links that only one side has open may be found in so many samples, one a second, before that is a violation.
 const ASYMMETRIC: u32 = 5;
@@ -25,6 +26,19 @@ pub struct Options {
     pub seed: u64,
     /// Threads; 0: one for each core.
     pub threads: usize,
+    /// Draw pictures.
+    pub draw: bool,
+}
+
+/// What a run leaves behind.
+#[derive(Clone, Debug)]
+pub struct Results {
+    /// What was found out.
+    pub report: Report,
+    /// What it cost.
+    pub cost: Cost,
+    /// Pictures: names, and SVG.
+    pub pictures: Vec<(String, String)>,
 }
 
 /// Why a run ended early.
@@ -77,6 +91,12 @@ pub struct Run<'a> {
     next_sample: Time,
     /// Peers that were added, in order.
     added: u32,
+    /// Draw pictures.
+    pub draw: bool,
+    /// Pictures: names, and SVG.
+    pub pictures: Vec<(String, String)>,
+    /// Who published last, which churn spares.
+    pub publisher: Option<NodeId>,
 }
 
 /// Sums over peers, to be compared with later ones of the same peers.
@@ -104,14 +124,22 @@ pub fn run(
     scenario: &Scenario,
     options: Options,
     progress: &mut dyn FnMut(&str),
-) -> Result<Report, Failure> {
+) -> Result<Results, Failure> {
+    let mut watch = Stopwatch::start();
     let mut run = Run::new(scenario, options, progress)?;
     let bootstrap = run.bootstrap()?;
+    watch.lap(run.deliveries());
+    if options.draw {
+        let picture = svg::swarm(&run.world);
+        run.pictures.push(("swarm".into(), picture));
+    }
     let mut reports = Vec::new();
     for phase in &scenario.phase {
         reports.push(phases::play(&mut run, phase)?);
     }
-    Ok(Report {
+    let events = figure(run.world.events());
+    let cost = watch.stop(run.deliveries(), events, run.world.threads());
+    let report = Report {
         scenario: scenario.name.clone(),
         seed: options.seed,
         peers: scenario.peers,
@@ -121,7 +149,8 @@ pub fn run(
         end: run.sample(&Graph::of(&run.world, |_| true)),
         totals: run.totals(),
         timeline: run.timeline,
-    })
+    };
+    Ok(Results { report, cost, pictures: run.pictures })
 }
 
 impl<'a> Run<'a> {
@@ -148,6 +177,9 @@ impl<'a> Run<'a> {
             timeline: Vec::new(),
             asymmetric: BTreeMap::new(),
             added: 0,
+            draw: options.draw,
+            pictures: Vec::new(),
+            publisher: None,
         })
     }
 

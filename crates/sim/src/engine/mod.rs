@@ -12,6 +12,7 @@ mod queue;
 mod shard;
 pub mod signaler_node;
 pub mod tally;
+pub mod trace;
 pub mod world;
 
 pub use content::Content;
@@ -20,4 +21,5 @@ pub use network::{Cut, Laws, Network};
 pub use parcel::{NodeId, Vice};
 pub use peer_node::PeerNode;
 pub use tally::{Delivery, Tally, Violation};
+pub use trace::Trace;
 pub use world::{START, World};

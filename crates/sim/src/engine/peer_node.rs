@@ -16,6 +16,7 @@ use super::parcel::{Act, Cargo, NodeId, Socket, Vice};
 use super::queue::Scope;
 use super::signaler_node::{OPENING, arrival, node_of};
 use super::tally::Tally;
+use super::trace;
 
 /// ICE notices silence after this long (measured in Chromium).
 pub(crate) const ICE_NOTICES: Duration = Duration::from_secs(6);
@@ -115,7 +116,12 @@ impl PeerNode {
     pub(crate) fn happen(&mut self, cargo: Cargo, scope: &mut Scope<'_>) {
         match cargo {
             Cargo::Chunk { link, bytes } => {
-                if self.place(link).is_some() {
+                if let Some(at) = self.place(link) {
+                    if scope.network.trace
+                        && let Some(remote) = self.connections[at].remote
+                    {
+                        self.tally.traces.extend(trace::read(&bytes, remote.node, scope.now));
+                    }
                     self.input(Input::ChannelMessage { link, bytes: &bytes }, scope);
                 }
             }

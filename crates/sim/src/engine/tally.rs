@@ -9,6 +9,7 @@ use weft_wire::{PeerId, Time};
 use super::content::Content;
 use super::network::Network;
 use super::parcel::NodeId;
+use super::trace::Trace;
 use crate::measure;
 
 /// A rule that was broken.
@@ -52,6 +53,8 @@ pub struct Tally {
     pub deliveries: Vec<Delivery>,
     /// Messages received since the last [`Tally::take`].
     pub messages: Vec<Delivery>,
+    /// Publications as they came over links, while that is asked for.
+    pub traces: Vec<Trace>,
     /// Commands to send that ended well, and that did not.
     pub sent: (u64, u64),
     /// When the first link was open.
@@ -73,6 +76,7 @@ impl Tally {
             neighbours: Vec::new(),
             deliveries: Vec::new(),
             messages: Vec::new(),
+            traces: Vec::new(),
             sent: (0, 0),
             ready_at: None,
             delivered: 0,

@@ -231,6 +231,11 @@ impl World {
         })
     }
 
+    /// Threads that work.
+    pub fn threads(&self) -> usize {
+        self.pool.as_ref().map_or(1, rayon::ThreadPool::current_num_threads)
+    }
+
     /// Things that happened at nodes since the start.
     pub fn events(&self) -> u64 {
         self.shards.iter().map(|shard| shard.events).sum()

@@ -1,0 +1,155 @@
+//! A report for people.
+
+use std::fmt::Write as _;
+
+use crate::report::{Cost, Messages, PhaseReport, Publications, Report, Round};
+
+/// The report as text of at most 110 columns.
+pub fn text(report: &Report, about: &str, cost: &Cost) -> String {
+    let mut out = String::new();
+    let _ = write(&mut out, report, about, cost);
+    out
+}
+
+fn write(out: &mut String, report: &Report, about: &str, cost: &Cost) -> std::fmt::Result {
+    writeln!(out, "{}: {about}", report.scenario)?;
+    writeln!(out, "seed {}, {} peers, {} signalers", report.seed, report.peers, report.signalers)?;
+    let start = &report.bootstrap;
+    let swarm = &start.swarm;
+    let connected = match start.connected_s {
+        Some(seconds) => format!("one swarm after {seconds} s"),
+        None => format!("{} components at the end of the warm-up", swarm.components),
+    };
+    writeln!(
+        out,
+        "\n{:>7} s  bootstrap: {} of {} linked, {connected}, first link {:.0} ms p50, {:.0} ms max",
+        0, start.ready, report.peers, start.first_link_ms.p50, start.first_link_ms.max
+    )?;
+    writeln!(
+        out,
+        "{:>11}degree {}..{} mean {:.2}, diameter {}",
+        "", swarm.degree_min, swarm.degree_max, swarm.degree_mean, start.diameter
+    )?;
+    for phase in &report.phases {
+        write_phase(out, phase)?;
+    }
+    let (end, totals) = (&report.end, &report.totals);
+    writeln!(
+        out,
+        "\n{:>7} s  end: {} peers, {} components, largest {}, degree {}..{} mean {:.2}",
+        end.at_s, end.peers, end.components, end.largest, end.degree_min, end.degree_max, end.degree_mean
+    )?;
+    writeln!(
+        out,
+        "{:>11}signalers: {} frames in, {} out, {:.1} MB out; forged {}, malformed {}{}",
+        "",
+        totals.signaler_frames_in,
+        totals.signaler_frames_out,
+        crate::report::figure(totals.signaler_bytes_out) / 1e6,
+        totals.forged,
+        totals.malformed,
+        totals.warnings.iter().fold(String::new(), |text, (code, times)| format!("{text}, {code} {times}"))
+    )?;
+    writeln!(
+        out,
+        "{:>11}{} events in {:.1} s ({:.0} a second); phases {:.1} s, {:.0} deliveries a second; {:.0} MiB at most; {} threads",
+        "",
+        totals.events,
+        cost.wall_s,
+        cost.events_per_s,
+        cost.phases_s,
+        cost.deliveries_per_s,
+        cost.peak_mib,
+        cost.threads
+    )
+}
+
+fn write_phase(out: &mut String, phase: &PhaseReport) -> std::fmt::Result {
+    writeln!(out, "\n{:>7} s  {}: {}", phase.at_s, phase.kind, phase.note)?;
+    if !phase.rounds.is_empty() {
+        write_rounds(out, &phase.rounds)?;
+    }
+    if let Some(publications) = &phase.publications {
+        write_publications(out, publications)?;
+    }
+    if let Some(messages) = &phase.messages {
+        write_messages(out, messages)?;
+    }
+    Ok(())
+}
+
+fn write_rounds(out: &mut String, rounds: &[Round]) -> std::fmt::Result {
+    writeln!(
+        out,
+        "{:>11}{:>8}{:>9}{:>9}{:>8}{:>9}{:>8}{:>9}{:>10}{:>9}{:>9}{:>9}",
+        "", "sender", "reached", "missed", "RMR", "again", "hops", "floor", "last ms", "floor", "p50 ms", "tree"
+    )?;
+    for round in rounds {
+        let hops = round.last_hop.map_or("-".into(), |hops| hops.to_string());
+        let tree = round.steiner.map_or("-".into(), |edges| edges.to_string());
+        writeln!(
+            out,
+            "{:>11}{:>8}{:>9}{:>9}{:>8.3}{:>9}{:>8}{:>9}{:>10.1}{:>9.1}{:>9.1}{:>9}",
+            "",
+            round.sender,
+            round.reached,
+            round.missed,
+            round.rmr,
+            round.duplicates,
+            hops,
+            round.floor_hop,
+            round.delivery_ms.max,
+            round.floor_ms,
+            round.delivery_ms.p50,
+            tree
+        )?;
+    }
+    Ok(())
+}
+
+fn write_publications(out: &mut String, all: &Publications) -> std::fmt::Result {
+    writeln!(
+        out,
+        "{:>11}{} published, {} of {} deliveries missed, RMR {:.3} (settled {:.3}), {} came again",
+        "", all.published, all.missed, all.due, all.rmr, all.rmr_settled, all.duplicates
+    )?;
+    writeln!(
+        out,
+        "{:>11}delivery {:.0} ms p50, {:.0} p99, {:.0} max; last {:.0} mean (floor {:.0}); hops {:.1} mean of last (floor {:.1})",
+        "",
+        all.delivery_ms.p50,
+        all.delivery_ms.p99,
+        all.delivery_ms.max,
+        all.last_ms.mean,
+        all.floor_ms.mean,
+        all.last_hop.mean,
+        all.floor_hop.mean
+    )?;
+    let tree = if all.steiner_ratio > 0.0 {
+        format!("; {:.2} transmissions for each edge of a tree", all.steiner_ratio)
+    } else {
+        String::new()
+    };
+    writeln!(
+        out,
+        "{:>11}{} transmissions, {:.3} bytes of control for each byte of payload{tree}",
+        "", all.frames, all.control_ratio
+    )
+}
+
+fn write_messages(out: &mut String, all: &Messages) -> std::fmt::Result {
+    writeln!(
+        out,
+        "{:>11}{} of {} arrived, {} confirmed, {} given up; {:.0} ms p50, {:.0} p99, {:.0} max (direct {:.0} p50)",
+        "",
+        all.arrived,
+        all.sent,
+        all.confirmed,
+        all.failed,
+        all.delivery_ms.p50,
+        all.delivery_ms.p99,
+        all.delivery_ms.max,
+        all.direct_ms.p50
+    )?;
+    writeln!(out, "{:>11}signalers sent {} frames meanwhile", "", all.signaler_frames)
+}
