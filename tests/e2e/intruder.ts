@@ -298,12 +298,14 @@ export class Intruder {
     });
   }
 
-  /** Waits for a frame of a kind, after so many others. */
-  async heard(kind: number, after = 0): Promise<Received> {
+  /** Waits for a frame of a kind, with certain words in it. */
+  async heard(kind: number, words = ""): Promise<Received> {
     const deadline = performance.now() + PATIENCE;
-    for (let count = after; ; ) {
+    for (let count = 0; ; ) {
       const received = await this.received();
-      const found = received.slice(count).find((frame) => frame.kind === kind);
+      const found = received
+        .slice(count)
+        .find((frame) => frame.kind === kind && Buffer.from(frame.bytes).includes(words));
       if (found !== undefined) return found;
       count = received.length;
       const rest = deadline - performance.now();

@@ -205,18 +205,29 @@ impl Feeds {
         if self.others.get(&feed).is_some_and(|known| known.seen.contains_all(bundle.first, bundle.last())) {
             return Verdict::Known;
         }
-        match record.map(statement::open_record) {
-            Some(Ok(opened)) if opened.peer == feed => {
-                self.learn(now, &opened, record.unwrap_or_default(), env);
-            }
+        // A record is one identity's word about a peer, a bundle that peer's word about its identity. Only with both of
+        // them is anything learnt: anybody can sign a record that claims the feed of somebody else.
+        let known = self.others.get(&feed);
+        let opened = match record.map(statement::open_record) {
+            Some(Ok(opened)) if opened.peer == feed => Some(opened),
             Some(_) => return Verdict::Forged,
-            None => {}
-        }
-        let Some(known) = self.others.get_mut(&feed) else { return Verdict::NoRecord };
-        if known.author != bundle.author {
-            return Verdict::Forged;
+            None => None,
+        };
+        let newer = |opened: &PeerRecord| {
+            opened.until > now.millis() && known.is_none_or(|known| known.is_older_than(opened))
+        };
+        let newer = opened.filter(newer);
+        let author = newer.as_ref().map(|opened| opened.identity).or(known.map(|known| known.author));
+        match author {
+            None => return Verdict::NoRecord,
+            Some(author) if author != bundle.author => return Verdict::Forged,
+            Some(_) => {}
         }
         let Ok(ids) = publication::check_bundle(&bundle) else { return Verdict::Forged };
+        if let Some(opened) = newer {
+            self.learn(now, &opened, record.unwrap_or_default(), env);
+        }
+        let Some(known) = self.others.get_mut(&feed) else { return Verdict::NoRecord };
         known.seen.insert(bundle.first, bundle.last());
         known.heard = now;
         let kept = Arc::new(Kept {
@@ -251,7 +262,7 @@ impl Feeds {
             held_since: now,
             heard: now,
         });
-        if feed.issued < record.issued || feed.record.is_empty() {
+        if feed.is_older_than(record) {
             feed.author = record.identity;
             feed.issued = record.issued;
             bytes.clone_into(&mut feed.record);
@@ -377,6 +388,11 @@ impl Feeds {
 }
 
 impl Feed {
+    /// What is known of its owner is older than this record.
+    fn is_older_than(&self, record: &PeerRecord) -> bool {
+        self.issued < record.issued || self.record.is_empty()
+    }
+
     fn deliver(&mut self, accepted: Accepted, ready: &mut Vec<Accepted>) {
         self.delivered = accepted.bundle.last();
         ready.push(accepted);
