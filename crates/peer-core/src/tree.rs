@@ -40,9 +40,9 @@ const SAME_TREE: u32 = 60;
 /// Roots that are remembered as silent.
 const SILENT: usize = 64;
 /// After a change of root, links of the old tree are used for so long.
-const LINGER: Duration = Duration::from_millis(1500);
+const LINGER: Duration = Duration::from_millis(800);
 /// A publication counts towards our claim after so long: the tree should not change under it.
-const COUNTED_AFTER: Duration = Duration::from_secs(1);
+const COUNTED_AFTER: Duration = Duration::from_millis(500);
 /// Half-life of the count of our own publications, by which we may claim to be root.
 const ACTIVITY: Duration = Duration::from_secs(120);
 

@@ -175,7 +175,14 @@ impl Peer {
             Frame::Want { discovery, age_ms, have, wants } if self.links.shares(&peer, &discovery) => {
                 self.on_want(now, peer, (discovery, age_ms), &have, wants);
             }
-            Frame::Sent { discovery } => self.subscriptions.on_answered(&discovery, peer),
+            Frame::Sent { discovery, heads } => {
+                if let Some(swarm) =
+                    self.swarms.get_mut(&discovery).filter(|_| self.links.shares(&peer, &discovery))
+                {
+                    swarm.feeds.on_heads(&heads);
+                }
+                self.subscriptions.on_answered(&discovery, peer);
+            }
             Frame::Presence { hops, presence } => self.on_presence(now, Some(peer), hops, presence),
             Frame::Envelope { to, hops, envelope, left } => self.on_way(now, (to, hops, left), envelope),
             Frame::Routes { party, anew, near } => {
