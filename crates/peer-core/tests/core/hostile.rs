@@ -308,7 +308,8 @@ fn q12_a_record_that_claims_the_feed_of_another_changes_nothing() {
     let (mut bundle, _) =
         publication::sign_bundle(&other.peer, party, other.identity.id(), u64::MAX / 2, none, entries);
     bundle.feed = world.id(author);
-    let frame = Frame::Publish { hops: 0, age_ms: 0, record: Some(&record), bundle: &encode(&bundle) };
+    let frame =
+        Frame::Publish { hops: 0, age_ms: 0, record: Some(&record), bundle: &encode(&bundle), from: None };
     world.input(reader, Input::ChannelMessage { link, bytes: &one_chunk(&frame) });
     world.run(SECOND);
     assert!(!world.linked(thief, reader), "who sent it has lost the link");
