@@ -400,6 +400,12 @@ impl Links {
         }
     }
 
+    /// A link whose other side did not answer a ping in time: the one that has been silent the longest.
+    pub(crate) fn suspect(&self) -> Option<PeerId> {
+        let suspect = self.links.iter().filter(|(_, link)| link.suspect);
+        suspect.min_by_key(|(_, link)| link.heard).map(|(peer, _)| *peer)
+    }
+
     /// The other side did not answer a ping in time.
     pub(crate) fn is_suspect(&self, peer: &PeerId) -> bool {
         self.links.get(peer).is_some_and(|link| link.suspect)
