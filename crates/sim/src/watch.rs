@@ -52,8 +52,7 @@ impl Watch {
         let slowest = due.iter().map(|vertex| times[*vertex as usize]).max().unwrap_or(0);
         self.floor_ms = round(figure(slowest) / 1_000.0);
         if floors == Floors::WithTree {
-            self.steiner =
-                graph.steiner_edges(from, &due).and_then(|edges| u32::try_from(edges).ok());
+            self.steiner = graph.steiner_edges(from, &due).and_then(|edges| u32::try_from(edges).ok());
         }
     }
 }

@@ -37,14 +37,7 @@ pub(crate) const UNLISTED: u64 = u64::MAX;
 
 impl Node {
     pub(crate) fn new(id: NodeId, role: Role) -> Self {
-        Self {
-            id,
-            role,
-            queue: Queue::default(),
-            timer: NEVER,
-            asleep_until: Time::ZERO,
-            listed: UNLISTED,
-        }
+        Self { id, role, queue: Queue::default(), timer: NEVER, asleep_until: Time::ZERO, listed: UNLISTED }
     }
 
     pub(crate) fn push(&mut self, at: Time, cargo: Cargo) {

@@ -282,9 +282,9 @@ impl PeerNode {
     fn cut_off(&self, scope: &Scope<'_>) -> Vec<LinkId> {
         let is_cut = |connection: &&Connection| {
             connection.checks > 0
-                && connection.remote.is_some_and(|remote| {
-                    scope.network.cut_until(scope.now, scope.me, remote.node).is_some()
-                })
+                && connection
+                    .remote
+                    .is_some_and(|remote| scope.network.cut_until(scope.now, scope.me, remote.node).is_some())
         };
         self.connections.iter().filter(is_cut).map(|connection| connection.link).collect()
     }

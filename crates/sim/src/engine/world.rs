@@ -99,8 +99,7 @@ impl World {
                 url: (other < at).then(|| url_of(NodeId(other))),
                 pinned: None,
             };
-            let siblings =
-                (0_u32..).zip(&keys).filter(|(other, _)| *other != at).map(sibling).collect();
+            let siblings = (0_u32..).zip(&keys).filter(|(other, _)| *other != at).map(sibling).collect();
             let defaults = SignalerConfig::default();
             let config = SignalerConfig {
                 siblings,
@@ -269,8 +268,7 @@ impl World {
         let clock = self.clock;
         let last = clock.window(until - Duration::from_micros(1));
         loop {
-            let next =
-                self.shards.iter().map(|shard| shard.next_window(clock)).min().unwrap_or(UNLISTED);
+            let next = self.shards.iter().map(|shard| shard.next_window(clock)).min().unwrap_or(UNLISTED);
             if next > last {
                 self.now = self.now.max(clock.end(last));
                 return Ok(());
