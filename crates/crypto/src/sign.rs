@@ -52,7 +52,8 @@ fn message(domain: &str, parts: &[&[u8]]) -> Vec<u8> {
     bytes
 }
 
-#[cfg(all(test, not(weft_simulation)))]
+#[cfg(not(weft_simulation))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -294,7 +294,7 @@ impl<'a> Run<'a> {
             "{} peers, {} components, degree {}..{} mean {:.1}",
             sample.peers, sample.components, sample.degree_min, sample.degree_max, sample.degree_mean
         );
-        if sample.at_s % 5 == 0 {
+        if sample.at_s.is_multiple_of(5) {
             self.tell(&line);
         }
         self.timeline.push(sample);

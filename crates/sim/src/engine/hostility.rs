@@ -16,7 +16,7 @@ pub(crate) fn turn(vice: Vice, bytes: Vec<u8>, salt: u64) -> Vec<Vec<u8>> {
         Vice::Noise => {
             let noise = mix(salt, bytes.len() as u64);
             let mut out = vec![bytes];
-            if noise % NOISE_EVERY == 0 {
+            if noise.is_multiple_of(NOISE_EVERY) {
                 out.push(noise.to_le_bytes().repeat(4));
             }
             out
