@@ -1,5 +1,7 @@
 //! Every scenario with few peers, and the same run with one thread and with two.
 
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
+
 use weft_sim::{Options, Report, Scenario, scenarios};
 
 /// Enough for a graph with a shape.
