@@ -367,7 +367,7 @@ impl Driver {
                 }
             }
             Event::Drained => self.full = false,
-            Event::Message { from, peer, id, time, document } => {
+            Event::Message { from, peer, id, time, document, hops: _ } => {
                 let size = document.encode().len();
                 let message = Message { from, peer, id, time, document };
                 self.listeners.retain_mut(|listener| listener.push(message.clone(), size).is_ok());

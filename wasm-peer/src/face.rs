@@ -172,6 +172,7 @@ impl Face {
             malformed,
             link_bytes_out,
             link_bytes_in,
+            sent: _,
         } = self.driver.look(weft_peer_core::Peer::stats);
         let figures = [
             ("published", published),

@@ -15,7 +15,7 @@ use weft_crypto::{IdentityKey, Party, PeerKey, Seed, SignalerKey, challenge};
 use weft_peer_core::{Command, Config, Event, HomeIndex, IceState, Input, Keys, LinkId, Output, Peer};
 use weft_query::{Document, Filter};
 use weft_wire::sealed::Candidate;
-use weft_wire::signaler::{EntryBytes, FromSignaler, ToSignaler};
+use weft_wire::signaler::{FromSignaler, ToSignaler};
 use weft_wire::{List, Nonce, Text, Time, decode, encode, limits};
 
 use crate::failure::Failure;
@@ -189,7 +189,7 @@ impl Rehearsal {
             Ok(ToSignaler::Announce { entry }) => {
                 entry.clone_into(&mut self.entries[at]);
                 let there = self.entries[other].clone();
-                let entries = List::first((!there.is_empty()).then(|| EntryBytes(there.clone())));
+                let entries = List::first((!there.is_empty()).then(|| weft_wire::Bytes(there.clone())));
                 let discovery = Party::open("rehearsal").discovery();
                 self.say(at, &FromSignaler::Members { discovery, total: 1, entries });
                 if !there.is_empty() {

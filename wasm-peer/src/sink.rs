@@ -86,7 +86,7 @@ impl Sink {
                 self.published(count(command.0), &id.to_string(), count(seq))
             }
             Event::Drained => self.drained(),
-            Event::Message { from, peer, id, time, document } => self.message(
+            Event::Message { from, peer, id, time, document, hops: _ } => self.message(
                 &convert::to_js(document.view()),
                 &from.to_string(),
                 &peer.to_string(),

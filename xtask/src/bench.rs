@@ -30,10 +30,14 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     setup::run(setup::Scope::Build)?;
     let mut program = command("node", &root());
     program.args(["--import", "tsx"]).arg(bench).args(rest);
-    if name == "match" {
-        program.envs(matchers()?);
-    } else {
-        build::everything()?;
+    match name.as_str() {
+        "match" => {
+            program.envs(matchers()?);
+        }
+        "gossip" => {
+            program.env("WEFT_GOSSIP_IROH", iroh_gossip()?).env("CARGO", cargo());
+        }
+        _ => build::everything()?,
     }
     ui::step(&format!("bench {name}"), || run_command(&mut program, "read the error above"))
 }
@@ -53,6 +57,18 @@ fn matchers() -> Result<[(&'static str, PathBuf); 2]> {
     let glue = target_dir().join("matcher-wasm");
     wasm::build_like_the_peer("weft-matcher-wasm", &glue, "matcher")?;
     Ok([("WEFT_MATCHER", release_binary("matcher")), ("WEFT_MATCHER_WASM", glue)])
+}
+
+/// Builds the rival of bench/gossip.ts, a workspace of its own. Our simulator is a command of this program.
+fn iroh_gossip() -> Result<PathBuf> {
+    let target = target_dir().join("gossip-iroh");
+    ui::step("bench: build iroh-gossip and its simulator (the first time a minute or two)", || {
+        let mut build = command(cargo(), &root());
+        build.args(["build", "--release", "--locked", "--manifest-path", "bench/gossip-iroh/Cargo.toml"]);
+        run_command(build.arg("--target-dir").arg(&target), "is crates.io reachable?")
+    })?;
+    let name = format!("weft-bench-gossip-iroh{}", std::env::consts::EXE_SUFFIX);
+    Ok(target.join("release").join(name))
 }
 
 /// Runs a benchmark of `weft-bench` against the built signaler and its rivals, installed once below the target directory.

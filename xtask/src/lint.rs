@@ -7,8 +7,8 @@ use crate::{setup, ui, web};
 use anyhow::{Result, bail};
 use std::path::{Path, PathBuf};
 
-/// A workspace of its own, for cargo-fuzz.
-const FUZZ: &str = "crates/query/fuzz/Cargo.toml";
+/// Workspaces of their own: what cargo-fuzz builds, and a rival that is measured. Only their format is checked.
+const APART: [&str; 2] = ["crates/query/fuzz/Cargo.toml", "bench/gossip-iroh/Cargo.toml"];
 
 /// Checks everything, the cheap ones first. All of them run, so that one run shows all there is to repair.
 pub(crate) fn run() -> Result<()> {
@@ -21,13 +21,15 @@ pub(crate) fn run() -> Result<()> {
     clippy.args(["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]);
     let mut rustfmt = command(cargo(), &root);
     rustfmt.args(["fmt", "--all", "--check"]);
-    let mut fuzz = command(cargo(), &root);
-    fuzz.args(["fmt", "--check", "--manifest-path", FUZZ]);
     let mut checks = vec![
         ("rustfmt".to_owned(), rustfmt, "`npm run fmt` formats everything"),
-        ("rustfmt fuzz".to_owned(), fuzz, "`npm run fmt` formats everything"),
         ("biome".to_owned(), biome, "`npm run fmt` repairs most of it"),
     ];
+    for manifest in APART {
+        let mut rustfmt = command(cargo(), &root);
+        rustfmt.args(["fmt", "--check", "--manifest-path", manifest]);
+        checks.push((format!("rustfmt {manifest}"), rustfmt, "`npm run fmt` formats everything"));
+    }
     for project in projects()? {
         let name = project.strip_prefix(&root).unwrap_or(&project).display().to_string();
         let mut tsc = command(node_binary("tsc"), &root);
@@ -58,8 +60,11 @@ pub(crate) fn format_in_place() -> Result<()> {
     let root = root();
     ui::step("fmt: rustfmt", || {
         run_command(command(cargo(), &root).args(["fmt", "--all"]), "a file does not parse")?;
-        let mut fuzz = command(cargo(), &root);
-        run_command(fuzz.args(["fmt", "--manifest-path", FUZZ]), "a file does not parse")
+        for manifest in APART {
+            let mut rustfmt = command(cargo(), &root);
+            run_command(rustfmt.args(["fmt", "--manifest-path", manifest]), "a file does not parse")?;
+        }
+        Ok(())
     })?;
     ui::step("fmt: biome", || {
         let mut biome = command(node_binary("biome"), &root);

@@ -56,7 +56,7 @@ impl Statement for PeerRecord {
 
 impl Statement for Presence {
     const DOMAIN: &'static str = "weft/v1/presence";
-    const MAX: usize = 4 * 1024;
+    const MAX: usize = limits::PRESENCE;
     fn signer(&self) -> &[u8; 32] {
         self.peer.as_bytes()
     }

@@ -12,6 +12,7 @@
 //! A driver holds no rule of the protocol: it opens what it is told to open and reports what happens.
 
 use crate::sorted::Set;
+use crate::traffic::Traffic;
 
 use weft_crypto::Party;
 use weft_query::{Document, Filter};
@@ -376,6 +377,8 @@ pub enum Event {
         time: u64,
         /// What it says.
         document: Document,
+        /// Links it came over; none if a signaler brought it.
+        hops: Option<u8>,
     },
     /// What became of a message.
     Sent {
@@ -488,6 +491,8 @@ pub struct Publication {
     pub time: u64,
     /// What it says.
     pub document: Document,
+    /// Links it came over.
+    pub hops: u8,
 }
 
 /// Why a message was not delivered. It may have been received all the same if only the receipt was lost.
@@ -537,4 +542,6 @@ pub struct Stats {
     pub link_bytes_out: u64,
     /// Bytes received on links.
     pub link_bytes_in: u64,
+    /// What was sent on links, by what it is for.
+    pub sent: Traffic,
 }

@@ -1,31 +1,323 @@
-//! Whom to pass a publication on to.
+//! How publications get to everybody: at once along the [tree](crate::tree), announced in digests to all other
+//! neighbours, fetched from those where the tree failed.
 //!
-//! Inputs: a publication that is new, and from whom it came; the neighbours of the moment.
-//! Outputs: the neighbours to send it to. No timers.
-//! Invariants: never back to where it came from; never after [`limits::HOPS`] hops.
+//! This is Plumtree (Leitão, Pereira, Rodrigues: Epidemic Broadcast Trees, SRDS 2007) with one difference: which links are
+//! eager is decided by the tree of shortest paths to a root and not by who was first, so that there is next to no
+//! redundancy whoever sends, and nobody is far from anybody. Lazy links, digests (IHAVE), grafts and prunes are the
+//! paper's; section 3.7 there.
 //!
-//! This is a flood, bounded because every receiver passes on only what is new to it: each publication crosses each
-//! link at most once in each direction. The machine's interface is that of a broadcast tree, which can take its place.
+//! Inputs: publications that are new here, from whom they came; digests, grafts and prunes.
+//! Outputs: neighbours to send a publication to; digests, grafts and prunes to send.
+//! Timers: digests that are due, publications that were announced and have not come.
+//! Invariants: never back to where it came from; never after [`limits::HOPS`] hops; one digest per lazy neighbour and
+//! [`Config::digest_wait`](crate::Config::digest_wait), one per [`DIGEST_PAUSE`] while there is always something new; at
+//! most [`MISSING`] feeds are waited for, and a neighbour that announces what it does not have is not listened to.
 
-use weft_wire::{PeerId, limits};
+use crate::sorted::Map;
+use std::time::Duration;
+
+use weft_wire::link::{FeedRange, Link as Frame};
+use weft_wire::{List, PeerId, Tag, Time, limits};
+
+use crate::env::Env;
+use crate::ranges::Ranges;
+use crate::tree::Tree;
+
+/// Digests to one neighbour are at least so far apart in a steady flow.
+const DIGEST_PAUSE: Duration = Duration::from_secs(1);
+/// Feeds of which something was announced and has not come.
+const MISSING: usize = 1024;
+/// Feeds in what waits to be announced to one neighbour.
+const PENDING: usize = 1024;
+/// A graft without effect is sent to the next neighbour after so long.
+const GRAFT_AGAIN: Duration = Duration::from_millis(400);
+/// Grafts for the same gap.
+const GRAFTS: u32 = 12;
+/// A grafted link stays eager so long, unless it brings what is known already: the tree has mended itself by then.
+const GRAFTED: Duration = Duration::from_secs(20);
+/// Unanswered grafts after which a neighbour's digests are not believed, and for how long.
+const LIES: u32 = 8;
+const DISTRUST: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Default)]
 pub(crate) struct Broadcast {
+    lazy: Map<PeerId, Lazy>,
+    missing: Map<Tag, Missing>,
+    /// Frames that are due at once.
+    now: Vec<(PeerId, Frame<'static>)>,
     /// Publications that went no further because they had taken too many hops.
     exhausted: u64,
 }
 
+/// What concerns one neighbour.
+#[derive(Debug, Default)]
+struct Lazy {
+    /// Not announced to it yet.
+    pending: Map<Tag, Ranges>,
+    due: Option<Time>,
+    told: Time,
+    /// It asked for what is new, until then.
+    eager_until: Time,
+    /// We asked it.
+    grafted_until: Time,
+    /// Grafts that it has not answered.
+    unanswered: u32,
+    distrusted_until: Time,
+}
+
+/// Something of a feed that others have and we do not.
+#[derive(Debug, Default)]
+struct Missing {
+    announced: Ranges,
+    by: Vec<PeerId>,
+    at: Time,
+    asked: u32,
+}
+
 impl Broadcast {
+    // ---- neighbours ----
+
+    pub(crate) fn on_linked(&mut self, peer: PeerId) {
+        self.lazy.entry(peer).or_default();
+    }
+
+    pub(crate) fn on_unlinked(&mut self, now: Time, peer: &PeerId) {
+        self.lazy.remove(peer);
+        for missing in self.missing.values_mut() {
+            missing.by.retain(|by| by != peer);
+            missing.at = missing.at.min(now);
+        }
+    }
+
+    // ---- publications ----
+
+    /// A publication is new here. Gives the neighbours to send it to at once; the others will be told. `wanted`: it is
+    /// wanted behind a neighbour; who of the tree is not sent it is given, too.
     pub(crate) fn on_new(
         &mut self,
-        from: Option<PeerId>,
-        hops: u8,
+        now: Time,
+        (from, hops): (Option<PeerId>, u8),
+        range: FeedRange,
         neighbours: impl Iterator<Item = PeerId>,
-    ) -> Vec<PeerId> {
+        (tree, wanted): (&Tree, impl Fn(&PeerId) -> bool),
+        env: &Env,
+    ) -> (Vec<PeerId>, Vec<PeerId>) {
+        self.on_had(from, range);
+        let (mut eager, mut skipped) = (Vec::new(), Vec::new());
         if hops >= limits::HOPS {
             self.exhausted += 1;
-            return Vec::new();
+            return (eager, skipped);
         }
-        neighbours.filter(|peer| Some(*peer) != from).collect()
+        for peer in neighbours.filter(|peer| Some(*peer) != from) {
+            let lazy = self.lazy.entry(peer).or_default();
+            if !wanted(&peer) {
+                skipped.push(peer);
+            } else if tree.has(&peer) || tree.had(now, &peer) || lazy.eager_until > now {
+                eager.push(peer);
+            } else {
+                lazy.announce(now, range, peer, env);
+            }
+        }
+        (eager, skipped)
     }
+
+    /// A neighbour has begun to want this.
+    pub(crate) fn on_wanted(&mut self, now: Time, peer: PeerId, range: FeedRange, env: &Env) {
+        if let Some(lazy) = self.lazy.get_mut(&peer) {
+            lazy.announce(now, range, peer, env);
+        }
+    }
+
+    /// Something that is not fresh has come: those who lack it, too, are told and can ask for it.
+    pub(crate) fn on_old(
+        &mut self,
+        now: Time,
+        from: PeerId,
+        range: FeedRange,
+        neighbours: impl Iterator<Item = PeerId>,
+        env: &Env,
+    ) {
+        self.on_had(Some(from), range);
+        for peer in neighbours.filter(|peer| *peer != from) {
+            self.lazy.entry(peer).or_default().announce(now, range, peer, env);
+        }
+    }
+
+    /// A publication came that we have. Links that were grafted are not needed any more if the tree brings it, too; nor is
+    /// one that brings what came over the tree.
+    pub(crate) fn on_again(&mut self, now: Time, from: PeerId, range: FeedRange, party: Tag, tree: &Tree) {
+        self.on_had(Some(from), range);
+        let mended = tree.has(&from);
+        for (peer, lazy) in &mut self.lazy {
+            if lazy.grafted_until > now && (mended || *peer == from) && !tree.has(peer) {
+                lazy.grafted_until = now;
+                self.now.push((*peer, Frame::Prune { party }));
+            }
+        }
+    }
+
+    /// A neighbour has this: it need not be told, and if it said so it did not lie.
+    fn on_had(&mut self, from: Option<PeerId>, range: FeedRange) {
+        let Some(lazy) = from.and_then(|peer| self.lazy.get_mut(&peer)) else { return };
+        lazy.unanswered = 0;
+        lazy.forget(range);
+    }
+
+    // ---- what neighbours say ----
+
+    /// A neighbour announces what it has. `lacks` says what of a range we do not have.
+    pub(crate) fn on_digest(
+        &mut self,
+        now: Time,
+        from: PeerId,
+        have: &[FeedRange],
+        lacks: impl Fn(&FeedRange) -> bool,
+        env: &Env,
+    ) {
+        let Some(lazy) = self.lazy.get_mut(&from) else { return };
+        for range in have {
+            lazy.forget(*range);
+        }
+        if lazy.distrusted_until > now {
+            return;
+        }
+        for range in have.iter().filter(|range| lacks(range)) {
+            if self.missing.len() >= MISSING && !self.missing.contains_key(&range.feed) {
+                return;
+            }
+            let at = now + env.config.graft_wait;
+            let missing =
+                self.missing.entry(range.feed).or_insert_with(|| Missing { at, ..Missing::default() });
+            missing.announced.insert(range.first, range.last());
+            if !missing.by.contains(&from) {
+                missing.by.push(from);
+            }
+        }
+    }
+
+    /// A neighbour asks for publications: it gets what is new, too, until its tree has mended.
+    pub(crate) fn on_graft(&mut self, now: Time, from: PeerId, want: &[FeedRange]) {
+        if let Some(lazy) = self.lazy.get_mut(&from) {
+            lazy.eager_until = now + GRAFTED;
+            for range in want {
+                lazy.forget(*range);
+            }
+        }
+    }
+
+    pub(crate) fn on_prune(&mut self, from: PeerId) {
+        if let Some(lazy) = self.lazy.get_mut(&from) {
+            lazy.eager_until = Time::ZERO;
+        }
+    }
+
+    // ---- timers ----
+
+    /// Frames that are due. `lacking` gives what of announced ranges we still do not have.
+    pub(crate) fn frames(
+        &mut self,
+        now: Time,
+        party: Tag,
+        lacking: impl Fn(Tag, &Ranges) -> Vec<FeedRange>,
+        env: &Env,
+    ) -> Vec<(PeerId, Frame<'static>)> {
+        let mut frames = core::mem::take(&mut self.now);
+        for (peer, lazy) in &mut self.lazy {
+            if lazy.due.is_some_and(|at| at <= now) {
+                lazy.due = None;
+                lazy.told = now;
+                let mut have: Vec<FeedRange> = Vec::new();
+                for (feed, ranges) in core::mem::take(&mut lazy.pending) {
+                    have.extend(ranges.pairs().map(|(first, last)| feed_range(feed, first, last)));
+                }
+                for part in have.chunks(limits::RANGES) {
+                    frames.push((*peer, Frame::Digest { party, have: List::first(part.iter().copied()) }));
+                }
+            }
+        }
+        if self.missing.values().any(|missing| missing.at <= now) {
+            self.graft(now, party, lacking, env, &mut frames);
+        }
+        frames
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        if !self.now.is_empty() {
+            return Some(Time::ZERO);
+        }
+        let digests = self.lazy.values().filter_map(|lazy| lazy.due);
+        digests.chain(self.missing.values().map(|missing| missing.at)).min()
+    }
+
+    fn graft(
+        &mut self,
+        now: Time,
+        party: Tag,
+        lacking: impl Fn(Tag, &Ranges) -> Vec<FeedRange>,
+        env: &Env,
+        frames: &mut Vec<(PeerId, Frame<'static>)>,
+    ) {
+        // One frame for each neighbour that is asked.
+        let mut asked: Map<PeerId, Vec<FeedRange>> = Map::new();
+        let lazy = &mut self.lazy;
+        self.missing.retain(|feed, missing| {
+            if missing.at > now {
+                return true;
+            }
+            let wanted = lacking(*feed, &missing.announced);
+            if wanted.is_empty() || missing.asked >= GRAFTS || missing.by.is_empty() {
+                return false;
+            }
+            let peer = missing.by[missing.asked as usize % missing.by.len()];
+            missing.asked += 1;
+            missing.at = now + GRAFT_AGAIN.max(env.config.graft_wait);
+            asked.entry(peer).or_default().extend(wanted);
+            true
+        });
+        for (peer, want) in asked {
+            let Some(one) = lazy.get_mut(&peer) else { continue };
+            one.unanswered += 1;
+            one.grafted_until = now + GRAFTED;
+            if one.unanswered > LIES {
+                one.unanswered = 0;
+                one.distrusted_until = now + DISTRUST;
+                continue;
+            }
+            for part in want.chunks(limits::RANGES) {
+                frames.push((peer, Frame::Graft { party, want: List::first(part.iter().copied()) }));
+            }
+        }
+    }
+}
+
+impl Lazy {
+    fn announce(&mut self, now: Time, range: FeedRange, to: PeerId, env: &Env) {
+        if self.pending.len() >= PENDING && !self.pending.contains_key(&range.feed) {
+            self.pending.pop_first();
+        }
+        self.pending.entry(range.feed).or_default().insert(range.first, range.last());
+        if self.due.is_none() {
+            // One side first: what it announces need not be announced to it.
+            let wait = if env.me < to { env.config.digest_wait } else { env.config.digest_wait * 2 };
+            self.due = Some((now + wait).max(self.told + DIGEST_PAUSE));
+        }
+    }
+
+    fn forget(&mut self, range: FeedRange) {
+        if let Some(ranges) = self.pending.get_mut(&range.feed) {
+            ranges.remove(range.first, range.last());
+            if ranges.is_empty() {
+                self.pending.remove(&range.feed);
+                if self.pending.is_empty() {
+                    self.due = None;
+                }
+            }
+        }
+    }
+}
+
+/// A range as the wire has it; what is too long for it is cut at its front.
+pub(crate) fn feed_range(feed: Tag, first: u64, last: u64) -> FeedRange {
+    let first = first.max(last.saturating_sub(u32::MAX.into()));
+    FeedRange { feed, first, more: u32::try_from(last - first).unwrap_or(u32::MAX) }
 }

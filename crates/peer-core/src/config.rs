@@ -34,10 +34,35 @@ pub struct Config {
     pub active_view: usize,
     /// Further links that it accepts before it refuses or makes room: a newcomer always finds a place.
     pub active_slack: usize,
-    /// Members remembered per party (HyParView's passive view, and what signalers told).
+    /// Members that neighbours told of, remembered per party for when no signaler tells of any (HyParView's passive view).
     pub passive_view: usize,
+    /// Neighbours exchange some of the members that they know this often.
+    pub shuffle_every: Duration,
+    /// Some member is asked this often, through the signalers, whether it is on the same island.
+    pub island_probe: Duration,
+    /// Up to this many members everybody hears the presence of everybody; in larger swarms a signaler's lists, neighbours
+    /// and shuffles say who is there.
+    pub presence_members: usize,
     /// No more than one link is made room for in this time, so that newcomers cannot churn a swarm.
     pub make_room_every: Duration,
+
+    /// The root of a party's broadcast tree says that it is there this often.
+    pub beacon_every: Duration,
+    /// A root whose beacon has not come for this long is gone: three beacons.
+    pub root_dead: Duration,
+    /// Neighbours that get no publication from us at once are told of it after this long.
+    pub digest_wait: Duration,
+    /// A publication that was announced and has not come for this long is asked for.
+    pub graft_wait: Duration,
+    /// Publications that were missed and are older than this are not announced any more.
+    pub repair_age: Duration,
+    /// A link that does not answer for this long when it is asked to is taken for dead by the broadcast tree.
+    pub suspect_after: Duration,
+
+    /// Within so many links every peer knows the way to every other.
+    pub zone: u8,
+    /// A search for a peer that is further away goes so many links, to the edge of that peer's own zone.
+    pub search: u8,
 
     /// A description waits this long for candidates to travel with it.
     pub candidate_wait: Duration,
@@ -118,7 +143,18 @@ impl Default for Config {
             active_view: 5,
             active_slack: 2,
             passive_view: 30,
+            shuffle_every: s(60),
+            island_probe: s(60),
+            presence_members: 64,
             make_room_every: s(1),
+            beacon_every: s(10),
+            root_dead: s(32),
+            digest_wait: ms(100),
+            graft_wait: ms(150),
+            repair_age: s(120),
+            suspect_after: s(1),
+            zone: 4,
+            search: 5,
             candidate_wait: ms(10),
             candidate_settle: ms(2),
             signal_retry: ms(300),
@@ -141,7 +177,7 @@ impl Default for Config {
             message_memory: 4096,
             keep_publications: 20_000,
             keep_bytes: 32 * 1024 * 1024,
-            gap_wait: s(2),
+            gap_wait: s(5),
             gap_bytes: 8 * 1024 * 1024,
             feeds: 4096,
             subscriptions: 10_000,

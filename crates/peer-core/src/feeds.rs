@@ -14,12 +14,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use weft_crypto::{publication, statement};
-use weft_wire::link::FeedHave;
+use weft_wire::link::{FeedHave, FeedRange};
 use weft_wire::{
-    Bundle, BundleEntry, DiscoveryKey, IdentityId, List, PeerId, PeerRecord, PublicationId, Time, decode,
-    encode, limits,
+    Bundle, BundleEntry, DiscoveryKey, IdentityId, List, PeerId, PeerRecord, PublicationId, Tag, Time,
+    decode, encode, limits,
 };
 
+use crate::broadcast::feed_range;
 use crate::env::Env;
 use crate::kept::{Age, Kept};
 use crate::ranges::Ranges;
@@ -27,14 +28,17 @@ use crate::ranges::Ranges;
 /// A burst of publications is collected for this long; the first after a pause goes out at once.
 const FLUSH_WAIT: Duration = Duration::from_millis(2);
 /// Largest encoded bundle: one document of the largest size, or many small ones, and the bundle's own fields.
-const BUNDLE: usize = limits::DOCUMENT + limits::BUNDLE_BYTES + 4096;
+pub(crate) const BUNDLE: usize = limits::DOCUMENT + limits::BUNDLE_BYTES + 4096;
 
 #[derive(Debug)]
 pub(crate) struct Feeds {
     discovery: DiscoveryKey,
     own: Own,
     others: Map<PeerId, Feed>,
+    /// Oldest first, by when it came.
     kept: VecDeque<Arc<Kept>>,
+    /// The same by feed, ascending.
+    places: Map<PeerId, VecDeque<Arc<Kept>>>,
     kept_bytes: usize,
     kept_publications: u64,
     held_bytes: usize,
@@ -61,6 +65,8 @@ struct Feed {
     record: Vec<u8>,
     issued: u64,
     seen: Ranges,
+    /// What a neighbour says nobody wants here: not a gap.
+    passed_over: Ranges,
     delivered: u64,
     held: Map<u64, Accepted>,
     held_since: Time,
@@ -106,6 +112,7 @@ impl Feeds {
             },
             others: Map::new(),
             kept: VecDeque::new(),
+            places: Map::new(),
             kept_bytes: 0,
             kept_publications: 0,
             held_bytes: 0,
@@ -137,9 +144,7 @@ impl Feeds {
 
     /// The pending publications are as many as one signature covers, or have waited long enough.
     pub(crate) fn is_due(&self, now: Time) -> bool {
-        let full = self.own.pending.len() >= limits::BUNDLE_ENTRIES
-            || self.own.pending_bytes >= limits::BUNDLE_BYTES;
-        full || self.own.flush_at.is_some_and(|at| at <= now)
+        self.own.due_at().is_some_and(|at| at <= now)
     }
 
     /// A body of this size does not fit the bundle that is pending.
@@ -170,6 +175,7 @@ impl Feeds {
             first: bundle.first,
             last: bundle.last(),
             since: now,
+            hops: 0,
             bytes: encode(&bundle),
             record: env.record.clone(),
         });
@@ -192,14 +198,13 @@ impl Feeds {
     pub(crate) fn on_bundle(
         &mut self,
         now: Time,
-        bytes: &[u8],
+        (bundle, bytes): (Bundle, &[u8]),
         record: Option<&[u8]>,
-        age: Age,
+        (age, hops, begin): (Age, u8, Option<u64>),
         env: &mut Env,
     ) -> Verdict {
-        let Ok(bundle) = decode::<Bundle>(bytes, BUNDLE) else { return Verdict::Forged };
         let feed = bundle.feed;
-        if feed == env.me || bundle.discovery != self.discovery {
+        if feed == env.me {
             return Verdict::Known;
         }
         if self.others.get(&feed).is_some_and(|known| known.seen.contains_all(bundle.first, bundle.last())) {
@@ -219,11 +224,15 @@ impl Feeds {
         let Ok(ids) = publication::check_bundle(&bundle) else { return Verdict::Forged };
         known.seen.insert(bundle.first, bundle.last());
         known.heard = now;
+        if let Some(begin) = begin {
+            known.passed_over.insert(begin, bundle.first - 1);
+        }
         let kept = Arc::new(Kept {
             feed,
             first: bundle.first,
             last: bundle.last(),
             since: age.since(now, &bundle),
+            hops,
             bytes: bytes.to_vec(),
             record: known.record.clone(),
         });
@@ -246,6 +255,7 @@ impl Feeds {
             record: Vec::new(),
             issued: 0,
             seen: Ranges::default(),
+            passed_over: Ranges::default(),
             delivered: 0,
             held: Map::new(),
             held_since: now,
@@ -256,6 +266,44 @@ impl Feeds {
             feed.issued = record.issued;
             bytes.clone_into(&mut feed.record);
         }
+    }
+
+    // ---- digests and grafts ----
+
+    /// We do not have all of this.
+    pub(crate) fn lacks(&self, range: &FeedRange, env: &Env) -> bool {
+        range.feed != Tag::from(&env.me)
+            && self.by_tag(range.feed).is_none_or(|feed| !feed.seen.contains_all(range.first, range.last()))
+    }
+
+    /// What we do not have of what was announced.
+    pub(crate) fn lacking(&self, feed: Tag, announced: &Ranges) -> Vec<FeedRange> {
+        let none = Ranges::default();
+        let seen = self.by_tag(feed).map_or(&none, |feed| &feed.seen);
+        announced.without(seen).into_iter().map(|(first, last)| feed_range(feed, first, last)).collect()
+    }
+
+    /// What came since, oldest first.
+    pub(crate) fn since(&self, time: Time) -> impl Iterator<Item = &Arc<Kept>> {
+        let begin = self.kept.partition_point(|kept| kept.since < time);
+        self.kept.iter().skip(begin)
+    }
+
+    /// What we keep of a range.
+    pub(crate) fn of_range(&self, range: &FeedRange) -> Vec<Arc<Kept>> {
+        let Some((feed, places)) = self.places.range(at_least(range.feed)..).next() else {
+            return Vec::new();
+        };
+        if Tag::from(feed) != range.feed {
+            return Vec::new();
+        }
+        let begin = places.partition_point(|kept| kept.last < range.first);
+        places.iter().skip(begin).take_while(|kept| kept.first <= range.last()).cloned().collect()
+    }
+
+    fn by_tag(&self, tag: Tag) -> Option<&Feed> {
+        let (peer, feed) = self.others.range(at_least(tag)..).next()?;
+        (Tag::from(peer) == tag).then_some(feed)
     }
 
     // ---- wants ----
@@ -321,6 +369,9 @@ impl Feeds {
     /// Gaps that were waited for long enough are passed over.
     pub(crate) fn on_time(&mut self, now: Time, env: &Env) -> Vec<Accepted> {
         let mut ready = Vec::new();
+        if self.held_bytes == 0 {
+            return ready;
+        }
         for feed in self.others.values_mut() {
             if !feed.held.is_empty() && now.since(feed.held_since) >= env.config.gap_wait {
                 feed.release(now, &mut ready, &mut self.held_bytes);
@@ -330,8 +381,11 @@ impl Feeds {
     }
 
     pub(crate) fn deadline(&self, env: &Env) -> Option<Time> {
+        if self.held_bytes == 0 {
+            return self.own.due_at();
+        }
         let gaps = self.others.values().filter(|feed| !feed.held.is_empty());
-        gaps.map(|feed| feed.held_since + env.config.gap_wait).chain(self.own.flush_at).min()
+        gaps.map(|feed| feed.held_since + env.config.gap_wait).chain(self.own.due_at()).min()
     }
 
     // ---- helpers ----
@@ -341,10 +395,14 @@ impl Feeds {
         let Some(feed) = self.others.get_mut(&accepted.bundle.feed) else { return ready };
         let first = accepted.bundle.first;
         if first <= feed.delivered {
-            return ready; // Older than what was delivered: for those who want the backlog only.
+            // Older than what was delivered: for those who want the backlog only; unless it was passed over, wrongly.
+            if feed.passed_over.contains_all(first, accepted.bundle.last()) {
+                ready.push(accepted);
+            }
+            return ready;
         }
         let begins = accepted.bundle.previous == PublicationId([0; 32]);
-        let next = feed.delivered == 0 || first == feed.delivered + 1 || begins;
+        let next = feed.delivered == 0 || begins || feed.follows(first);
         let len = accepted.kept.bytes.len();
         if next {
             feed.deliver(accepted, &mut ready);
@@ -365,14 +423,43 @@ impl Feeds {
     fn keep(&mut self, kept: Arc<Kept>, env: &Env) {
         self.kept_bytes += kept.bytes.len();
         self.kept_publications += kept.last - kept.first + 1;
+        let places = self.places.entry(kept.feed).or_default();
+        let at = places.partition_point(|one| one.first < kept.first);
+        places.insert(at, Arc::clone(&kept));
         self.kept.push_back(kept);
         while self.kept_bytes > env.config.keep_bytes
             || self.kept_publications > env.config.keep_publications as u64
         {
             let Some(oldest) = self.kept.pop_front() else { return };
+            if let Some(places) = self.places.get_mut(&oldest.feed) {
+                let at = places.partition_point(|one| one.first < oldest.first);
+                places.remove(at);
+                if places.is_empty() {
+                    self.places.remove(&oldest.feed);
+                }
+            }
             self.kept_bytes -= oldest.bytes.len();
             self.kept_publications -= oldest.last - oldest.first + 1;
         }
+    }
+}
+
+/// A bundle's place in its feed, as digests name it.
+pub(crate) fn range(bundle: &Bundle) -> FeedRange {
+    feed_range(Tag::from(&bundle.feed), bundle.first, bundle.last())
+}
+
+/// The least peer with a tag.
+fn at_least(tag: Tag) -> PeerId {
+    let mut least = [0; 32];
+    least[..tag.0.len()].copy_from_slice(&tag.0);
+    PeerId(least)
+}
+
+impl Own {
+    fn due_at(&self) -> Option<Time> {
+        let full = self.pending.len() >= limits::BUNDLE_ENTRIES || self.pending_bytes >= limits::BUNDLE_BYTES;
+        if full { Some(Time::ZERO) } else { self.flush_at }
     }
 }
 
@@ -382,9 +469,14 @@ impl Feed {
         ready.push(accepted);
     }
 
+    /// Nothing that is wanted is missing before this number.
+    fn follows(&self, first: u64) -> bool {
+        first <= self.delivered + 1 || self.passed_over.contains_all(self.delivered + 1, first - 1)
+    }
+
     /// Delivers what was held and now follows.
     fn follow(&mut self, ready: &mut Vec<Accepted>, held_bytes: &mut usize) {
-        while self.held.first_key_value().is_some_and(|(first, _)| *first <= self.delivered + 1) {
+        while self.held.first_key_value().is_some_and(|(first, _)| self.follows(*first)) {
             let Some((_, accepted)) = self.held.pop_first() else { return };
             *held_bytes -= accepted.kept.bytes.len();
             if accepted.bundle.first > self.delivered {

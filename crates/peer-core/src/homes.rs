@@ -7,6 +7,7 @@
 //! is told of exactly the wanted swarms, after it has proved its key; no frame but `Authenticate` is sent before that.
 
 use crate::sorted::Map;
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use weft_crypto::{challenge, statement};
@@ -15,6 +16,9 @@ use weft_wire::{Code, DiscoveryKey, Entry, Nonce, PeerId, SignalerId, Text, Time
 
 use crate::api::{Event, HomeIndex, Output, SignalerState};
 use crate::env::Env;
+
+/// Envelopes whose failure can still be told apart.
+const FORWARDED: usize = 256;
 
 /// What signalers say, as far as it concerns other machines.
 #[derive(Debug)]
@@ -30,7 +34,9 @@ pub(crate) enum HomeEvent {
     /// A member went.
     Left { home: HomeIndex, discovery: DiscoveryKey, peer: PeerId },
     /// An envelope for us.
-    Envelope { home: HomeIndex, envelope: Vec<u8> },
+    Envelope { envelope: Vec<u8> },
+    /// No signaler knows where this peer is.
+    Unknown { peer: PeerId },
     /// A payload for all members of a swarm.
     Fanned { discovery: DiscoveryKey, payload: Vec<u8> },
 }
@@ -41,6 +47,8 @@ pub(crate) struct Homes {
     /// Swarms to be in, and since when.
     wanted: Map<DiscoveryKey, Time>,
     next_re: u32,
+    /// To whom the last envelopes went: a signaler that does not know a recipient names only the number.
+    forwarded: VecDeque<(u32, PeerId)>,
     closing: bool,
 }
 
@@ -100,7 +108,13 @@ impl Homes {
             ttl: env.config.entry_ttl,
             announced: Map::new(),
         };
-        Self { list: urls.iter().map(home).collect(), wanted: Map::new(), next_re: 0, closing: false }
+        Self {
+            list: urls.iter().map(home).collect(),
+            wanted: Map::new(),
+            next_re: 0,
+            forwarded: VecDeque::new(),
+            closing: false,
+        }
     }
 
     // ---- swarms ----
@@ -192,6 +206,10 @@ impl Homes {
         }
         let (index, home) = ways[attempt as usize % ways.len()];
         self.next_re = self.next_re.wrapping_add(1);
+        if self.forwarded.len() >= FORWARDED {
+            self.forwarded.pop_front();
+        }
+        self.forwarded.push_back((self.next_re, to));
         send(index, &ToSignaler::Forward { re: self.next_re, to, home, envelope, ack: false }, env);
         true
     }
@@ -281,8 +299,12 @@ impl Homes {
                 }
                 Some(HomeEvent::Up)
             }
-            (_, FromSignaler::Error { code, text, .. }) => {
+            (_, FromSignaler::Error { code, text, re, .. }) => {
                 home.code = Some(code);
+                let sent = re.and_then(|re| self.forwarded.iter().find(|(sent, _)| *sent == re));
+                if let Some((_, peer)) = sent.filter(|_| code == Code::UnknownPeer) {
+                    return Some(HomeEvent::Unknown { peer: *peer });
+                }
                 if !matches!(code, Code::UnknownPeer | Code::RecipientBusy | Code::SiblingUnreachable) {
                     env.warn(code.name(), format!("{}: {}", home.url, &*text));
                 }
@@ -453,7 +475,7 @@ fn up_event(home: HomeIndex, frame: FromSignaler<'_>) -> Option<HomeEvent> {
         }
         FromSignaler::Joined { entry } => Some(HomeEvent::Joined { home, entry: entry.to_vec() }),
         FromSignaler::Left { discovery, peer } => Some(HomeEvent::Left { home, discovery, peer }),
-        FromSignaler::Deliver { envelope } => Some(HomeEvent::Envelope { home, envelope: envelope.to_vec() }),
+        FromSignaler::Deliver { envelope } => Some(HomeEvent::Envelope { envelope: envelope.to_vec() }),
         FromSignaler::Fanned { discovery, payload } => {
             Some(HomeEvent::Fanned { discovery, payload: payload.to_vec() })
         }

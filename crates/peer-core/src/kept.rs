@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use weft_wire::{Bundle, PeerId, Time};
+use weft_wire::link::FeedRange;
+use weft_wire::{Bundle, PeerId, Tag, Time};
+
+use crate::broadcast::feed_range;
 
 #[derive(Debug)]
 pub(crate) struct Kept {
@@ -11,6 +14,8 @@ pub(crate) struct Kept {
     pub(crate) last: u64,
     /// When it was published, as well as we know: see [`Age`].
     pub(crate) since: Time,
+    /// Links it came over.
+    pub(crate) hops: u8,
     /// Encoded bundle, as received.
     pub(crate) bytes: Vec<u8>,
     /// The author's signed record.
@@ -42,5 +47,12 @@ impl Age {
             }
             _ => latest,
         }
+    }
+}
+
+impl Kept {
+    /// Its place in its feed, as digests name it.
+    pub(crate) fn range(&self) -> FeedRange {
+        feed_range(Tag::from(&self.feed), self.first, self.last)
     }
 }

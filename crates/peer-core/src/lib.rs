@@ -21,6 +21,7 @@ pub mod config;
 mod env;
 mod feeds;
 mod homes;
+mod interest;
 mod kept;
 mod keys;
 mod links;
@@ -29,9 +30,12 @@ mod negotiation;
 pub mod peer;
 mod ranges;
 mod roster;
+mod routes;
 pub mod sorted;
 mod subscriptions;
 mod swarm;
+mod traffic;
+mod tree;
 mod view;
 
 pub use api::{
@@ -41,3 +45,4 @@ pub use api::{
 pub use config::Config;
 pub use keys::Keys;
 pub use peer::Peer;
+pub use traffic::{Flow, Traffic};

@@ -8,21 +8,26 @@
 //! whose queue is full is closed rather than anything on it being lost silently.
 
 use crate::sorted::{Map, Set};
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use weft_crypto::link::{Transcript, check_link, sign_link};
 use weft_crypto::{Party, statement};
 use weft_wire::chunk::{Outgoing, Reassembler};
 use weft_wire::link::{ByeReason, Link as Frame, PartyProof};
-use weft_wire::{DiscoveryKey, LINK_VERSION, List, PeerId, PeerRecord, Time, decode, encode, limits};
+use weft_wire::{DiscoveryKey, LINK_VERSION, List, PeerId, PeerRecord, Time, encode, limits};
 
 use crate::api::{LinkId, Output};
 use crate::env::Env;
 use crate::kept::Kept;
+use crate::traffic::Traffic;
 
 /// Frames that may wait on one link.
 const QUEUE_FRAMES: usize = 65_536;
+/// Who was not heard for so long is asked for a sign of life before it is relied upon.
+const PROBE: Duration = Duration::from_secs(2);
 /// Feeds whose record is known to have crossed a link; beyond it records are sent again.
 const RECORDS: usize = 4096;
 
@@ -33,12 +38,22 @@ pub(crate) enum LinkEvent {
     Open { peer: PeerId, record: PeerRecord, record_bytes: Vec<u8>, parties: Vec<DiscoveryKey> },
     /// The other side joined or left parties that we are in.
     Parties { peer: PeerId, joined: Vec<DiscoveryKey>, left: Vec<DiscoveryKey> },
-    /// A frame for another machine; encoded, [`Frame`] decodes it.
-    Frame { peer: PeerId, bytes: Vec<u8> },
+    /// The other side has answered a ping after this long.
+    Measured { peer: PeerId, round_trip: Duration },
+    /// Nothing comes over the link though the other side was asked for a sign of life; or something does again.
+    Suspect { peer: PeerId, suspect: bool },
     /// The link has to be closed.
     Close { peer: PeerId, reason: String, misbehaved: bool },
     /// The other side has closed it; `needless` if only because nothing is left to say.
     Closed { peer: PeerId, reason: ByeReason, needless: bool },
+}
+
+/// What became of a frame.
+pub(crate) enum Taken {
+    /// It was for this machine.
+    Done(Option<LinkEvent>),
+    /// It is another one's.
+    Not,
 }
 
 #[derive(Debug, Default)]
@@ -58,6 +73,8 @@ struct Link {
     offered: Map<DiscoveryKey, PartyProof>,
     heard: Time,
     pinged: Option<Time>,
+    /// It has not answered a ping in time.
+    suspect: bool,
     reassembler: Reassembler,
     outbox: Outbox,
     records_sent: Set<PeerId>,
@@ -87,7 +104,7 @@ enum Item {
     /// An encoded frame.
     Frame(Vec<u8>),
     /// A bundle that is kept anyway: encoded when its turn comes, so that a backlog costs no copy.
-    Kept { kept: Arc<Kept>, hops: u8, age_ms: Option<u64> },
+    Kept { kept: Arc<Kept>, age_ms: Option<u64>, from: Option<u64> },
 }
 
 impl Links {
@@ -146,6 +163,7 @@ impl Links {
             record: &env.record,
             parties: List::first(parties.map(|party| prove(party, &transcript, env.me))),
         };
+        env.stats.sent.count(&hello, 0);
         let mut link = Link {
             id,
             transcript,
@@ -155,6 +173,7 @@ impl Links {
             offered: Map::new(),
             heard: now,
             pinged: None,
+            suspect: false,
             reassembler: Reassembler::default(),
             outbox: Outbox::default(),
             records_sent: Set::new(),
@@ -218,18 +237,19 @@ impl Links {
         if link.outbox.is_full(env) {
             return false;
         }
-        link.outbox.push(encode(frame));
+        let bytes = encode(frame);
+        env.stats.sent.count(frame, bytes.len());
+        link.outbox.push(bytes);
         self.pump(peer, env);
         true
     }
 
     /// Queues a bundle. Without an age it travels live; with one it answers a want, and does not count against the
-    /// queue. The author's record goes with the first one of each feed.
+    /// queue. The author's record goes with the first one of each feed. `from`: what the feed has from there on is not wanted.
     pub(crate) fn send_kept(
         &mut self,
         peer: PeerId,
-        kept: &Arc<Kept>,
-        hops: u8,
+        (kept, from): (&Arc<Kept>, Option<u64>),
         age_ms: Option<u64>,
         env: &mut Env,
     ) -> bool {
@@ -237,7 +257,7 @@ impl Links {
         if age_ms.is_none() && link.outbox.is_full(env) {
             return false;
         }
-        link.outbox.push_bulk(Item::Kept { kept: Arc::clone(kept), hops, age_ms });
+        link.outbox.push_bulk(Item::Kept { kept: Arc::clone(kept), age_ms, from });
         self.pump(peer, env);
         true
     }
@@ -255,7 +275,10 @@ impl Links {
         let Some(link) = self.links.get_mut(&peer) else { return };
         let (high, hello_only) = (env.config.channel_high, !link.open);
         while link.outbox.given < high {
-            let Some(chunk) = link.outbox.next_chunk(&mut link.records_sent, hello_only) else { return };
+            let sent = &mut env.stats.sent;
+            let Some(chunk) = link.outbox.next_chunk(&mut link.records_sent, hello_only, sent) else {
+                return;
+            };
             link.outbox.given += chunk.len();
             env.stats.link_bytes_out += chunk.len() as u64;
             env.out.push_back(Output::ChannelMessage { link: link.id, bytes: chunk });
@@ -271,64 +294,72 @@ impl Links {
         }
     }
 
-    pub(crate) fn on_message<'a>(
+    /// Takes a chunk; gives the frame's bytes if it was the frame's last one, and whether the link was taken for dead.
+    pub(crate) fn on_chunk<'c>(
         &mut self,
         now: Time,
         peer: PeerId,
-        chunk: &[u8],
+        chunk: &'c [u8],
+        env: &mut Env,
+    ) -> Result<(Option<Cow<'c, [u8]>>, bool), LinkEvent> {
+        let Some(link) = self.links.get_mut(&peer) else { return Ok((None, false)) };
+        link.heard = now;
+        let revived = core::mem::take(&mut link.suspect);
+        env.stats.link_bytes_in += chunk.len() as u64;
+        let whole = link.reassembler.push(chunk).map_err(|error| misbehaved(peer, error.to_string(), env))?;
+        Ok((whole, revived))
+    }
+
+    /// Takes a frame, or leaves it to other machines.
+    pub(crate) fn on_frame<'a>(
+        &mut self,
+        now: Time,
+        peer: PeerId,
+        frame: &Frame<'_>,
         party: impl Fn(&DiscoveryKey) -> Option<&'a Party>,
         env: &mut Env,
-    ) -> Option<LinkEvent> {
-        let link = self.links.get_mut(&peer)?;
-        link.heard = now;
-        link.pinged = None;
-        env.stats.link_bytes_in += chunk.len() as u64;
-        let bytes = match link.reassembler.push(chunk) {
-            Ok(whole) => whole?,
-            Err(error) => return Some(misbehaved(peer, error.to_string(), env)),
-        };
-        let frame = match decode::<Frame<'_>>(&bytes, limits::LINK_MESSAGE) {
-            Ok(frame) => frame,
-            Err(weft_wire::WireError::UnknownOptional(_)) => return None,
-            Err(error) => return Some(misbehaved(peer, error.to_string(), env)),
-        };
-        match frame {
+    ) -> Taken {
+        let Some(link) = self.links.get_mut(&peer) else { return Taken::Done(None) };
+        Taken::Done(match frame {
             Frame::Hello { .. } if link.open => Some(misbehaved(peer, "a second hello".into(), env)),
             Frame::Hello { .. } => Some(self.on_hello(now, peer, frame, party, env)),
             _ if !link.open => Some(misbehaved(peer, "a frame before the hello".into(), env)),
             Frame::Ping { token } => {
-                link.outbox.push(encode(&Frame::Pong { token }));
-                self.pump(peer, env);
+                self.send(peer, &Frame::Pong { token: *token }, env);
                 None
             }
-            Frame::Pong { .. } => None,
+            Frame::Pong { .. } => {
+                link.pinged.take().map(|at| LinkEvent::Measured { peer, round_trip: now.since(at) })
+            }
             Frame::Parties { joined, left } => {
                 let mut news = Vec::new();
-                for proof in joined {
+                for proof in joined.iter() {
                     match party(&proof.discovery) {
                         Some(ours) if link.admits(&peer, ours, &proof) => news.push(proof.discovery),
                         Some(_) => {
-                            return Some(misbehaved(peer, "a false proof of a party's key".into(), env));
+                            let text = "a false proof of a party's key";
+                            return Taken::Done(Some(misbehaved(peer, text.into(), env)));
                         }
-                        None => link.remember(proof),
+                        None => link.remember(proof.clone()),
                     }
                 }
-                let left: Vec<DiscoveryKey> = left.into_iter().filter(|key| link.forget(key)).collect();
+                let left: Vec<DiscoveryKey> = left.iter().filter(|key| link.forget(key)).copied().collect();
                 Some(LinkEvent::Parties { peer, joined: news, left })
             }
             Frame::Bye { reason } => {
+                let reason = *reason;
                 let needless = matches!(reason, ByeReason::NothingInCommon | ByeReason::Leaving);
                 Some(LinkEvent::Closed { peer, reason, needless })
             }
-            _ => Some(LinkEvent::Frame { peer, bytes }),
-        }
+            _ => return Taken::Not,
+        })
     }
 
     fn on_hello<'a>(
         &mut self,
         now: Time,
         peer: PeerId,
-        hello: Frame<'_>,
+        hello: &Frame<'_>,
         party: impl Fn(&DiscoveryKey) -> Option<&'a Party>,
         env: &mut Env,
     ) -> LinkEvent {
@@ -337,7 +368,7 @@ impl Links {
         else {
             return misbehaved(peer, "no hello".into(), env);
         };
-        if claimed != peer || check_link(peer, &link.transcript, &signature).is_err() {
+        if *claimed != peer || check_link(peer, &link.transcript, signature).is_err() {
             return misbehaved(peer, "the hello is not signed for this connection".into(), env);
         }
         let opened = statement::open_record(record);
@@ -348,11 +379,11 @@ impl Links {
             return misbehaved(peer, "the hello's record is another peer's, or has expired".into(), env);
         };
         let mut common = Vec::new();
-        for proof in parties {
+        for proof in parties.iter() {
             match party(&proof.discovery) {
                 Some(ours) if link.admits(&peer, ours, &proof) => common.push(proof.discovery),
                 Some(_) => return misbehaved(peer, "a false proof of a party's key".into(), env),
-                None => link.remember(proof),
+                None => link.remember(proof.clone()),
             }
         }
         link.open = true;
@@ -362,13 +393,24 @@ impl Links {
         event
     }
 
+    /// Asks for a sign of life if there was none lately: it matters now whether anybody is there.
+    pub(crate) fn probe(&mut self, now: Time, peer: PeerId, env: &mut Env) {
+        if self.links.get(&peer).is_some_and(|link| now.since(link.heard) >= PROBE) {
+            self.ping(now, peer, env);
+        }
+    }
+
+    /// The other side did not answer a ping in time.
+    pub(crate) fn is_suspect(&self, peer: &PeerId) -> bool {
+        self.links.get(peer).is_some_and(|link| link.suspect)
+    }
+
     /// Asks for a sign of life.
     pub(crate) fn ping(&mut self, now: Time, peer: PeerId, env: &mut Env) {
         if let Some(link) = self.links.get_mut(&peer).filter(|link| link.open && link.pinged.is_none()) {
             link.pinged = Some(now);
             let token = u32::try_from(now.millis() & 0xffff_ffff).unwrap_or_default();
-            link.outbox.push(encode(&Frame::Ping { token }));
-            self.pump(peer, env);
+            self.send(peer, &Frame::Ping { token }, env);
         }
     }
 
@@ -387,8 +429,17 @@ impl Links {
                 events.push(close("the other side did not say who it is"));
             } else if link.open && link.outbox.is_full(env) {
                 events.push(close("the other side reads too slowly"));
-            } else if link.open && quiet >= env.config.link_heartbeat {
+            } else if link.open && quiet >= env.config.link_heartbeat && link.pinged.is_none() {
                 silent.push(*peer);
+            } else if link.suspect_at(env).is_some_and(|at| at <= now) {
+                events.push(LinkEvent::Suspect { peer: *peer, suspect: true });
+            }
+        }
+        for event in &events {
+            if let LinkEvent::Suspect { peer, .. } = event
+                && let Some(link) = self.links.get_mut(peer)
+            {
+                link.suspect = true;
             }
         }
         for peer in silent {
@@ -402,13 +453,22 @@ impl Links {
             (false, _) => link.opened + env.config.signal_give_up,
             (true, _) if link.outbox.is_full(env) => Time::ZERO,
             (true, None) => link.heard + env.config.link_heartbeat,
-            (true, Some(_)) => link.heard + env.config.link_dead,
+            (true, Some(_)) => {
+                let dead = link.heard + env.config.link_dead;
+                link.suspect_at(env).map_or(dead, |at| at.min(dead))
+            }
         };
         self.links.values().map(due).min()
     }
 }
 
 impl Link {
+    /// When the other side's silence begins to look like death. What we have given the channel delays our pings.
+    fn suspect_at(&self, env: &Env) -> Option<Time> {
+        let asked = self.pinged.filter(|at| self.heard <= *at && !self.suspect);
+        asked.filter(|_| self.outbox.given <= env.config.channel_low).map(|at| at + env.config.suspect_after)
+    }
+
     /// Checks a proof; if it is good, the party is in common.
     fn admits(&mut self, peer: &PeerId, party: &Party, proof: &PartyProof) -> bool {
         let good = party.check(self.transcript.hash(), &peer.0, &proof.proof);
@@ -446,17 +506,27 @@ impl Outbox {
             || self.control.queue.len() + self.bulk.queue.len() >= QUEUE_FRAMES
     }
 
-    fn next_chunk(&mut self, records_sent: &mut Set<PeerId>, hello_only: bool) -> Option<Vec<u8>> {
+    fn next_chunk(
+        &mut self,
+        records_sent: &mut Set<PeerId>,
+        hello_only: bool,
+        sent: &mut Traffic,
+    ) -> Option<Vec<u8>> {
         if hello_only {
             // Before the other side's hello only ours goes out; it is the first frame and fits a chunk.
-            return if self.next_number == 0 { self.lane_chunk(false, records_sent) } else { None };
+            return if self.next_number == 0 { self.lane_chunk(false, records_sent, sent) } else { None };
         }
         self.bulk_next = !self.bulk_next;
         let first = self.bulk_next;
-        self.lane_chunk(first, records_sent).or_else(|| self.lane_chunk(!first, records_sent))
+        self.lane_chunk(first, records_sent, sent).or_else(|| self.lane_chunk(!first, records_sent, sent))
     }
 
-    fn lane_chunk(&mut self, bulk: bool, records_sent: &mut Set<PeerId>) -> Option<Vec<u8>> {
+    fn lane_chunk(
+        &mut self,
+        bulk: bool,
+        records_sent: &mut Set<PeerId>,
+        sent: &mut Traffic,
+    ) -> Option<Vec<u8>> {
         loop {
             let lane = if bulk { &mut self.bulk } else { &mut self.control };
             if let Some(chunk) = lane.current.as_mut().and_then(Outgoing::next_chunk) {
@@ -465,7 +535,7 @@ impl Outbox {
             let item = lane.queue.pop_front()?;
             self.queued_bytes -= item.counted();
             // Frames are bounded where they are made; one that were too long could not be sent at all.
-            lane.current = Outgoing::new(self.next_number, item.encode(records_sent)).ok();
+            lane.current = Outgoing::new(self.next_number, item.encode(records_sent, sent)).ok();
             self.next_number = self.next_number.wrapping_add(1) & 0x7fff_ffff;
         }
     }
@@ -481,15 +551,19 @@ impl Item {
         }
     }
 
-    fn encode(self, records_sent: &mut Set<PeerId>) -> Vec<u8> {
+    fn encode(self, records_sent: &mut Set<PeerId>, sent: &mut Traffic) -> Vec<u8> {
         match self {
             Self::Frame(frame) => frame,
-            Self::Kept { kept, hops, age_ms } => {
+            Self::Kept { kept, age_ms, from } => {
                 if records_sent.len() >= RECORDS {
                     records_sent.clear();
                 }
                 let record = records_sent.insert(kept.feed).then_some(&*kept.record);
-                encode(&Frame::Publish { hops, age_ms: age_ms.unwrap_or(0), record, bundle: &kept.bytes })
+                let (hops, age_ms) = (kept.hops, age_ms.unwrap_or(0));
+                let frame = Frame::Publish { hops, age_ms, record, bundle: &kept.bytes, from };
+                let bytes = encode(&frame);
+                sent.count(&frame, bytes.len());
+                bytes
             }
         }
     }

@@ -83,7 +83,7 @@ impl Mail {
         &mut self,
         (from, peer): (IdentityId, PeerId),
         id: MessageId,
-        time: u64,
+        (time, hops): (u64, Option<u8>),
         body: &[u8],
         env: &mut Env,
     ) {
@@ -100,7 +100,7 @@ impl Mail {
         {
             self.received.remove(&oldest);
         }
-        env.event(Event::Message { from, peer, id, time, document });
+        env.event(Event::Message { from, peer, id, time, document, hops });
     }
 
     /// A peer of this identity has become known: what waits for it need not wait for its timer.

@@ -23,6 +23,9 @@ use crate::env::Env;
 const SEEN: usize = 1024;
 /// Remote candidates that may wait for their description, or be known, per session.
 const REMOTE_CANDIDATES: usize = 64;
+/// Attempts, the first not counted, after which a peer that signalers do not know is not waited for. The third goes over
+/// the mesh.
+const KNOWN_BY_NOBODY: u32 = 3;
 /// A session that a knock casts doubt on must have been silent this long to be replaced.
 const DOUBT: Duration = Duration::from_secs(1);
 /// Later candidates are collected for this many times [`Config::candidate_wait`](crate::Config::candidate_wait).
@@ -143,6 +146,17 @@ impl Negotiator {
 
     pub(crate) fn peer(&self, link: LinkId) -> Option<PeerId> {
         self.links.get(&link).copied()
+    }
+
+    /// How many are open and interrupted: they may come back, but nobody should count on it.
+    pub(crate) fn interrupted(&self) -> usize {
+        self.sessions.values().filter(|session| session.troubled_since.is_some()).count()
+    }
+
+    /// The link that has been interrupted the longest.
+    pub(crate) fn worst(&self) -> Option<PeerId> {
+        let interrupted = self.sessions.iter().filter_map(|(peer, one)| Some((one.troubled_since?, *peer)));
+        interrupted.min().map(|(_, peer)| peer)
     }
 
     /// The link's connection works as far as ICE says.
@@ -397,6 +411,17 @@ impl Negotiator {
         for retry in self.sessions.values_mut().filter_map(|session| session.retry.as_mut()) {
             retry.at = now;
         }
+    }
+
+    /// No signaler knows this peer: a wish that nobody has answered ends here, unless neighbours may still find it.
+    pub(crate) fn on_unreachable(&mut self, peer: PeerId, env: &mut Env) -> Vec<Step> {
+        let knocked = self.knocks.get(&peer).is_some_and(|knock| knock.retry.attempt >= KNOWN_BY_NOBODY);
+        let offered = self.sessions.get(&peer).is_some_and(|session| {
+            session.open_since.is_none()
+                && session.remote.is_none()
+                && session.retry.is_some_and(|retry| retry.attempt >= KNOWN_BY_NOBODY)
+        });
+        if knocked || offered { self.end(peer, "no signaler knows it", None, env) } else { Vec::new() }
     }
 
     // ---- timers ----
@@ -766,7 +791,7 @@ impl Session {
         let sdp = self.local.clone()?;
         let candidates = List::first(self.candidates.iter().cloned());
         let signal = if self.offerer {
-            Signal::Offer { sdp, candidates, urgent: self.urgent, entry: Vec::new() }
+            Signal::Offer { sdp, candidates, urgent: self.urgent, entry: Vec::new(), links: None }
         } else {
             Signal::Answer { sdp, candidates }
         };
@@ -806,7 +831,7 @@ fn knock_step(
         discovery,
         session,
         generation,
-        signal: Signal::Knock { urgent, entry: Vec::new() },
+        signal: Signal::Knock { urgent, entry: Vec::new(), links: None },
         attempt,
     }
 }

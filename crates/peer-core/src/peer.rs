@@ -23,14 +23,19 @@ use crate::swarm::Swarm;
 use crate::view::View;
 
 mod commands;
+mod interests;
+mod islands;
 mod neighbours;
 mod sealed;
 mod settle;
 mod signalers;
 mod steps;
+mod ways;
 
 /// Leave a peer alone for this long after it refused for want of room.
 const AFTER_FULL: Duration = Duration::from_secs(2);
+/// Leave a peer alone for this long after it gave our place to another, or we its place.
+const AFTER_MADE_ROOM: Duration = Duration::from_secs(20);
 /// Leave a peer alone for this long after it broke the protocol.
 const AFTER_MISBEHAVIOUR: Duration = Duration::from_secs(60);
 
@@ -48,6 +53,10 @@ pub struct Peer {
     mail: Mail,
     next_command: u64,
     housekeeping_at: Time,
+    /// Something has happened that may concern more than one swarm.
+    stirred: bool,
+    /// When signalers, negotiations, messages or the view are due, if nothing stirs them before.
+    rest_at: Option<Time>,
     queue_was_full: bool,
     closed: bool,
 }
@@ -69,6 +78,8 @@ impl Peer {
             mail: Mail::default(),
             next_command: 0,
             housekeeping_at: now + settle::HOUSEKEEPING,
+            stirred: true,
+            rest_at: None,
             queue_was_full: false,
             closed: false,
         };
@@ -95,6 +106,7 @@ impl Peer {
             return Err(CommandError::Closed);
         }
         let id = CommandId(self.next_command + 1);
+        let stirs = !matches!(command, Command::Publish { .. });
         match command {
             Command::Join { party } => self.join(now, &party)?,
             Command::Leave { discovery } => self.leave(now, discovery)?,
@@ -102,8 +114,10 @@ impl Peer {
                 self.subscribe(now, id, discovery, &filter, backlog)?;
             }
             Command::Unsubscribe { subscription } => {
-                if !self.subscriptions.remove(subscription) {
-                    return Err(CommandError::UnknownSubscription);
+                let discovery = self.subscriptions.remove(subscription);
+                let discovery = discovery.ok_or(CommandError::UnknownSubscription)?;
+                if let Some(swarm) = self.swarms.get_mut(&discovery) {
+                    swarm.interest.on_unsubscribed(now);
                 }
             }
             Command::Publish { discovery, document } => self.publish(now, id, discovery, &document)?,
@@ -114,6 +128,7 @@ impl Peer {
             Command::Close => self.close(now),
         }
         self.next_command = id.0;
+        self.stirred |= stirs;
         self.settle(now);
         Ok(id)
     }
@@ -123,6 +138,8 @@ impl Peer {
         if self.closed {
             return;
         }
+        self.stirred |=
+            !matches!(input, Input::ChannelMessage { .. } | Input::ChannelDrained { .. } | Input::Timeout);
         match input {
             Input::SignalerOpened { home } => self.homes.on_opened(now, home),
             Input::SignalerFrame { home, bytes } => {
@@ -158,11 +175,7 @@ impl Peer {
             Input::ChannelMessage { link, bytes } => {
                 let Some(peer) = self.negotiator.peer(link) else { return };
                 self.negotiator.on_alive(&peer, &mut self.env);
-                let party = |key: &DiscoveryKey| self.swarms.get(key).map(|swarm| &swarm.party);
-                let event = self.links.on_message(now, peer, bytes, party, &mut self.env);
-                if let Some(event) = event {
-                    self.on_link(now, event);
-                }
+                self.on_chunk(now, peer, bytes);
             }
             Input::ChannelDrained { link } => {
                 if let Some(peer) = self.negotiator.peer(link) {
@@ -198,20 +211,7 @@ impl Peer {
             return None;
         }
         let swarms = self.swarms.values().filter_map(|swarm| swarm.deadline(&self.env)).min();
-        let housekeeping = (!self.swarms.is_empty()).then_some(self.housekeeping_at);
-        [
-            self.homes.deadline(&self.env),
-            self.negotiator.deadline(&self.env),
-            self.links.deadline(&self.env),
-            self.mail.deadline(&self.env),
-            self.subscriptions.deadline(),
-            self.view.deadline(),
-            swarms,
-            housekeeping,
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        [self.rest_at, self.links.deadline(&self.env), swarms].into_iter().flatten().min()
     }
 
     /// Who is in a party, ourselves not counted; ordered by id.

@@ -43,6 +43,46 @@ impl Ranges {
         }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Takes numbers out. Where that would make more ranges than there may be, the cut is not made.
+    pub(crate) fn remove(&mut self, first: u64, last: u64) {
+        let mut rest = Vec::with_capacity(self.0.len() + 1);
+        for &(a, b) in &self.0 {
+            if b < first || last < a {
+                rest.push((a, b));
+                continue;
+            }
+            if a < first {
+                rest.push((a, first - 1));
+            }
+            if last < b {
+                rest.push((last + 1, b));
+            }
+        }
+        if rest.len() <= Self::MOST {
+            self.0 = rest;
+        }
+    }
+
+    /// What is in these ranges and not in others.
+    pub(crate) fn without(&self, others: &Self) -> Vec<(u64, u64)> {
+        let mut rest = Vec::new();
+        for &(first, last) in &self.0 {
+            let mut next = Some(first);
+            for &(a, b) in others.0.iter().filter(|&&(a, b)| b >= first && a <= last) {
+                if let Some(from) = next.filter(|from| *from < a) {
+                    rest.push((from, a - 1));
+                }
+                next = b.checked_add(1).filter(|after| *after <= last);
+            }
+            rest.extend(next.map(|from| (from, last)));
+        }
+        rest
+    }
+
     pub(crate) fn pairs(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         self.0.iter().copied()
     }
@@ -80,6 +120,23 @@ mod tests {
                 prop_assert_eq!(ranges.contains_all(n, n), set.contains(&n));
             }
             prop_assert!(ranges.0.windows(2).all(|w| w[0].1 + 1 < w[1].0));
+        }
+
+        #[test]
+        fn takes_out_what_a_set_takes_out(
+            pairs in proptest::collection::vec((0_u64..40, 0_u64..6), 0..6),
+            others in proptest::collection::vec((0_u64..40, 0_u64..6), 0..6),
+        ) {
+            let whole = |pairs: Vec<(u64, u64)>| Ranges::from_pairs(pairs.into_iter().map(|(a, n)| (a, a + n)));
+            let (ranges, others) = (whole(pairs), whole(others));
+            let rest = Ranges::from_pairs(ranges.without(&others));
+            let mut removed = ranges.clone();
+            others.pairs().for_each(|(first, last)| removed.remove(first, last));
+            for n in 0..50 {
+                let left = ranges.contains_all(n, n) && !others.contains_all(n, n);
+                prop_assert_eq!(rest.contains_all(n, n), left);
+                prop_assert_eq!(removed.contains_all(n, n), left);
+            }
         }
     }
 }

@@ -25,6 +25,17 @@ pub(crate) struct Roster {
     members: Map<PeerId, Member>,
     /// Peers that said goodbye, and the number of that statement: an older presence does not bring them back.
     gone: Map<PeerId, u64>,
+    /// Members that neighbours told of in large swarms: nobody says whether they are still here.
+    passive: Map<PeerId, Passive>,
+    /// How many members a signaler said there are.
+    total: usize,
+}
+
+#[derive(Debug)]
+struct Passive {
+    contact: Contact,
+    seq: u64,
+    presence: Vec<u8>,
 }
 
 #[derive(Debug, Default)]
@@ -75,13 +86,15 @@ pub(crate) enum Heard {
 
 impl Roster {
     pub(crate) fn new(discovery: DiscoveryKey) -> Self {
-        Self { discovery, members: Map::new(), gone: Map::new() }
+        Self { discovery, members: Map::new(), gone: Map::new(), passive: Map::new(), total: 0 }
     }
 
     // ---- questions ----
 
     pub(crate) fn contact(&self, peer: &PeerId) -> Option<Contact> {
-        let member = self.members.get(peer)?;
+        let Some(member) = self.members.get(peer) else {
+            return self.passive.get(peer).map(|passive| passive.contact.clone());
+        };
         let homes: Set<SignalerId> = member
             .homes
             .keys()
@@ -101,7 +114,79 @@ impl Roster {
                 && (member.agreement.is_some() || member.record.is_some())
                 && **peer != env.me
         });
-        known.map(|(peer, member)| (*peer, !member.fresh(now, env))).collect()
+        let large = self.is_large(env);
+        let mut candidates: Vec<(PeerId, bool)> =
+            known.map(|(peer, member)| (*peer, !large && !member.fresh(now, env))).collect();
+        if candidates.is_empty() {
+            let here = |peer: &PeerId| self.members.get(peer).is_some_and(|member| member.told);
+            candidates.extend(self.passive.keys().filter(|peer| !here(peer)).map(|peer| (*peer, false)));
+        }
+        candidates
+    }
+
+    /// There are too many members for everybody to hear everybody's presence.
+    pub(crate) fn is_large(&self, env: &Env) -> bool {
+        self.total.max(self.members.len()) > env.config.presence_members
+    }
+
+    /// A member without a link whom a signaler lists, at random.
+    pub(crate) fn somebody(&self, env: &mut Env) -> Option<PeerId> {
+        let listed = |member: &Member| !member.linked && !member.listed.is_empty();
+        let others: Vec<PeerId> =
+            self.members.iter().filter(|(_, member)| listed(member)).map(|(peer, _)| *peer).collect();
+        (!others.is_empty()).then(|| others[env.below(others.len())])
+    }
+
+    // ---- shuffles ----
+
+    /// Presences of members to tell a neighbour of, at most so many.
+    pub(crate) fn sample(&self, most: usize, env: &mut Env) -> Vec<Vec<u8>> {
+        let heard = self.members.values().filter_map(|member| member.presence.as_ref());
+        let mut all: Vec<&Vec<u8>> = heard.map(|presence| &presence.bytes).collect();
+        all.extend(self.passive.values().map(|passive| &passive.presence));
+        for place in 0..all.len().min(most) {
+            let other = place + env.below(all.len() - place);
+            all.swap(place, other);
+        }
+        all.into_iter().take(most).cloned().collect()
+    }
+
+    /// Takes a presence from a shuffle into the passive view; where that is full it takes the place of a random one.
+    pub(crate) fn on_passive(&mut self, now: Time, bytes: &[u8], env: &mut Env) -> Heard {
+        let Ok(seen) = statement::peek_presence(bytes) else { return Heard::Forged };
+        let known = self.passive.get(&seen.peer).map(|passive| passive.seq);
+        let known = known.max(self.gone.get(&seen.peer).copied());
+        if seen.peer == env.me || known.is_some_and(|seq| seq >= seen.seq) {
+            return Heard::Known;
+        }
+        let Ok(presence) = statement::open_presence(bytes) else { return Heard::Forged };
+        let Ok(record) = statement::open_record(&presence.record) else { return Heard::Forged };
+        if presence.discovery != self.discovery || record.peer != presence.peer {
+            return Heard::Forged;
+        }
+        if presence.left || record.until <= now.millis() {
+            return Heard::Known;
+        }
+        if self.passive.len() >= env.config.passive_view && !self.passive.contains_key(&presence.peer) {
+            let place = env.below(self.passive.len());
+            let leaves = self.passive.keys().nth(place).copied();
+            leaves.map(|peer| self.passive.remove(&peer));
+        }
+        let contact =
+            Contact { agreement: record.agreement, homes: presence.homes.iter().copied().collect() };
+        let passive = Passive { contact, seq: presence.seq, presence: bytes.to_vec() };
+        self.passive.insert(presence.peer, passive);
+        Heard::New
+    }
+
+    /// A peer could not be reached: neighbours and signalers remember it for too long.
+    pub(crate) fn on_unreachable(&mut self, now: Time, peer: PeerId, env: &mut Env) {
+        self.passive.remove(&peer);
+        let large = self.is_large(env);
+        if let Some(member) = self.members.get_mut(&peer).filter(|_| large) {
+            member.listed.clear();
+            self.settle(now, peer, false, env);
+        }
     }
 
     pub(crate) fn peers_of(&self, identity: &IdentityId) -> Vec<PeerId> {
@@ -144,7 +229,9 @@ impl Roster {
         member.homes.insert(entry.home, entry.seq);
         member.agreement = Some(entry.agreement);
         member.since = Some(member.since.map_or(entry.since, |since| since.min(entry.since)));
-        member.listed.insert(home, None);
+        // In a swarm without whole lists nobody tells who goes.
+        let until = (self.total > limits::ENTRIES).then(|| now + env.config.entry_ttl);
+        member.listed.insert(home, until);
         self.gone.remove(&entry.peer);
         self.settle(now, entry.peer, known.is_none(), env);
     }
@@ -175,7 +262,25 @@ impl Roster {
     }
 
     /// A complete list of a signaler has come: whom it does not hold, that signaler does not list.
-    pub(crate) fn on_list(&mut self, now: Time, home: HomeIndex, listed: &Set<PeerId>, env: &mut Env) {
+    pub(crate) fn on_list(
+        &mut self,
+        now: Time,
+        home: HomeIndex,
+        listed: &Set<PeerId>,
+        total: u32,
+        env: &mut Env,
+    ) {
+        self.total = total as usize;
+        if listed.len() < total as usize {
+            // Part of a list: who is not told of again is gone when its entry's time is over.
+            let until = now + env.config.entry_ttl;
+            for (peer, member) in &mut self.members {
+                if let Some(end) = member.listed.get_mut(&home) {
+                    *end = if listed.contains(peer) { Some(until) } else { end.or(Some(until)) };
+                }
+            }
+            return;
+        }
         let missing: Vec<PeerId> = self
             .members
             .iter()
@@ -227,6 +332,16 @@ impl Roster {
             self.settle(now, peer, true, env);
         }
         true
+    }
+
+    /// A peer was found by a search: enough to write to it.
+    pub(crate) fn on_found(&mut self, now: Time, record: PeerRecord, bytes: &[u8], env: &Env) {
+        if !self.has_room(&record.peer) {
+            return;
+        }
+        let member = self.members.entry(record.peer).or_default();
+        member.contact_until = now + env.config.entry_ttl;
+        member.learn(record, bytes);
     }
 
     /// Takes a presence as it came: checks it, in the order size, seen before, signature.

@@ -10,7 +10,7 @@
 use crate::sorted::{Map, Set};
 use std::time::Duration;
 
-use weft_query::{Document, Filter, Index};
+use weft_query::{Document, Filter, Index, Summary};
 use weft_wire::{DiscoveryKey, PeerId, Time};
 
 use crate::api::{CommandId, Event, Publication};
@@ -23,6 +23,8 @@ const BACKLOG_WAIT: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub(crate) struct Subscriptions {
     subscriptions: Map<CommandId, Subscription>,
+    /// How many of them wait for a backlog.
+    collecting: usize,
     /// The filters of each party's subscriptions.
     filters: Map<DiscoveryKey, Index<CommandId>>,
 }
@@ -30,6 +32,7 @@ pub(crate) struct Subscriptions {
 #[derive(Debug)]
 struct Subscription {
     discovery: DiscoveryKey,
+    filter: Filter,
     backlog: bool,
     created: Time,
     collecting: Option<Collecting>,
@@ -65,6 +68,7 @@ impl Subscriptions {
         backlog: Option<&[PeerId]>,
         env: &mut Env,
     ) {
+        self.collecting += usize::from(backlog.is_some());
         let collecting = backlog.map(|asked| Collecting {
             asked: !asked.is_empty(),
             awaited: asked.iter().copied().collect(),
@@ -72,6 +76,7 @@ impl Subscriptions {
         });
         let subscription = Subscription {
             discovery,
+            filter: filter.clone(),
             backlog: backlog.is_some(),
             created: now,
             collecting,
@@ -82,20 +87,29 @@ impl Subscriptions {
         self.filters.entry(discovery).or_insert_with(|| Index::new(seed)).insert(id, filter);
     }
 
-    pub(crate) fn remove(&mut self, id: CommandId) -> bool {
-        let Some(Subscription { discovery, .. }) = self.subscriptions.remove(&id) else { return false };
+    /// What the subscriptions of a party want together, in at most so many bytes.
+    pub(crate) fn summary(&self, discovery: &DiscoveryKey, max_bytes: usize) -> Summary {
+        let theirs = self.subscriptions.values().filter(|one| one.discovery == *discovery);
+        Summary::of(theirs.map(|one| &one.filter), max_bytes)
+    }
+
+    /// Ends a subscription; gives its party.
+    pub(crate) fn remove(&mut self, id: CommandId) -> Option<DiscoveryKey> {
+        let Subscription { discovery, collecting, .. } = self.subscriptions.remove(&id)?;
+        self.collecting -= usize::from(collecting.is_some());
         if let Some(filters) = self.filters.get_mut(&discovery) {
             filters.remove(&id);
             if filters.is_empty() {
                 self.filters.remove(&discovery);
             }
         }
-        true
+        Some(discovery)
     }
 
     pub(crate) fn remove_party(&mut self, discovery: &DiscoveryKey) {
         self.filters.remove(discovery);
         self.subscriptions.retain(|_, one| one.discovery != *discovery);
+        self.collecting = self.subscriptions.values().filter(|one| one.collecting.is_some()).count();
     }
 
     /// A neighbour has been asked for what it keeps.
@@ -115,7 +129,8 @@ impl Subscriptions {
 
     /// Subscriptions whose backlog is complete, or that have waited long enough.
     pub(crate) fn complete(&self, now: Time, discovery: &DiscoveryKey) -> bool {
-        self.subscriptions.values().any(|one| one.discovery == *discovery && one.is_complete(now))
+        self.collecting > 0
+            && self.subscriptions.values().any(|one| one.discovery == *discovery && one.is_complete(now))
     }
 
     /// Gives the backlog to those whose is complete, and lets them go live.
@@ -126,7 +141,7 @@ impl Subscriptions {
         backlog: &[Accepted],
         env: &mut Env,
     ) {
-        let Self { subscriptions, filters } = self;
+        let Self { subscriptions, filters, .. } = self;
         let complete = |one: &Subscription| one.discovery == *discovery && one.is_complete(now);
         let complete = subscriptions.iter().filter(|(_, one)| complete(one)).map(|(id, _)| *id);
         let complete: Vec<CommandId> = complete.collect();
@@ -149,7 +164,7 @@ impl Subscriptions {
         }
         for id in complete {
             if let Some(one) = subscriptions.get_mut(&id) {
-                one.collecting = None;
+                self.collecting -= usize::from(one.collecting.take().is_some());
             }
             env.event(Event::Live { subscription: id });
         }
@@ -157,7 +172,7 @@ impl Subscriptions {
 
     /// Gives publications, which come in the order of their feeds, to those who are live.
     pub(crate) fn on_ready(&mut self, discovery: &DiscoveryKey, accepted: &Accepted, env: &mut Env) {
-        let Self { subscriptions, filters } = self;
+        let Self { subscriptions, filters, .. } = self;
         let Some(filters) = filters.get_mut(discovery) else { return };
         let is_concerned = |one: &Subscription| {
             let new = one.marks.get(&accepted.bundle.feed).is_none_or(|mark| *mark < accepted.bundle.first);
@@ -176,6 +191,9 @@ impl Subscriptions {
     }
 
     pub(crate) fn deadline(&self) -> Option<Time> {
+        if self.collecting == 0 {
+            return None;
+        }
         self.subscriptions
             .values()
             .filter_map(|one| one.collecting.as_ref())
@@ -184,7 +202,12 @@ impl Subscriptions {
     }
 
     fn collecting<'a>(&'a mut self, discovery: &'a DiscoveryKey) -> impl Iterator<Item = &'a mut Collecting> {
-        let theirs = self.subscriptions.values_mut().filter(|one| one.discovery == *discovery);
+        let none = self.collecting == 0;
+        let theirs = self
+            .subscriptions
+            .values_mut()
+            .take_while(move |_| !none)
+            .filter(|one| one.discovery == *discovery);
         theirs.filter_map(|one| one.collecting.as_mut())
     }
 }
@@ -210,6 +233,7 @@ fn publications(accepted: &Accepted) -> impl Iterator<Item = Publication> + '_ {
             seq,
             time: entry.time,
             document,
+            hops: accepted.kept.hops,
         })
     })
 }

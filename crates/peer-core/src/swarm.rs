@@ -12,13 +12,18 @@ use crate::sorted::{Map, Set};
 
 use weft_crypto::{Party, statement};
 use weft_wire::link::Link as Frame;
-use weft_wire::{List, PeerId, Presence, SignalerId, Time};
+use weft_wire::{List, PeerId, Presence, SignalerId, Tag, Time};
 
 use crate::broadcast::Broadcast;
 use crate::env::Env;
 use crate::feeds::Feeds;
+use crate::interest::Interest;
 use crate::roster::Roster;
+use crate::routes::Routes;
+use crate::tree::Tree;
 
+/// What is asked of a further neighbour in a large swarm: two parts of one are found and joined in this time.
+const WANT_LATE: Duration = Duration::from_secs(180);
 /// Added to the age that is asked for: a want may be so long on its way.
 const WANT_WAY: Duration = Duration::from_secs(10);
 
@@ -28,7 +33,12 @@ pub(crate) struct Swarm {
     joined_at: Time,
     pub(crate) roster: Roster,
     pub(crate) feeds: Feeds,
+    /// Names the party between neighbours.
+    pub(crate) tag: Tag,
+    pub(crate) tree: Tree,
     pub(crate) broadcast: Broadcast,
+    pub(crate) routes: Routes,
+    pub(crate) interest: Interest,
     /// Neighbours that have said what they have.
     pub(crate) synced: Set<PeerId>,
     /// When a neighbour was first asked for what it has.
@@ -38,37 +48,76 @@ pub(crate) struct Swarm {
     pub(crate) introduced: bool,
     presence_at: Time,
     presence_sent: Time,
+    pub(crate) shuffle: Rhythm,
+    pub(crate) probe: Rhythm,
+    /// When a neighbour's shuffle was last answered.
+    shuffled: Map<PeerId, Time>,
+}
+
+/// Something that is done again and again, not by everybody at once.
+#[derive(Debug, Default)]
+pub(crate) struct Rhythm(Option<Time>);
+
+impl Rhythm {
+    /// It is time; the next time is between half of the interval and one and a half from now.
+    pub(crate) fn is_due(&mut self, now: Time, every: Duration, env: &mut Env) -> bool {
+        let due = self.0.is_some_and(|at| at <= now);
+        if due || self.0.is_none() {
+            let part = u32::try_from(env.below(1001)).unwrap_or_default();
+            self.0 = Some(now + every / 2 + every * part / 1000);
+        }
+        due
+    }
 }
 
 impl Swarm {
-    pub(crate) fn new(party: Party, now: Time) -> Self {
+    pub(crate) fn new(party: Party, now: Time, env: &Env) -> Self {
         let discovery = party.discovery();
+        let tag = Tag::from(&discovery);
         Self {
             party,
             joined_at: now,
             roster: Roster::new(discovery),
             feeds: Feeds::new(discovery, now),
+            tag,
+            tree: Tree::new(tag, now, env),
             broadcast: Broadcast::default(),
+            routes: Routes::default(),
+            interest: Interest::default(),
             synced: Set::new(),
             asked: Map::new(),
             ready: false,
             introduced: false,
             presence_at: now,
             presence_sent: Time::ZERO,
+            shuffle: Rhythm::default(),
+            probe: Rhythm::default(),
+            shuffled: Map::new(),
         }
     }
 
     /// Asks a neighbour for what it has and we have not: all of it, or what may have been published since we joined.
-    pub(crate) fn want(&mut self, now: Time, peer: PeerId, backlog: bool) -> Frame<'static> {
+    pub(crate) fn want<'a>(
+        &mut self,
+        now: Time,
+        peer: PeerId,
+        backlog: bool,
+        wants: Option<&'a [u8]>,
+    ) -> Frame<'a> {
         if !self.asked.contains_key(&peer) {
             self.asked.insert(peer, now);
         }
-        let age = now.since(self.joined_at) + WANT_WAY;
+        let mut age = now.since(self.joined_at) + WANT_WAY;
+        if wants.is_some() && !self.synced.is_empty() {
+            // What we lack of the time before, our other neighbours did not keep from us.
+            age = age.min(WANT_LATE);
+        }
         let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
         Frame::Want {
             discovery: self.party.discovery(),
             age_ms: (!backlog).then_some(age_ms),
             have: self.feeds.have(),
+            wants,
         }
     }
 
@@ -81,8 +130,22 @@ impl Swarm {
     pub(crate) fn on_unlinked(&mut self, now: Time, peer: PeerId, env: &mut Env) {
         self.synced.remove(&peer);
         self.asked.remove(&peer);
+        self.shuffled.remove(&peer);
+        self.tree.on_unlinked(now, &peer, env);
+        self.broadcast.on_unlinked(now, &peer);
+        self.routes.on_unlinked(now, &peer);
+        self.interest.on_unlinked(now, &peer);
         self.roster.on_linked(now, peer, false, env);
         self.on_changed(now, env);
+    }
+
+    /// A neighbour's shuffle is answered, if the last answer was long enough ago.
+    pub(crate) fn may_answer_shuffle(&mut self, now: Time, peer: PeerId, pause: Duration) -> bool {
+        let may = self.shuffled.get(&peer).is_none_or(|at| now.since(*at) >= pause);
+        if may {
+            self.shuffled.insert(peer, now);
+        }
+        may
     }
 
     /// Something that our presence says has changed.
@@ -107,6 +170,19 @@ impl Swarm {
         Some(self.sign_presence(now, links, homes, false, env))
     }
 
+    /// Our presence is due and not sent: in a large swarm nobody passes it on.
+    pub(crate) fn skip_presence(&mut self, now: Time, env: &Env) {
+        if self.presence_at <= now {
+            self.presence_at = now + env.config.presence_every;
+        }
+    }
+
+    /// Presence, a shuffle or a probe is due.
+    pub(crate) fn is_talkative(&self, now: Time) -> bool {
+        let rhythms = [self.shuffle.0, self.probe.0];
+        self.presence_at <= now || rhythms.into_iter().any(|at| at.is_none_or(|at| at <= now))
+    }
+
     pub(crate) fn sign_presence(
         &self,
         now: Time,
@@ -129,6 +205,14 @@ impl Swarm {
     }
 
     pub(crate) fn deadline(&self, env: &Env) -> Option<Time> {
-        self.feeds.deadline(env).into_iter().chain([self.presence_at]).min()
+        let machines = [
+            self.feeds.deadline(env),
+            self.tree.deadline(env),
+            self.broadcast.deadline(),
+            self.routes.deadline(),
+            self.roster.is_large(env).then(|| self.interest.deadline(&self.tree)).flatten(),
+        ];
+        let rhythms = [self.shuffle.0, self.probe.0, Some(self.presence_at)];
+        machines.into_iter().chain(rhythms).flatten().min()
     }
 }

@@ -1,14 +1,19 @@
-//! Whom to have links with: the active view.
+//! Whom to have links with: the active view of HyParView (Leitão, Pereira, Rodrigues, DSN 2007), one for all parties.
+//!
+//! Signalers give what the paper's forwarded joins give, members chosen at random; the passive view
+//! ([`crate::roster`]) is for when there is no signaler. As in the paper, links are symmetric, a peer without links is
+//! never refused, and who is short of links takes one with whoever has room.
 //!
 //! Inputs: candidates of each party, links that there are, wishes of others.
-//! Outputs: peers to dial; whether a wish is admitted, and whose place it takes.
+//! Outputs: peers to dial; whether a wish is admitted, and whose place it takes; links to give up.
 //! Timers: none of its own; asked after every input and when a wait ends ([`View::deadline`]).
 //! Invariants: we seek at most [`Config::active_view`](crate::Config::active_view) links, one more only for a party in
-//! which we have none or that seems split; we accept at most
-//! [`Config::active_slack`](crate::Config::active_slack) beyond that; room is made for a peer without links at most
-//! once in [`Config::make_room_every`](crate::Config::make_room_every).
-//!
-//! This is the place of a HyParView: its interface is what such a machine needs.
+//! which we have none or that seems split; [`Config::active_slack`](crate::Config::active_slack) more places are for
+//! peers that have few links themselves, and are cleared when these have found others; room is made for a peer without
+//! links at most once in [`Config::make_room_every`](crate::Config::make_room_every); dials follow each other at a
+//! rate that is low while there are enough links ([`Pace`]).
+
+use std::time::Duration;
 
 use crate::sorted::Set;
 
@@ -18,11 +23,26 @@ use weft_wire::{DiscoveryKey, PeerId, Time};
 use crate::backoff::Backoff;
 use crate::env::Env;
 
+/// A link more than we want is kept this long: who has just come may need it.
+const SURPLUS: Duration = Duration::from_secs(5);
+/// Time between two dials, with few links and with enough.
+const SOON: Duration = Duration::from_millis(250);
+const LATER: Duration = Duration::from_secs(3);
+
 #[derive(Debug, Default)]
 pub(crate) struct View {
     blocked: Set<PeerId>,
     made_room_at: Option<Time>,
+    pace: Pace,
+    surplus_since: Option<Time>,
     wake_at: Option<Time>,
+}
+
+/// A bucket of dials, as many as the active view has places: changes of links cost everybody something.
+#[derive(Debug, Default)]
+struct Pace {
+    /// When the bucket is full again.
+    full_at: Time,
 }
 
 /// A party as this machine sees it.
@@ -40,12 +60,36 @@ pub(crate) struct Dial {
     pub(crate) urgent: bool,
 }
 
+/// An open link that may be given up.
+pub(crate) struct Open {
+    pub(crate) peer: PeerId,
+    /// Links the other side has, as far as it said.
+    pub(crate) links: usize,
+    /// A broadcast tree goes over it.
+    pub(crate) in_tree: bool,
+    pub(crate) since: Time,
+}
+
 /// Whether a wish for a link is granted.
 pub(crate) enum Admission {
     Accept,
     /// Accept, and close the link with this peer first.
     InPlaceOf(PeerId),
     Refuse(Refusal),
+}
+
+impl Pace {
+    /// Takes a dial out of the bucket, which holds `most`, if there is one; else says when there is.
+    fn take(&mut self, now: Time, every: Duration, most: usize) -> Result<(), Time> {
+        let most = u32::try_from(most).unwrap_or(u32::MAX);
+        let full_at = self.full_at.max(now) + every;
+        let bound = now + every * most;
+        if full_at > bound {
+            return Err(now + full_at.since(bound));
+        }
+        self.full_at = full_at;
+        Ok(())
+    }
 }
 
 impl View {
@@ -57,7 +101,7 @@ impl View {
         self.blocked.remove(peer);
     }
 
-    /// Whom to dial now. `links`: how many are open or being negotiated; `busy`: with whom.
+    /// Whom to dial now. `links`: how many work or are being negotiated; `busy`: with whom.
     pub(crate) fn seek(
         &mut self,
         now: Time,
@@ -70,7 +114,8 @@ impl View {
         self.wake_at = None;
         let mut dials: Vec<Dial> = Vec::new();
         let mut links = links;
-        let most = env.config.active_view + env.config.active_slack;
+        let wanted = env.config.active_view;
+        let most = wanted + env.config.active_slack;
         for party in parties {
             let pending = party.candidates.iter().filter(|(peer, _)| busy(peer)).count();
             let lonely = party.neighbours == 0;
@@ -82,17 +127,24 @@ impl View {
                 let ready_at = backoff.ready_at(&peer);
                 if ready_at <= now {
                     free.push((peer, unreached));
-                } else if self.wake_at.is_none_or(|at| ready_at < at) {
-                    self.wake_at = Some(ready_at);
+                } else {
+                    self.wake(ready_at);
                 }
             }
             shuffle(&mut free, env);
             // Who may be on another island first.
             free.sort_by_key(|(_, unreached)| !unreached);
             for (sought, (peer, unreached)) in (pending..).zip(free) {
-                let room = links < env.config.active_view;
                 let exception = links < most && sought == 0 && (lonely || unreached);
-                if !room && !exception {
+                if links >= wanted && !exception {
+                    break;
+                }
+                // Alone there is nothing to lose and nobody to disturb.
+                let every = if party.neighbours * 2 <= wanted { SOON } else { LATER };
+                if !(lonely && sought == 0)
+                    && let Err(at) = self.pace.take(now, every, wanted)
+                {
+                    self.wake(at);
                     break;
                 }
                 dials.push(Dial { peer, discovery: party.discovery, urgent: lonely });
@@ -103,31 +155,68 @@ impl View {
     }
 
     pub(crate) fn deadline(&self) -> Option<Time> {
-        self.wake_at
+        self.wake_at.into_iter().chain(self.surplus_since.map(|at| at + SURPLUS)).min()
     }
 
-    /// Whether a new wish is granted. `open`: peers with an open link.
+    /// Whether a new wish is granted. `theirs`: how many links the other side says it has.
     pub(crate) fn admit(
         &mut self,
         now: Time,
         from: &PeerId,
-        urgent: bool,
+        (urgent, theirs): (bool, Option<u8>),
         links: usize,
-        open: &[PeerId],
+        open: &[Open],
         env: &mut Env,
     ) -> Admission {
         if self.blocked.contains(from) {
             return Admission::Refuse(Refusal::Blocked);
         }
-        if links < env.config.active_view + env.config.active_slack {
+        let few = urgent || theirs.is_none_or(|theirs| usize::from(theirs) * 2 <= env.config.active_view);
+        let places = env.config.active_view + if few { env.config.active_slack } else { 0 };
+        if links < places {
             return Admission::Accept;
         }
         let rested = self.made_room_at.is_none_or(|at| now.since(at) >= env.config.make_room_every);
-        if !urgent || !rested || open.is_empty() {
-            return Admission::Refuse(Refusal::Full);
+        match self.least_needed(open, env).filter(|_| urgent && rested) {
+            Some(peer) => {
+                self.made_room_at = Some(now);
+                Admission::InPlaceOf(peer)
+            }
+            None => Admission::Refuse(Refusal::Full),
         }
-        self.made_room_at = Some(now);
-        Admission::InPlaceOf(open[env.below(open.len())])
+    }
+
+    /// A link to give up because there are more than we want, and the other side has enough.
+    pub(crate) fn surplus(&mut self, now: Time, open: &[Open], env: &mut Env) -> Option<PeerId> {
+        if open.len() <= env.config.active_view {
+            self.surplus_since = None;
+            return None;
+        }
+        let since = *self.surplus_since.get_or_insert(now);
+        if now.since(since) < SURPLUS {
+            return None;
+        }
+        self.surplus_since = Some(now);
+        let enough = |one: &&Open| one.links * 2 > env.config.active_view && now.since(one.since) >= SURPLUS;
+        let most = open.iter().filter(enough).map(|one| (!one.in_tree, one.links)).max()?;
+        let among: Vec<PeerId> = open
+            .iter()
+            .filter(enough)
+            .filter(|one| (!one.in_tree, one.links) == most)
+            .map(|one| one.peer)
+            .collect();
+        Some(among[env.below(among.len())])
+    }
+
+    /// The link whose other side will miss it least.
+    fn least_needed(&self, open: &[Open], env: &mut Env) -> Option<PeerId> {
+        let most = open.iter().map(|one| one.links).max()?;
+        let among: Vec<PeerId> = open.iter().filter(|one| one.links == most).map(|one| one.peer).collect();
+        Some(among[env.below(among.len())])
+    }
+
+    fn wake(&mut self, at: Time) {
+        self.wake_at = Some(self.wake_at.map_or(at, |known| known.min(at)));
     }
 }
 

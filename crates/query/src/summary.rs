@@ -78,6 +78,11 @@ impl Summary {
         summary
     }
 
+    /// Interest in every document.
+    pub fn everything() -> Self {
+        Self { all: true, ..Self::default() }
+    }
+
     /// Adds what another is interested in; at most this many bytes, and at most 64 KiB (but never less
     /// than five).
     pub fn merge(&mut self, other: &Self, max_bytes: usize) {

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use rand_core::Rng as _;
+
 use weft_crypto::StatementError;
 use weft_crypto::statement::{open_entry, peek_entry, sign_gone};
-use weft_wire::signaler::{EntryBytes, FromSignaler};
+use weft_wire::signaler::FromSignaler;
 use weft_wire::{Code, DiscoveryKey, Entry, Gone, List, PeerId, Time, WireError, limits};
 
 use crate::frames;
@@ -24,6 +26,9 @@ pub(crate) struct Lost {
 
 /// Entries in the answer to a refresh, so that a peer hears of some others even if it missed their coming.
 const REFRESH_SAMPLE: usize = 16;
+
+/// Local members that hear of somebody's coming in a swarm with more members than a list may have.
+const TOLD_IN_LARGE: usize = 8;
 
 impl Signaler {
     pub(crate) fn on_announce(&mut self, now: Time, conn: ConnId, peer: PeerId, bytes: &[u8]) {
@@ -57,7 +62,7 @@ impl Signaler {
         let size = entries.iter().map(|entry| entry.len() + 4).sum();
         let frame = FromSignaler::Members {
             discovery: key.discovery,
-            entries: List::first(entries.into_iter().map(|entry| EntryBytes(entry.to_vec()))),
+            entries: List::first(entries.into_iter().map(|entry| weft_wire::Bytes(entry.to_vec()))),
             total: u32::try_from(total).unwrap_or(u32::MAX),
         };
         let frame = frames::carrying(&frame, size);
@@ -180,13 +185,22 @@ impl Signaler {
         } else {
             return;
         };
-        let to: Vec<ConnId> = self
-            .table
-            .locals(&key.discovery)
-            .iter()
-            .filter(|local| local.peer != key.peer)
-            .map(|local| local.conn)
-            .collect();
+        let others = self.table.locals(&key.discovery).iter().filter(|local| local.peer != key.peer);
+        let mut to: Vec<ConnId> = others.map(|local| local.conn).collect();
+        let (present, _) = self.table.presence(&key.discovery, &key.peer);
+        if present > limits::ENTRIES {
+            // Nobody has a whole list. Who comes is told to some, so that it is found; who goes is forgotten by the
+            // others when its entry's time is over.
+            if change.left {
+                return;
+            }
+            for place in 0..to.len().min(TOLD_IN_LARGE) {
+                let other =
+                    place + usize::try_from(self.rng.next_u64()).unwrap_or_default() % (to.len() - place);
+                to.swap(place, other);
+            }
+            to.truncate(TOLD_IN_LARGE);
+        }
         for conn in to {
             self.send(conn, frame.clone());
         }

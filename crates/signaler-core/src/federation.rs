@@ -185,7 +185,7 @@ impl Signaler {
                 continue;
             }
             let list = if logged.kind == Kind::Gone { &mut gone } else { &mut entries };
-            list.push(EntryBytes(logged.bytes.to_vec()));
+            list.push(weft_wire::Bytes(logged.bytes.to_vec()));
         }
         link.told = told;
         while !entries.is_empty() {
@@ -309,7 +309,7 @@ impl Signaler {
             // The sibling begins anew, with its whole table, once it is dialled again.
             return self.close_link(now, from, Code::RateLimited);
         }
-        self.inbox.waiting.extend(statements.into_iter().map(|EntryBytes(bytes)| Unverified {
+        self.inbox.waiting.extend(statements.into_iter().map(|weft_wire::Bytes(bytes)| Unverified {
             from,
             gone,
             bytes,

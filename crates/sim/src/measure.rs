@@ -4,12 +4,12 @@ use weft_peer_core::{Event, Publication, Stats};
 
 /// Payload transmissions of a peer since its start: publications given to a link, its own included.
 pub fn payload_frames(stats: &Stats) -> u64 {
-    stats.forwarded + stats.published
+    stats.sent.publications.frames
 }
 
 /// Bytes of those.
-pub fn payload_bytes(_stats: &Stats) -> Option<u64> {
-    None
+pub fn payload_bytes(stats: &Stats) -> Option<u64> {
+    Some(stats.sent.publications.bytes)
 }
 
 /// Bytes of everything a peer has sent on links.
@@ -18,11 +18,14 @@ pub fn sent_bytes(stats: &Stats) -> u64 {
 }
 
 /// Links that a publication came over.
-pub fn hops(_publication: &Publication) -> Option<u8> {
-    None
+pub fn hops(publication: &Publication) -> Option<u8> {
+    Some(publication.hops)
 }
 
-/// Links that a message came over; none if it came through a signaler, or if nobody knows.
-pub fn message_hops(_event: &Event) -> Option<u8> {
-    None
+/// Links that a message came over; none if it came through a signaler.
+pub fn message_hops(event: &Event) -> Option<u8> {
+    match event {
+        Event::Message { hops, .. } => *hops,
+        _ => None,
+    }
 }

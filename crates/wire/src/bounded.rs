@@ -7,6 +7,27 @@ use minicbor::encode::{Encode, Encoder, Error as EncodeError, Write};
 
 use crate::cbor::{Decode, Decoder, Error};
 
+/// A byte string of at most `MAX` bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bytes<const MAX: usize>(pub Vec<u8>);
+
+impl<const MAX: usize, C> Encode<C> for Bytes<MAX> {
+    fn encode<W: Write>(&self, e: &mut Encoder<W>, _: &mut C) -> Result<(), EncodeError<W::Error>> {
+        e.bytes(&self.0)?;
+        Ok(())
+    }
+}
+
+impl<'b, const MAX: usize, C> Decode<'b, C> for Bytes<MAX> {
+    fn decode(d: &mut Decoder<'b>, _: &mut C) -> Result<Self, Error> {
+        let bytes = d.bytes()?;
+        if bytes.len() > MAX {
+            return Err(Error::Length);
+        }
+        Ok(Self(bytes.to_vec()))
+    }
+}
+
 /// UTF-8 text of at most `MAX` bytes.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Text<const MAX: usize>(String);

@@ -13,6 +13,8 @@
 //! Chunks of one message come in order; chunks of different messages may interleave. `number` names the message and is
 //! free again after its last chunk.
 
+use std::borrow::Cow;
+
 use crate::limits;
 
 const FIRST: u8 = 1;
@@ -109,11 +111,11 @@ struct Partial {
 }
 
 impl Reassembler {
-    /// Takes a chunk; gives a message when it was its last one.
+    /// Takes a chunk; gives a message when it was its last one (without a copy, if it was its only one).
     ///
     /// # Errors
     /// See [`ChunkError`]; remote input never panics and never reserves memory before it has arrived.
-    pub fn push(&mut self, chunk: &[u8]) -> Result<Option<Vec<u8>>, ChunkError> {
+    pub fn push<'a>(&mut self, chunk: &'a [u8]) -> Result<Option<Cow<'a, [u8]>>, ChunkError> {
         if chunk.len() > limits::CHUNK {
             return Err(ChunkError::Size);
         }
@@ -123,7 +125,7 @@ impl Reassembler {
         }
         let (number, rest) = take_u32(rest)?;
         if flags & FIRST == 0 {
-            return self.go_on(number, rest, flags & LAST != 0);
+            return Ok(self.go_on(number, rest, flags & LAST != 0)?.map(Cow::Owned));
         }
         let (length, part) = take_u32(rest)?;
         if length as usize > limits::LINK_MESSAGE {
@@ -132,13 +134,13 @@ impl Reassembler {
         self.begin(number, length as usize, part, flags & LAST != 0)
     }
 
-    fn begin(
+    fn begin<'a>(
         &mut self,
         number: u32,
         length: usize,
-        part: &[u8],
+        part: &'a [u8],
         last: bool,
-    ) -> Result<Option<Vec<u8>>, ChunkError> {
+    ) -> Result<Option<Cow<'a, [u8]>>, ChunkError> {
         if self.place(number).is_some() {
             return Err(ChunkError::OutOfOrder);
         }
@@ -146,7 +148,7 @@ impl Reassembler {
             return Err(ChunkError::Length);
         }
         if last {
-            return Ok(Some(part.to_vec()));
+            return Ok(Some(Cow::Borrowed(part)));
         }
         if self.partial.len() >= limits::PARTIAL_MESSAGES || self.announced + length > limits::PARTIAL_BYTES {
             return Err(ChunkError::TooManyPartial);
@@ -199,9 +201,9 @@ mod tests {
         let mut got = None;
         while let Some(chunk) = out.next_chunk() {
             assert!(chunk.len() <= limits::CHUNK);
-            got = got.or(back.push(&chunk).unwrap());
+            got = got.or(back.push(&chunk).unwrap().map(Cow::into_owned));
         }
-        assert!(got == Some(bytes));
+        assert!(got.as_deref() == Some(&bytes[..]));
         assert_eq!(back.announced, 0);
         assert_eq!(Outgoing::new(1, vec![0; limits::LINK_MESSAGE + 1]).err(), Some(limits::LINK_MESSAGE + 1));
     }
@@ -211,7 +213,7 @@ mod tests {
         let mut out = outgoing(9, Vec::new());
         let chunk = out.next_chunk().unwrap();
         assert!(out.next_chunk().is_none());
-        assert_eq!(Reassembler::default().push(&chunk), Ok(Some(Vec::new())));
+        assert_eq!(Reassembler::default().push(&chunk), Ok(Some(Cow::Owned(Vec::new()))));
     }
 
     #[test]
@@ -249,7 +251,7 @@ mod tests {
                 let at = order.next().unwrap() % outs.len();
                 let (i, out) = &mut outs[at];
                 match out.next_chunk() {
-                    Some(chunk) => if let Some(whole) = back.push(&chunk).unwrap() { got[*i] = Some(whole); },
+                    Some(chunk) => if let Some(whole) = back.push(&chunk).unwrap() { got[*i] = Some(whole.into_owned()); },
                     None => { outs.remove(at); }
                 }
             }

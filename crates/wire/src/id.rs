@@ -52,6 +52,32 @@ macro_rules! bytes_id {
     };
 }
 
+impl Tag {
+    /// Of 32 bytes.
+    const fn first(bytes: &[u8; 32]) -> Self {
+        let [a, b, c, d, e, f, g, h, ..] = *bytes;
+        Self([a, b, c, d, e, f, g, h])
+    }
+}
+
+impl From<&PeerId> for Tag {
+    fn from(id: &PeerId) -> Self {
+        Self::first(&id.0)
+    }
+}
+
+impl From<&IdentityId> for Tag {
+    fn from(id: &IdentityId) -> Self {
+        Self::first(&id.0)
+    }
+}
+
+impl From<&DiscoveryKey> for Tag {
+    fn from(key: &DiscoveryKey) -> Self {
+        Self::first(&key.0)
+    }
+}
+
 macro_rules! hex_shown {
     ($($name:ident)*) => {$(
         impl fmt::Display for $name {
@@ -125,6 +151,11 @@ bytes_id!(
     MessageId, 16
 );
 bytes_id!(
+    /// The first eight bytes of a [`PeerId`], [`IdentityId`] or [`DiscoveryKey`], where frames between neighbours name many of them. Two
+    /// ids that share a tag cost a needless frame, never a wrong one: what matters is checked against the whole id.
+    Tag, 8
+);
+bytes_id!(
     /// Names one negotiation between two peers; chosen at random by the offering side.
     SessionId, 16
 );
@@ -142,7 +173,7 @@ bytes_id!(
 );
 
 key_shown!(IdentityId PeerId SignalerId PartyKey);
-hex_shown!(DiscoveryKey AgreementKey PublicationId MessageId SessionId Nonce Proof Signature);
+hex_shown!(DiscoveryKey AgreementKey PublicationId MessageId Tag SessionId Nonce Proof Signature);
 
 /// Multicodec prefix of an Ed25519 public key (unsigned varint of 0xed).
 const ED25519: [u8; 2] = [0xed, 0x01];

@@ -23,12 +23,12 @@ pub mod signaler;
 mod signed;
 mod time;
 
-pub use bounded::{List, Text};
+pub use bounded::{Bytes, List, Text};
 pub use code::Code;
 pub use codec::{OPTIONAL_FRAMES, WireError, decode, encode};
 pub use id::{
     AgreementKey, DiscoveryKey, IdError, IdentityId, MessageId, Nonce, PartyKey, PeerId, Proof,
-    PublicationId, SessionId, SignalerId, Signature,
+    PublicationId, SessionId, SignalerId, Signature, Tag,
 };
 pub use signed::{Bundle, BundleEntry, Entry, Gone, PeerRecord, Presence, Signed};
 pub use time::Time;

@@ -54,3 +54,13 @@ pub const WANT_FEEDS: usize = 1024;
 pub const WANT_RANGES: usize = 16;
 /// Hops a publication, presence or forwarded frame may take before it is dropped: no overlay of ours is that deep.
 pub const HOPS: u8 = 32;
+/// Feeds, or ranges of one, in one digest or graft.
+pub const RANGES: usize = 256;
+/// Presences in one shuffle.
+pub const SHUFFLE: usize = 8;
+/// Bytes of one signed presence.
+pub const PRESENCE: usize = 4 * 1024;
+/// Bytes of what a side wants behind it, encoded.
+pub const INTEREST: usize = 1024;
+/// Peers in one announcement of routes.
+pub const ROUTES: usize = 1024;

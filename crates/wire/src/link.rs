@@ -2,7 +2,7 @@
 
 use crate::cbor::{self as minicbor, Decode, Decoder, Encode, Error};
 
-use crate::{DiscoveryKey, List, PeerId, Proof, Signature, limits};
+use crate::{Bytes, DiscoveryKey, List, PeerId, Proof, Signature, Tag, limits};
 
 /// What one peer says to another over their link.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -76,6 +76,9 @@ pub enum Link<'a> {
         #[b(3)]
         #[cbor(with = "minicbor::bytes")]
         bundle: &'a [u8],
+        /// What the feed has from this number on, before the bundle, is not wanted behind the receiver: it is no gap.
+        #[n(4)]
+        from: Option<u64>,
     },
     /// Asks for publications that the sender lacks.
     #[n(7)]
@@ -89,6 +92,10 @@ pub enum Link<'a> {
         /// What the sender has already.
         #[n(2)]
         have: List<FeedHave, { limits::WANT_FEEDS }>,
+        /// Only what may match this summary (query, section 8); none: everything.
+        #[b(3)]
+        #[cbor(with = "minicbor::bytes")]
+        wants: Option<&'a [u8]>,
     },
     /// All that was wanted has been sent.
     #[n(8)]
@@ -108,7 +115,7 @@ pub enum Link<'a> {
         #[cbor(with = "minicbor::bytes")]
         presence: &'a [u8],
     },
-    /// An envelope for the receiver, or for a peer that the receiver has a link to.
+    /// An envelope for the receiver, or for a peer to which the receiver knows a way.
     #[n(10)]
     Envelope {
         /// To whom.
@@ -121,7 +128,181 @@ pub enum Link<'a> {
         #[b(2)]
         #[cbor(with = "minicbor::bytes")]
         envelope: &'a [u8],
+        /// Links that it may still take; none: one, and only if the receiver has a link to whom it is for. It shrinks with
+        /// every link, so that nothing goes round in circles.
+        #[n(3)]
+        left: Option<u8>,
     },
+    /// Where the sender stands in the party's broadcast tree. On a new link, on changes, and with each beacon of the root.
+    #[n(11)]
+    Tree {
+        /// The party.
+        #[n(0)]
+        party: Tag,
+        /// The root: the peer of the greatest weight; of several, the one with the smallest tag.
+        #[n(1)]
+        root: Tag,
+        /// How much the root publishes, as it says.
+        #[n(2)]
+        weight: u8,
+        /// The root's beacon: grows while the root lives (seconds since the Unix epoch, or the last one plus one).
+        #[n(3)]
+        seq: u32,
+        /// Links between the sender and the root.
+        #[n(4)]
+        hops: u8,
+        /// Time between the sender and the root, milliseconds, as far as it is known.
+        #[n(5)]
+        cost: u16,
+        /// The receiver is the sender's parent.
+        #[n(6)]
+        parent: bool,
+        /// Links that the sender has, of all parties.
+        #[n(7)]
+        links: u8,
+    },
+    /// Publications that the sender has and does not send unasked.
+    #[n(12)]
+    Digest {
+        /// The party.
+        #[n(0)]
+        party: Tag,
+        /// Which.
+        #[n(1)]
+        have: List<FeedRange, { limits::RANGES }>,
+    },
+    /// Asks for publications of a digest, and to be sent what is new for the time being.
+    #[n(13)]
+    Graft {
+        /// The party.
+        #[n(0)]
+        party: Tag,
+        /// Which.
+        #[n(1)]
+        want: List<FeedRange, { limits::RANGES }>,
+    },
+    /// The sender gets publications from another neighbour sooner: digests will do.
+    #[n(14)]
+    Prune {
+        /// The party.
+        #[n(0)]
+        party: Tag,
+    },
+    /// Some members that the sender knows, itself among them.
+    #[n(15)]
+    Shuffle {
+        /// The party.
+        #[n(0)]
+        party: Tag,
+        /// Answers a shuffle; otherwise the receiver is to answer with as many of its own.
+        #[n(1)]
+        reply: bool,
+        /// Signed [`crate::Presence`]s, as received.
+        #[n(2)]
+        members: List<Bytes<{ limits::PRESENCE }>, { limits::SHUFFLE }>,
+    },
+    /// What is wanted at the sender and behind it, seen from the receiver. Replaces the last one; until there is one,
+    /// everything is.
+    #[n(19)]
+    Interest {
+        /// The party.
+        #[n(0)]
+        party: Tag,
+        /// Encoded summary (query, section 8), at most [`limits::INTEREST`] bytes.
+        #[b(1)]
+        #[cbor(with = "minicbor::bytes")]
+        wants: &'a [u8],
+    },
+    /// Peers near the sender: what has changed since the last such frame on this link.
+    #[n(16)]
+    Routes {
+        /// The party.
+        #[n(0)]
+        party: Tag,
+        /// Forget what earlier ones said.
+        #[n(1)]
+        anew: bool,
+        /// Which.
+        #[n(2)]
+        near: List<Near, { limits::ROUTES }>,
+    },
+    /// Looks for a way to a peer that is not near.
+    #[n(17)]
+    Seek {
+        /// The party.
+        #[n(0)]
+        party: Tag,
+        /// Who looks for it.
+        #[n(1)]
+        origin: Tag,
+        /// Of this search of the origin's.
+        #[n(2)]
+        id: u32,
+        /// The peer, or an identity one of whose peers is sought.
+        #[n(3)]
+        target: Tag,
+        /// `target` is an identity.
+        #[n(4)]
+        identity: bool,
+        /// Links between the origin and the sender.
+        #[n(5)]
+        hops: u8,
+        /// Links that it may still take.
+        #[n(6)]
+        left: u8,
+    },
+    /// Answers a search, from the peer that was sought, along the way the search took.
+    #[n(18)]
+    Found {
+        /// The party.
+        #[n(0)]
+        party: Tag,
+        /// Who looked for it.
+        #[n(1)]
+        origin: Tag,
+        /// Links between the sender and the peer that was found.
+        #[n(2)]
+        hops: u8,
+        /// Its signed [`crate::PeerRecord`].
+        #[b(3)]
+        #[cbor(with = "minicbor::bytes")]
+        record: &'a [u8],
+    },
+}
+
+/// A peer near the one that says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Near {
+    /// Who.
+    #[n(0)]
+    pub peer: Tag,
+    /// Whose.
+    #[n(1)]
+    pub identity: Tag,
+    /// Links to it; 0: it is not near any more.
+    #[n(2)]
+    pub hops: u8,
+}
+
+/// Consecutive publications of a feed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct FeedRange {
+    /// The feed.
+    #[n(0)]
+    pub feed: Tag,
+    /// First number.
+    #[n(1)]
+    pub first: u64,
+    /// How many follow the first one.
+    #[n(2)]
+    pub more: u32,
+}
+
+impl FeedRange {
+    /// Number of the last one.
+    pub fn last(&self) -> u64 {
+        self.first.saturating_add(self.more.into())
+    }
 }
 
 /// A party and the proof that its key is known (see `weft_crypto::link`).

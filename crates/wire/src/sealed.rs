@@ -2,7 +2,7 @@
 
 use crate::cbor::{self as minicbor, Decode, Decoder, Encode, Error};
 
-use crate::{DiscoveryKey, List, MessageId, SessionId, Text, limits};
+use crate::{DiscoveryKey, List, MessageId, SessionId, Tag, Text, limits};
 
 /// The contents of an envelope between two peers.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -53,6 +53,22 @@ pub enum Sealed {
         #[n(0)]
         id: MessageId,
     },
+    /// Which broadcast tree the sender is in. Peers of one swarm in two trees are on two islands.
+    #[n(4)]
+    Root {
+        /// The swarm.
+        #[n(0)]
+        discovery: DiscoveryKey,
+        /// The root.
+        #[n(1)]
+        root: Tag,
+        /// Its last beacon.
+        #[n(2)]
+        seq: u32,
+        /// Answers one of the receiver's; otherwise the receiver is to answer with its own.
+        #[n(3)]
+        reply: bool,
+    },
 }
 
 /// One step of a negotiation. The lower PeerId offers.
@@ -69,6 +85,9 @@ pub enum Signal {
         #[n(1)]
         #[cbor(with = "minicbor::bytes")]
         entry: Vec<u8>,
+        /// Links that the sender has, of all parties.
+        #[n(2)]
+        links: Option<u8>,
     },
     /// An offer.
     #[n(2)]
@@ -86,6 +105,9 @@ pub enum Signal {
         #[n(3)]
         #[cbor(with = "minicbor::bytes")]
         entry: Vec<u8>,
+        /// Links that the sender has, of all parties.
+        #[n(4)]
+        links: Option<u8>,
     },
     /// An answer.
     #[n(3)]

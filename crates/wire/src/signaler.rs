@@ -11,6 +11,7 @@
 //!   | <-- Error, or Ack; Deliver ------- |
 //! ```
 
+use crate::bounded::Bytes;
 use crate::cbor::{self as minicbor, Decode, Encode};
 
 use crate::{Code, DiscoveryKey, List, Nonce, PeerId, SignalerId, Signature, Text, limits};
@@ -235,26 +236,4 @@ pub enum FromSignaler<'a> {
 }
 
 /// One encoded [`crate::Signed`] entry of at most [`limits::ENTRY`] bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EntryBytes(pub Vec<u8>);
-
-impl<C> Encode<C> for EntryBytes {
-    fn encode<W: minicbor::encode::Write>(
-        &self,
-        e: &mut minicbor::Encoder<W>,
-        _: &mut C,
-    ) -> Result<(), minicbor::encode::Error<W::Error>> {
-        e.bytes(&self.0)?;
-        Ok(())
-    }
-}
-
-impl<'b, C> Decode<'b, C> for EntryBytes {
-    fn decode(d: &mut minicbor::Decoder<'b>, _: &mut C) -> Result<Self, minicbor::Error> {
-        let bytes = d.bytes()?;
-        if bytes.len() > limits::ENTRY {
-            return Err(minicbor::Error::Length);
-        }
-        Ok(Self(bytes.to_vec()))
-    }
-}
+pub type EntryBytes = Bytes<{ limits::ENTRY }>;

@@ -7,11 +7,11 @@
 
 use std::fmt::Write as _;
 
-use weft_wire::link::{ByeReason, FeedHave, Link, PartyProof};
+use weft_wire::link::{ByeReason, FeedHave, FeedRange, Link, Near, PartyProof};
 use weft_wire::sealed::{Candidate, Refusal, Sealed, Signal};
 use weft_wire::{
-    AgreementKey, Bundle, BundleEntry, DiscoveryKey, Entry, Gone, IdentityId, List, MessageId, PeerId,
-    PeerRecord, Presence, Proof, PublicationId, SessionId, SignalerId, Signature, Signed, Text, decode,
+    AgreementKey, Bundle, BundleEntry, Bytes, DiscoveryKey, Entry, Gone, IdentityId, List, MessageId, PeerId,
+    PeerRecord, Presence, Proof, PublicationId, SessionId, SignalerId, Signature, Signed, Tag, Text, decode,
     encode, limits,
 };
 
@@ -49,6 +49,7 @@ fn vectors() -> Vec<Vector> {
         mid: Text::new("0"),
         index: Some(0),
     };
+    let (party, range) = (Tag::from(&discovery), FeedRange { feed: Tag::from(&peer), first: 8, more: 2 });
     let proof = PartyProof { discovery, proof: Proof([0x55; 32]) };
     let signal = |signal| Sealed::Signal { discovery, session, generation: 1, signal };
     let plain = |name, bytes| Vector { name, bytes, again: <[u8]>::to_vec };
@@ -67,10 +68,13 @@ fn vectors() -> Vec<Vector> {
         link("ping", &Link::Ping { token: 7 }),
         link("pong", &Link::Pong { token: 7 }),
         link("bye", &Link::Bye { reason: ByeReason::MadeRoom }),
-        link("publish", &Link::Publish { hops: 1, age_ms: 0, record: Some(&[3]), bundle: &[4, 5] }),
+        link(
+            "publish",
+            &Link::Publish { hops: 1, age_ms: 0, record: Some(&[3]), bundle: &[4, 5], from: None },
+        ),
         link(
             "publish without record",
-            &Link::Publish { hops: 0, age_ms: 1500, record: None, bundle: &[4, 5] },
+            &Link::Publish { hops: 0, age_ms: 1500, record: None, bundle: &[4, 5], from: None },
         ),
         link(
             "want",
@@ -78,13 +82,64 @@ fn vectors() -> Vec<Vector> {
                 discovery,
                 age_ms: Some(250),
                 have: List::first([FeedHave { feed: peer, ranges: List::first([(1, 5), (9, 9)]) }]),
+                wants: None,
             },
         ),
-        link("want everything", &Link::Want { discovery, age_ms: None, have: List::default() }),
+        link(
+            "want everything",
+            &Link::Want { discovery, age_ms: None, have: List::default(), wants: Some(&[1]) },
+        ),
         link("sent", &Link::Sent { discovery }),
         link("presence", &Link::Presence { hops: 2, presence: &[6] }),
-        link("envelope", &Link::Envelope { to: peer, hops: 0, envelope: &[7, 8] }),
-        sealed("signal: knock", &signal(Signal::Knock { urgent: true, entry: vec![9] })),
+        link("envelope", &Link::Envelope { to: peer, hops: 0, envelope: &[7, 8], left: None }),
+        link(
+            "tree",
+            &Link::Tree {
+                party,
+                root: Tag::from(&peer),
+                weight: 0,
+                seq: 7,
+                hops: 3,
+                cost: 60,
+                parent: true,
+                links: 5,
+            },
+        ),
+        link("digest", &Link::Digest { party, have: List::first([range]) }),
+        link("graft", &Link::Graft { party, want: List::first([range]) }),
+        link(
+            "publish behind what is not wanted",
+            &Link::Publish { hops: 1, age_ms: 0, record: None, bundle: &[4, 5], from: Some(3) },
+        ),
+        link("interest", &Link::Interest { party, wants: &[1] }),
+        link("prune", &Link::Prune { party }),
+        link("shuffle", &Link::Shuffle { party, reply: false, members: List::first([Bytes(vec![1, 2])]) }),
+        link(
+            "envelope over several links",
+            &Link::Envelope { to: peer, hops: 2, envelope: &[7, 8], left: Some(3) },
+        ),
+        link(
+            "routes",
+            &Link::Routes {
+                party,
+                anew: true,
+                near: List::first([Near { peer: Tag::from(&peer), identity: Tag([0x99; 8]), hops: 2 }]),
+            },
+        ),
+        link(
+            "seek",
+            &Link::Seek {
+                party,
+                origin: Tag([0x12; 8]),
+                id: 3,
+                target: Tag([0x99; 8]),
+                identity: true,
+                hops: 1,
+                left: 4,
+            },
+        ),
+        link("found", &Link::Found { party, origin: Tag([0x12; 8]), hops: 0, record: &[3] }),
+        sealed("signal: knock", &signal(Signal::Knock { urgent: true, entry: vec![9], links: Some(2) })),
         sealed(
             "signal: offer",
             &signal(Signal::Offer {
@@ -92,6 +147,7 @@ fn vectors() -> Vec<Vector> {
                 candidates: List::first([candidate.clone()]),
                 urgent: false,
                 entry: vec![9],
+                links: None,
             }),
         ),
         sealed(
@@ -110,6 +166,7 @@ fn vectors() -> Vec<Vector> {
                 entry: vec![2],
             },
         ),
+        sealed("root", &Sealed::Root { discovery, root: Tag::from(&peer), seq: 7, reply: false }),
         sealed("receipt", &Sealed::Receipt { id: MessageId([0x66; 16]) }),
         plain(
             "statement: entry",

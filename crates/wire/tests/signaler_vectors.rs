@@ -8,7 +8,7 @@
 use std::fmt::Write as _;
 
 use weft_wire::sibling::Sibling;
-use weft_wire::signaler::{EntryBytes, FromSignaler, ToSignaler};
+use weft_wire::signaler::{FromSignaler, ToSignaler};
 use weft_wire::{
     Code, DiscoveryKey, List, Nonce, PeerId, SignalerId, Signature, Text, WireError, decode, encode, limits,
 };
@@ -61,7 +61,7 @@ fn vectors() -> Vec<Vector> {
     let nonce = Nonce([0x55; 32]);
     let entry = &[1_u8, 2, 3][..];
     let sealed = &[4_u8, 5, 6][..];
-    let entries = || List::first([EntryBytes(vec![1, 2]), EntryBytes(vec![3])]);
+    let entries = || List::first([weft_wire::Bytes(vec![1, 2]), weft_wire::Bytes(vec![3])]);
     vec![
         to(
             "authenticate",

@@ -96,6 +96,7 @@ async fn work(
                     .text("id", &publication.id)
                     .number("seq", publication.seq)
                     .number("time", publication.time)
+                    .number("hops", publication.hops.into())
                     .flag("backlog", backlog)
                     .print()?;
                 *printed += 1;

@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use weft_crypto::{Seed, SignalerKey, challenge, statement};
 use weft_native_peer::{KeySource, Network, Options};
-use weft_wire::signaler::{EntryBytes, FromSignaler, ToSignaler};
+use weft_wire::signaler::{FromSignaler, ToSignaler};
 use weft_wire::{Code, DiscoveryKey, List, Nonce, PEER_PROTOCOL, PeerId, Text, decode, encode, limits};
 
 /// A running signaler; it and all its connections end when it is dropped.
@@ -89,7 +89,7 @@ impl State {
                 let new = members.insert(from, entry.to_vec()).is_none();
                 let others: Vec<_> = members.iter().filter(|(peer, _)| **peer != from).collect();
                 let total = u32::try_from(others.len()).unwrap();
-                let entries = List::first(others.iter().map(|(_, entry)| EntryBytes((*entry).clone())));
+                let entries = List::first(others.iter().map(|(_, entry)| weft_wire::Bytes((*entry).clone())));
                 let others: Vec<_> = others.iter().map(|(peer, _)| **peer).collect();
                 self.tell(&from, &FromSignaler::Members { discovery, entries, total });
                 for other in others.iter().filter(|_| new) {

@@ -19,7 +19,7 @@ impl Peer {
         if self.swarms.len() >= limits::PARTIES {
             return Err(CommandError::TooManyParties);
         }
-        self.swarms.insert(discovery, Swarm::new(party.clone(), now));
+        self.swarms.insert(discovery, Swarm::new(party.clone(), now, &self.env));
         self.homes.join(now, discovery, &mut self.env);
         let events = self.links.join(party, &mut self.env);
         for event in events {
@@ -53,10 +53,11 @@ impl Peer {
         if self.subscriptions.len() >= self.env.config.subscriptions {
             return Err(CommandError::TooManySubscriptions(self.env.config.subscriptions));
         }
+        swarm.interest.on_subscribed(now, filter);
         let neighbours: Vec<PeerId> = self.links.neighbours(&discovery).collect();
         if backlog {
             for peer in &neighbours {
-                let want = swarm.want(now, *peer, true);
+                let want = swarm.want(now, *peer, true, None);
                 self.links.send(*peer, &want, &mut self.env);
             }
         }
@@ -86,6 +87,7 @@ impl Peer {
         }
         let Some(swarm) = self.swarms.get_mut(&discovery) else { return Err(CommandError::NotInParty) };
         let (publication, seq) = swarm.feeds.publish(now, body, &self.env);
+        swarm.tree.on_published(now);
         self.env.stats.published += 1;
         self.env.event(Event::Published { command: id, id: publication, seq });
         Ok(())

@@ -5,17 +5,55 @@ use std::time::Duration;
 
 use weft_crypto::statement;
 use weft_wire::link::{ByeReason, Link as Frame};
-use weft_wire::{DiscoveryKey, PeerId, PeerRecord, Time, decode, limits};
+use weft_wire::{Bundle, DiscoveryKey, PeerId, PeerRecord, Tag, Time, decode, limits};
 
-use super::{AFTER_FULL, AFTER_MISBEHAVIOUR, Peer};
+use super::{AFTER_FULL, AFTER_MADE_ROOM, AFTER_MISBEHAVIOUR, Peer};
 use crate::api::Event;
-use crate::feeds::{Accepted, Verdict};
+use crate::broadcast::feed_range;
+use crate::env::Env;
+use crate::feeds::{self, Accepted, Verdict};
 use crate::kept::{Age, Kept};
-use crate::links::LinkEvent;
+use crate::links::{LinkEvent, Taken};
 use crate::roster::Heard;
+use crate::swarm::Swarm;
 
 impl Peer {
+    pub(super) fn on_chunk(&mut self, now: Time, peer: PeerId, chunk: &[u8]) {
+        let bytes = match self.links.on_chunk(now, peer, chunk, &mut self.env) {
+            Ok((bytes, revived)) => {
+                if revived {
+                    self.on_link(now, LinkEvent::Suspect { peer, suspect: false });
+                }
+                bytes
+            }
+            Err(event) => return self.on_link(now, event),
+        };
+        let Some(bytes) = bytes else { return };
+        match decode::<Frame<'_>>(&bytes, limits::LINK_MESSAGE) {
+            Ok(Frame::Publish { hops, age_ms, record, bundle, from }) if self.links.is_open(&peer) => {
+                self.on_bundle(now, peer, (hops, age_ms, from), record, bundle);
+            }
+            Ok(frame) => self.on_frame(now, peer, frame),
+            Err(weft_wire::WireError::UnknownOptional(_)) => {}
+            Err(error) => {
+                self.env.stats.malformed += 1;
+                let reason = error.to_string();
+                self.on_link(now, LinkEvent::Close { peer, reason, misbehaved: true });
+            }
+        }
+    }
+
+    fn on_frame(&mut self, now: Time, peer: PeerId, frame: Frame<'_>) {
+        let party = |key: &DiscoveryKey| self.swarms.get(key).map(|swarm| &swarm.party);
+        match self.links.on_frame(now, peer, &frame, party, &mut self.env) {
+            Taken::Done(Some(event)) => self.on_link(now, event),
+            Taken::Done(None) => {}
+            Taken::Not => self.on_link_frame(now, peer, frame),
+        }
+    }
+
     pub(super) fn on_link(&mut self, now: Time, event: LinkEvent) {
+        self.stirred |= !matches!(event, LinkEvent::Measured { .. });
         match event {
             // Who knows a discovery key, as every signaler does, but proves no party's key, takes nobody's place.
             LinkEvent::Open { peer, parties, .. } if parties.is_empty() => {
@@ -54,16 +92,24 @@ impl Peer {
                 }
             }
             LinkEvent::Closed { peer, reason, needless } => {
-                let reason = format!("the other side closed the link ({})", reason.text());
-                let steps = self.negotiator.close(peer, &reason, &mut self.env);
+                let text = format!("the other side closed the link ({})", reason.text());
+                let steps = self.negotiator.close(peer, &text, &mut self.env);
                 self.take(now, steps);
+                if reason == ByeReason::MadeRoom {
+                    self.backoff.hold(now, peer, AFTER_MADE_ROOM, &self.env);
+                }
                 if needless {
                     self.backoff.forget(now, &peer);
                 }
             }
-            LinkEvent::Frame { peer, bytes } => {
-                if let Ok(frame) = decode::<Frame<'_>>(&bytes, limits::LINK_MESSAGE) {
-                    self.on_link_frame(now, peer, frame);
+            LinkEvent::Measured { peer, round_trip } => {
+                for swarm in self.swarms.values_mut() {
+                    swarm.tree.on_measured(&peer, round_trip);
+                }
+            }
+            LinkEvent::Suspect { peer, suspect } => {
+                for swarm in self.swarms.values_mut() {
+                    swarm.tree.on_suspect(now, &peer, suspect, &self.env);
                 }
             }
         }
@@ -88,12 +134,25 @@ impl Peer {
             self.mail.on_known(now, &identity);
         }
         swarm.roster.on_linked(now, peer, true, &mut self.env);
+        swarm.tree.on_linked(peer);
+        let identity = swarm.roster.record(&peer).map(|(record, _)| record.identity);
+        swarm.routes.on_linked(now, peer, identity.as_ref());
+        swarm.broadcast.on_linked(peer);
+        self.links.ping(now, peer, &mut self.env);
         swarm.on_changed(now, &self.env);
         let backlog = self.subscriptions.wants_backlog(&discovery);
-        let want = swarm.want(now, peer, backlog);
+        swarm.interest.on_linked(now, peer);
+        let selective = !backlog && swarm.roster.is_large(&self.env);
+        let wants = selective.then(|| swarm.interest.downward(&swarm.tree).encode());
+        let want = swarm.want(now, peer, backlog, wants.as_deref());
         self.links.send(peer, &want, &mut self.env);
         self.subscriptions.on_asked(&discovery, peer);
-        for presence in swarm.roster.presences(now, &self.env) {
+        let presences = if swarm.roster.is_large(&self.env) {
+            Vec::new()
+        } else {
+            swarm.roster.presences(now, &self.env)
+        };
+        for presence in presences {
             self.links.send(peer, &Frame::Presence { hops: 1, presence: &presence }, &mut self.env);
         }
         if !std::mem::replace(&mut swarm.ready, true) {
@@ -102,33 +161,75 @@ impl Peer {
     }
 
     pub(super) fn on_link_frame(&mut self, now: Time, peer: PeerId, frame: Frame<'_>) {
+        let of_a_swarm = matches!(
+            frame,
+            Frame::Tree { .. }
+                | Frame::Digest { .. }
+                | Frame::Graft { .. }
+                | Frame::Prune { .. }
+                | Frame::Want { .. }
+                | Frame::Interest { .. }
+        );
+        self.stirred |= !of_a_swarm;
         match frame {
-            Frame::Publish { hops, age_ms, record, bundle } => {
-                self.on_bundle(now, peer, (hops, age_ms), record, bundle);
-            }
-            Frame::Want { discovery, age_ms, have } if self.links.shares(&peer, &discovery) => {
-                self.flush(now, discovery);
-                let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
-                let at_most = age_ms.map(Duration::from_millis);
-                for (kept, age) in swarm.feeds.answer(now, peer, at_most, &have, &self.env) {
-                    let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
-                    self.links.send_kept(peer, &kept, 0, Some(age_ms), &mut self.env);
-                }
-                swarm.synced.insert(peer);
-                self.links.send_after_kept(peer, &Frame::Sent { discovery }, &mut self.env);
+            Frame::Want { discovery, age_ms, have, wants } if self.links.shares(&peer, &discovery) => {
+                self.on_want(now, peer, (discovery, age_ms), &have, wants);
             }
             Frame::Sent { discovery } => self.subscriptions.on_answered(&discovery, peer),
             Frame::Presence { hops, presence } => self.on_presence(now, Some(peer), hops, presence),
-            Frame::Envelope { to, hops, envelope } => {
-                if to == self.env.me {
-                    self.on_envelope(now, envelope, None);
-                } else if hops == 0 && envelope.len() <= limits::ENVELOPE {
-                    // One hop, to a neighbour: longer routes are the routing machine's.
-                    self.links.send(to, &Frame::Envelope { to, hops: 1, envelope }, &mut self.env);
+            Frame::Envelope { to, hops, envelope, left } => self.on_way(now, (to, hops, left), envelope),
+            Frame::Routes { party, anew, near } => {
+                if let Some(swarm) = self.common_mut(&peer, party) {
+                    swarm.0.routes.on_routes(now, &peer, anew, &near, swarm.1);
+                }
+            }
+            Frame::Seek { party, .. } => self.on_seek(now, peer, party, &frame),
+            Frame::Found { party, origin, hops, record } => {
+                self.on_found(now, peer, party, (origin, hops), record);
+            }
+            Frame::Tree { party, .. } => {
+                if let Some((swarm, env)) = self.common_mut(&peer, party) {
+                    swarm.tree.on_tree(now, &peer, &frame, env);
+                }
+            }
+            Frame::Interest { party, wants } => self.on_interest(now, peer, party, wants),
+            Frame::Digest { party, have } => {
+                let Some((swarm, env)) = self.common_mut(&peer, party) else { return };
+                let feeds = &swarm.feeds;
+                swarm.broadcast.on_digest(now, peer, &have, |range| feeds.lacks(range, env), env);
+            }
+            Frame::Graft { party, want } => {
+                let Some((swarm, _)) = self.common_mut(&peer, party) else { return };
+                swarm.broadcast.on_graft(now, peer, &want);
+                let wanted = want.iter().flat_map(|range| swarm.feeds.of_range(range));
+                let begin = |kept: &Arc<Kept>| swarm.interest.skipped(&peer, kept.range().feed, kept.first);
+                let wanted: Vec<_> = wanted.map(|kept| (begin(&kept), kept)).collect();
+                for (begin, kept) in wanted {
+                    let age_ms = u64::try_from(now.since(kept.since).as_millis()).unwrap_or(u64::MAX);
+                    self.links.send_kept(peer, (&kept, begin), Some(age_ms), &mut self.env);
+                }
+            }
+            Frame::Shuffle { party, reply, members } => {
+                if let Some((swarm, _)) = self.common_mut(&peer, party) {
+                    let discovery = swarm.party.discovery();
+                    self.on_shuffle(now, peer, discovery, &members, reply);
+                }
+            }
+            Frame::Prune { party } => {
+                if let Some((swarm, _)) = self.common_mut(&peer, party) {
+                    swarm.broadcast.on_prune(peer);
                 }
             }
             _ => {}
         }
+    }
+
+    /// The party of that tag that we have in common with a neighbour.
+    pub(super) fn common_mut(&mut self, peer: &PeerId, party: Tag) -> Option<(&mut Swarm, &Env)> {
+        let links = &self.links;
+        let mut swarms = self.swarms.iter_mut();
+        let common = swarms.find(|(key, swarm)| swarm.tag == party && links.shares(peer, key));
+        common.map(|(_, swarm)| (swarm, &self.env))
     }
 
     pub(super) fn on_presence(&mut self, now: Time, from: Option<PeerId>, hops: u8, bytes: &[u8]) {
@@ -146,7 +247,7 @@ impl Peer {
                     swarm.feeds.learn(now, record, record_bytes, &self.env);
                     self.mail.on_known(now, &record.identity);
                 }
-                if hops < limits::HOPS {
+                if hops < limits::HOPS && !swarm.roster.is_large(&self.env) {
                     let neighbours: Vec<PeerId> =
                         self.links.neighbours(&peeked.discovery).filter(|peer| Some(*peer) != from).collect();
                     for peer in neighbours {
@@ -164,30 +265,43 @@ impl Peer {
         &mut self,
         now: Time,
         peer: PeerId,
-        (hops, age_ms): (u8, u64),
+        (hops, age_ms, from): (u8, u64, Option<u64>),
         record: Option<&[u8]>,
         bytes: &[u8],
     ) {
-        let discovery =
-            decode::<weft_wire::Bundle>(bytes, limits::LINK_MESSAGE).map(|bundle| bundle.discovery);
-        let Ok(discovery) = discovery else {
+        let Ok(bundle) = decode::<Bundle>(bytes, feeds::BUNDLE) else {
             return self.strike(now, Some(peer), "a publication that cannot be read");
         };
+        let discovery = bundle.discovery;
         if !self.links.shares(&peer, &discovery) {
             return;
         }
         let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
+        let (range, hops) = (feeds::range(&bundle), hops.saturating_add(1));
         let age = Age { told: Duration::from_millis(age_ms), asked: swarm.asked(&peer) };
-        match swarm.feeds.on_bundle(now, bytes, record, age, &mut self.env) {
+        let begin = from.filter(|from| *from < range.first);
+        if let Some(begin) = begin {
+            let passed_over = feed_range(range.feed, begin, range.first - 1);
+            swarm.interest.on_skipped(&peer, passed_over);
+        }
+        match swarm.feeds.on_bundle(now, (bundle, bytes), record, (age, hops, begin), &mut self.env) {
             Verdict::New { kept, ready } => {
                 self.env.stats.received += kept.last - kept.first + 1;
-                // What answers a want of ours is new to us alone, unless it is fresh.
                 if age.told < self.env.config.gap_wait {
-                    self.pass_on(&kept, discovery, Some(peer), hops.saturating_add(1));
+                    self.pass_on(now, &kept, discovery, Some(peer));
+                } else {
+                    // Most have it: those who lack it, too, may ask.
+                    let neighbours = swarm.synced.iter().copied();
+                    if now.since(kept.since) < self.env.config.repair_age {
+                        swarm.broadcast.on_old(now, peer, range, neighbours, &self.env);
+                    }
                 }
                 self.deliver(discovery, &ready);
             }
-            Verdict::Known => self.env.stats.duplicates += 1,
+            Verdict::Known => {
+                self.env.stats.duplicates += 1;
+                swarm.broadcast.on_again(now, peer, range, swarm.tag, &swarm.tree);
+            }
             Verdict::NoRecord => self.env.stats.unopened += 1,
             Verdict::Forged => self.strike(now, Some(peer), "a publication that does not verify"),
         }
@@ -205,21 +319,6 @@ impl Peer {
     pub(super) fn deliver(&mut self, discovery: DiscoveryKey, ready: &[Accepted]) {
         for accepted in ready {
             self.subscriptions.on_ready(&discovery, accepted, &mut self.env);
-        }
-    }
-
-    pub(super) fn pass_on(
-        &mut self,
-        kept: &Arc<Kept>,
-        discovery: DiscoveryKey,
-        from: Option<PeerId>,
-        hops: u8,
-    ) {
-        let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
-        for peer in swarm.broadcast.on_new(from, hops, swarm.synced.iter().copied()) {
-            if self.links.send_kept(peer, kept, hops, None, &mut self.env) && from.is_some() {
-                self.env.stats.forwarded += kept.last - kept.first + 1;
-            }
         }
     }
 

@@ -8,19 +8,26 @@ use weft_wire::sealed::{Refusal, Sealed, Signal};
 use weft_wire::{DiscoveryKey, PeerId, PeerRecord, SessionId, Time, decode, limits};
 
 use super::Peer;
-use crate::api::HomeIndex;
 use crate::mail::Letter;
 use crate::negotiation::Negotiator;
 use crate::roster::Contact;
 use crate::view::Admission;
 
+/// How an envelope came.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Way {
+    Signaler,
+    /// Over so many links.
+    Mesh(u8),
+}
+
 impl Peer {
-    pub(super) fn on_envelope(&mut self, now: Time, bytes: &[u8], home: Option<HomeIndex>) {
+    pub(super) fn on_envelope(&mut self, now: Time, bytes: &[u8], way: Way) {
         let opened = match envelope::open(&self.env.keys.peer, bytes) {
             Ok(opened) => opened,
             Err(error) => {
                 self.env.stats.unopened += 1;
-                let way = if home.is_some() { "a signaler" } else { "a neighbour" };
+                let way = if matches!(way, Way::Signaler) { "a signaler" } else { "a neighbour" };
                 self.env.warn("bad-envelope", format!("{error} (it came from {way})"));
                 return;
             }
@@ -36,12 +43,16 @@ impl Peer {
             }
             Sealed::Message { id, record, time, body, entry } => {
                 let Some(record) = self.check_record(now, from, &record) else { return };
-                self.mail.on_message((record.identity, from), id, time, &body, &mut self.env);
+                let hops = if let Way::Mesh(hops) = way { Some(hops) } else { None };
+                self.mail.on_message((record.identity, from), id, (time, hops), &body, &mut self.env);
                 let contact = statement::open_entry(&entry).ok().filter(|entry| entry.peer == from);
                 let contact =
                     contact.map(|entry| Contact { agreement: entry.agreement, homes: vec![entry.home] });
                 let contact = contact.or(Some(Contact { agreement: record.agreement, homes: Vec::new() }));
-                self.seal_and_send(from, contact, &Sealed::Receipt { id }, 0, true);
+                self.seal_and_send(now, from, contact, &Sealed::Receipt { id }, (0, false));
+            }
+            Sealed::Root { discovery, root, seq, reply } => {
+                self.on_root(now, from, discovery, (root, seq), reply);
             }
             Sealed::Receipt { id } => {
                 let by = self.swarms.values().find_map(|swarm| swarm.roster.record(&from));
@@ -85,13 +96,15 @@ impl Peer {
             if self.backoff.is_barred(now, &from) {
                 return self.take(now, vec![Negotiator::refuse(from, about, Refusal::Full)]);
             }
-            let urgent =
-                matches!(signal, Signal::Knock { urgent: true, .. } | Signal::Offer { urgent: true, .. });
+            let need = match signal {
+                Signal::Knock { urgent, links, .. } | Signal::Offer { urgent, links, .. } => (urgent, links),
+                _ => (false, None),
+            };
             // A peer whose session we hold takes its own place, and so does one we are knocking at.
-            let links = self.negotiator.count() - usize::from(self.negotiator.has(&from));
-            let open: Vec<PeerId> =
-                self.links.open().map(|(peer, _)| peer).filter(|peer| *peer != from).collect();
-            match self.view.admit(now, &from, urgent, links, &open, &mut self.env) {
+            let links = self.working() - usize::from(self.negotiator.has(&from));
+            let mut open = self.open_links();
+            open.retain(|one| one.peer != from);
+            match self.view.admit(now, &from, need, links, &open, &mut self.env) {
                 Admission::Accept => {}
                 Admission::InPlaceOf(other) => {
                     self.drop_link(now, other, ByeReason::MadeRoom, "made room for a peer that had no link");
@@ -106,14 +119,15 @@ impl Peer {
         self.take(now, steps);
     }
 
-    /// Seals and sends by the best way there is: the link, if it works (and may be used); a signaler; neighbours.
+    /// Seals and sends by the best way there is. What is no `signal` takes the link or a way over several, if there is
+    /// one; signals, which make links, go through signalers first, and every third attempt over the mesh.
     pub(super) fn seal_and_send(
         &mut self,
+        now: Time,
         to: PeerId,
         contact: Option<Contact>,
         contents: &Sealed,
-        attempt: u32,
-        by_link: bool,
+        (attempt, signal): (u32, bool),
     ) -> bool {
         let known = self.swarms.values().find_map(|swarm| swarm.roster.contact(&to));
         // What the roster knows is newer; a contact that came with a message serves for those who are not in it, or
@@ -125,28 +139,41 @@ impl Peer {
             return false;
         };
         let Some(sealed) = self.env.seal(to, &contact.agreement, contents) else { return false };
-        if by_link && self.links.is_open(&to) && self.negotiator.healthy(&to) {
-            return self.links.send(to, &Frame::Envelope { to, hops: 0, envelope: &sealed }, &mut self.env);
+        // The first attempt takes the link if there is one; should it be stuck, later ones go around it.
+        if !signal && attempt.is_multiple_of(2) && self.links.is_open(&to) && self.negotiator.healthy(&to) {
+            let frame = Frame::Envelope { to, hops: 0, envelope: &sealed, left: Some(0) };
+            return self.links.send(to, &frame, &mut self.env);
         }
-        // Every third attempt goes over the mesh, in case the signalers do not reach the recipient; all do if there is
-        // no signaler on either side.
-        let over_mesh = attempt % 3 == 2 || contact.homes.is_empty() || !self.homes.any_up();
-        if !over_mesh && self.homes.forward(to, &contact.homes, &sealed, attempt, &mut self.env) {
-            return true;
+        let by_signaler = !contact.homes.is_empty() && self.homes.any_up();
+        let mesh_first = if signal { attempt % 3 == 2 } else { attempt % 3 != 2 };
+        if mesh_first || !by_signaler {
+            if self.send_over_mesh(now, to, &sealed, attempt) {
+                return true;
+            }
+        }
+        if (!signal || attempt % 3 != 2) && by_signaler {
+            return self.homes.forward(to, &contact.homes, &sealed, attempt, &mut self.env);
         }
         let neighbours: Vec<PeerId> =
             self.links.open().map(|(peer, _)| peer).filter(|peer| *peer != to).collect();
         let mut sent = false;
         for peer in neighbours {
-            sent |= self.links.send(peer, &Frame::Envelope { to, hops: 0, envelope: &sealed }, &mut self.env);
+            let frame = Frame::Envelope { to, hops: 0, envelope: &sealed, left: None };
+            sent |= self.links.send(peer, &frame, &mut self.env);
         }
         sent || self.homes.forward(to, &contact.homes, &sealed, attempt, &mut self.env)
     }
 
-    /// Seals a message for each known peer of its recipient.
-    pub(super) fn post(&mut self, letter: &Letter) {
+    /// Seals a message for each known peer of its recipient; looks for them where none is near.
+    pub(super) fn post(&mut self, now: Time, letter: &Letter) {
         let peers: Set<PeerId> =
             self.swarms.values().flat_map(|swarm| swarm.roster.peers_of(&letter.to)).collect();
+        if letter.attempt % 3 == 0 && !peers.iter().any(|peer| self.has_way(now, peer)) {
+            self.search(&letter.to);
+            if letter.attempt == 0 && self.links.open().next().is_some() {
+                return; // What is found sends it; else the next attempt goes through signalers.
+            }
+        }
         let contents = Sealed::Message {
             id: letter.id,
             record: self.env.record.clone(),
@@ -155,8 +182,7 @@ impl Peer {
             entry: self.homes.own_entry(None),
         };
         for peer in peers {
-            // The first attempt takes the link if there is one; should it be stuck, later ones go around it.
-            self.seal_and_send(peer, None, &contents, letter.attempt, letter.attempt.is_multiple_of(2));
+            self.seal_and_send(now, peer, None, &contents, (letter.attempt, false));
         }
     }
 }

@@ -2,20 +2,42 @@
 
 use std::time::Duration;
 
-use weft_wire::link::Link as Frame;
+use weft_wire::link::{ByeReason, Link as Frame};
 use weft_wire::{DiscoveryKey, PeerId, Time};
 
 use super::Peer;
 use crate::api::Event;
-use crate::view::PartyView;
+use crate::swarm::Swarm;
+use crate::view::{Open, PartyView};
 
 /// Rosters are looked at this often for members of whom nothing was heard.
 pub(super) const HOUSEKEEPING: Duration = Duration::from_secs(1);
 
 impl Peer {
-    /// Does whatever is due, and looks for links that are missing.
+    /// Does whatever is due, and looks for links that are missing. Most inputs are messages of neighbours, which concern
+    /// one swarm: the rest is looked at when something has stirred it, or when its time has come.
     pub(super) fn settle(&mut self, now: Time) {
         if self.closed {
+            return;
+        }
+        if self.links.deadline(&self.env).is_some_and(|at| at <= now) {
+            for event in self.links.on_time(now, &mut self.env) {
+                self.on_link(now, event);
+            }
+        }
+        self.settle_rest(now);
+        let due = |swarm: &Swarm| swarm.deadline(&self.env).is_some_and(|at| at <= now);
+        let complete = |key| self.subscriptions.complete(now, key);
+        let swarms = self.swarms.iter().filter(|(key, swarm)| due(swarm) || complete(key));
+        for discovery in swarms.map(|(key, _)| *key).collect::<Vec<DiscoveryKey>>() {
+            self.settle_swarm(now, discovery);
+        }
+        self.settle_rest(now);
+        self.tell_drained();
+    }
+
+    fn settle_rest(&mut self, now: Time) {
+        if !std::mem::take(&mut self.stirred) && self.rest_at.is_none_or(|at| at > now) {
             return;
         }
         for event in self.homes.on_time(now, &mut self.env) {
@@ -23,15 +45,8 @@ impl Peer {
         }
         let steps = self.negotiator.on_time(now, &mut self.env);
         self.take(now, steps);
-        for event in self.links.on_time(now, &mut self.env) {
-            self.on_link(now, event);
-        }
         for letter in self.mail.on_time(now, &mut self.env) {
-            self.post(&letter);
-        }
-        let parties: Vec<DiscoveryKey> = self.swarms.keys().copied().collect();
-        for discovery in parties {
-            self.settle_swarm(now, discovery);
+            self.post(now, &letter);
         }
         if self.housekeeping_at <= now {
             self.housekeeping_at = now + HOUSEKEEPING;
@@ -44,27 +59,67 @@ impl Peer {
             }
         }
         self.seek_links(now);
-        self.tell_drained();
+        let housekeeping = (!self.swarms.is_empty()).then_some(self.housekeeping_at);
+        self.rest_at = [
+            self.homes.deadline(&self.env),
+            self.negotiator.deadline(&self.env),
+            self.mail.deadline(&self.env),
+            self.subscriptions.deadline(),
+            self.view.deadline(),
+            housekeeping,
+        ]
+        .into_iter()
+        .flatten()
+        .min();
     }
 
-    pub(super) fn settle_swarm(&mut self, now: Time, discovery: DiscoveryKey) {
+    fn settle_swarm(&mut self, now: Time, discovery: DiscoveryKey) {
         if self.swarms.get(&discovery).is_some_and(|swarm| swarm.feeds.is_due(now)) {
             self.flush(now, discovery);
         }
         let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
         let ready = swarm.feeds.on_time(now, &self.env);
+        swarm.tree.on_time(now, &self.env);
+        let mut frames = Vec::new();
+        if swarm.tree.has_frames(now) {
+            frames = swarm.tree.frames(now, self.links.open().count());
+        }
+        if swarm.broadcast.deadline().is_some_and(|at| at <= now) {
+            let feeds = &swarm.feeds;
+            let lacking = |feed, ranges: &_| feeds.lacking(feed, ranges);
+            frames.extend(swarm.broadcast.frames(now, swarm.tag, lacking, &self.env));
+        }
+        frames.extend(swarm.routes.frames(now, swarm.tag, &self.env));
+        for (peer, frame) in frames {
+            self.links.send(peer, &frame, &mut self.env);
+        }
+        self.tell_interest(now, discovery);
+        let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
         if self.subscriptions.complete(now, &discovery) {
             let backlog = swarm.feeds.backlog(&self.env);
             self.subscriptions.deliver_backlog(now, &discovery, &backlog, &mut self.env);
         }
+        self.say_who_is_here(now, discovery);
+        self.deliver(discovery, &ready);
+    }
+
+    /// Presence, shuffles and probes, each when it is due.
+    fn say_who_is_here(&mut self, now: Time, discovery: DiscoveryKey) {
+        let Some(swarm) = self.swarms.get_mut(&discovery).filter(|swarm| swarm.is_talkative(now)) else {
+            return;
+        };
         let neighbours: Vec<PeerId> = self.links.neighbours(&discovery).collect();
-        let presence = swarm.presence(now, neighbours.iter().copied(), self.homes.signalers(), &mut self.env);
-        if let Some(presence) = presence {
-            for peer in neighbours {
-                self.links.send(peer, &Frame::Presence { hops: 0, presence: &presence }, &mut self.env);
+        if swarm.roster.is_large(&self.env) {
+            swarm.skip_presence(now, &self.env);
+        } else {
+            let links = neighbours.iter().copied();
+            let presence = swarm.presence(now, links, self.homes.signalers(), &mut self.env);
+            for peer in neighbours.iter().filter(|_| presence.is_some()) {
+                let presence = presence.as_deref().unwrap_or_default();
+                self.links.send(*peer, &Frame::Presence { hops: 0, presence }, &mut self.env);
             }
         }
-        self.deliver(discovery, &ready);
+        self.mix(now, discovery, &neighbours);
     }
 
     /// Signs what waits to be published and sends it.
@@ -72,24 +127,59 @@ impl Peer {
         let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
         let alone = swarm.synced.is_empty();
         if let Some(kept) = swarm.feeds.flush(now, alone, &mut self.env) {
-            self.pass_on(&kept, discovery, None, 0);
+            self.pass_on(now, &kept, discovery, None);
         }
     }
 
     pub(super) fn seek_links(&mut self, now: Time) {
+        let most = self.env.config.active_view + self.env.config.active_slack;
+        while self.negotiator.count() > most
+            && let Some(worst) = self.negotiator.worst()
+        {
+            // Others have taken its place.
+            self.drop_link(now, worst, ByeReason::MadeRoom, "interrupted, and there are others");
+        }
         let parties = self.swarms.iter().map(|(discovery, swarm)| PartyView {
             discovery: *discovery,
             candidates: swarm.roster.candidates(now, &self.env),
-            neighbours: self.links.neighbours(discovery).count(),
+            neighbours: self.links.neighbours(discovery).filter(|peer| self.works(peer)).count(),
         });
         let parties: Vec<PartyView> = parties.collect();
-        let links = self.negotiator.count();
+        let links = self.working();
         let busy = |peer: &PeerId| self.negotiator.has(peer);
         let dials = self.view.seek(now, parties, links, busy, &self.backoff, &mut self.env);
         for dial in dials {
             let steps = self.negotiator.dial(now, dial.peer, dial.discovery, dial.urgent, &mut self.env);
             self.take(now, steps);
         }
+        let open = self.open_links();
+        if let Some(peer) = self.view.surplus(now, &open, &mut self.env) {
+            self.drop_link(now, peer, ByeReason::MadeRoom, "more links than are needed");
+        }
+    }
+
+    /// Links that work or are being negotiated.
+    pub(super) fn working(&self) -> usize {
+        let suspect = self
+            .links
+            .open()
+            .filter(|(peer, _)| self.negotiator.healthy(peer) && self.links.is_suspect(peer));
+        self.negotiator.count() - self.negotiator.interrupted() - suspect.count()
+    }
+
+    fn works(&self, peer: &PeerId) -> bool {
+        self.negotiator.healthy(peer) && !self.links.is_suspect(peer)
+    }
+
+    /// Open links that work, as the view sees them.
+    pub(super) fn open_links(&self) -> Vec<Open> {
+        let open = self.links.open().filter(|(peer, _)| self.works(peer));
+        open.map(|(peer, since)| {
+            let trees = || self.swarms.values().map(|swarm| &swarm.tree);
+            let links = trees().filter_map(|tree| tree.links(&peer)).max().unwrap_or_default();
+            Open { peer, links: links.into(), in_tree: trees().any(|tree| tree.has(&peer)), since }
+        })
+        .collect()
     }
 
     pub(super) fn tell_drained(&mut self) {

@@ -6,6 +6,7 @@ use weft_crypto::statement;
 use weft_wire::{DiscoveryKey, Entry, PeerId, Time, limits};
 
 use super::Peer;
+use super::sealed::Way;
 use crate::api::HomeIndex;
 use crate::homes::HomeEvent;
 
@@ -26,13 +27,12 @@ impl Peer {
                 }
             }
             HomeEvent::Members { home, discovery, entries, total } => {
-                let complete = entries.len() >= total as usize;
                 let mut listed = Set::new();
                 for bytes in entries {
                     listed.extend(self.on_entry(now, home, &bytes).map(|entry| entry.peer));
                 }
-                if let Some(swarm) = self.swarms.get_mut(&discovery).filter(|_| complete) {
-                    swarm.roster.on_list(now, home, &listed, &mut self.env);
+                if let Some(swarm) = self.swarms.get_mut(&discovery) {
+                    swarm.roster.on_list(now, home, &listed, total, &mut self.env);
                 }
                 self.introduce(now, discovery);
             }
@@ -44,7 +44,15 @@ impl Peer {
                     swarm.roster.on_left(now, home, peer, &mut self.env);
                 }
             }
-            HomeEvent::Envelope { home, envelope } => self.on_envelope(now, &envelope, Some(home)),
+            HomeEvent::Envelope { envelope } => self.on_envelope(now, &envelope, Way::Signaler),
+            HomeEvent::Unknown { peer } => {
+                // Nobody need wait for an answer to a wish.
+                let steps = self.negotiator.on_unreachable(peer, &mut self.env);
+                self.take(now, steps);
+                for swarm in self.swarms.values_mut() {
+                    swarm.roster.on_unreachable(now, peer, &mut self.env);
+                }
+            }
             HomeEvent::Fanned { discovery, payload } => {
                 let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
                 match swarm.party.open_fanout(&payload) {
@@ -70,6 +78,9 @@ impl Peer {
     pub(super) fn introduce(&mut self, now: Time, discovery: DiscoveryKey) {
         let Some(swarm) = self.swarms.get_mut(&discovery).filter(|swarm| !swarm.introduced) else { return };
         swarm.introduced = true;
+        if swarm.roster.is_large(&self.env) {
+            return;
+        }
         let links: Vec<PeerId> = self.links.neighbours(&discovery).collect();
         let presence =
             swarm.sign_presence(now, links.into_iter(), self.homes.signalers(), false, &mut self.env);

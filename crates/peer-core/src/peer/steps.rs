@@ -4,7 +4,7 @@ use weft_wire::link::ByeReason;
 use weft_wire::sealed::{Refusal, Sealed, Signal};
 use weft_wire::{PeerId, Time};
 
-use super::{AFTER_FULL, AFTER_MISBEHAVIOUR, Peer};
+use super::{AFTER_FULL, AFTER_MADE_ROOM, AFTER_MISBEHAVIOUR, Peer};
 use crate::negotiation::Step;
 
 impl Peer {
@@ -12,11 +12,14 @@ impl Peer {
         for step in steps {
             match step {
                 Step::Send { to, discovery, session, generation, mut signal, attempt } => {
-                    if let Signal::Knock { entry, .. } | Signal::Offer { entry, .. } = &mut signal {
+                    if let Signal::Knock { entry, links, .. } | Signal::Offer { entry, links, .. } =
+                        &mut signal
+                    {
                         *entry = self.homes.own_entry(Some(&discovery));
+                        *links = u8::try_from(self.links.open().count()).ok();
                     }
                     let sealed = Sealed::Signal { discovery, session, generation, signal };
-                    self.seal_and_send(to, None, &sealed, attempt, false);
+                    self.seal_and_send(now, to, None, &sealed, (attempt, true));
                 }
                 Step::Opened { peer, link, transcript } => {
                     let parties = self.swarms.values().map(|swarm| &swarm.party);
@@ -55,8 +58,10 @@ impl Peer {
         self.links.bye(peer, reason, &mut self.env);
         let steps = self.negotiator.close(peer, text, &mut self.env);
         self.take(now, steps);
-        if reason == ByeReason::NothingInCommon {
-            self.backoff.forget(now, &peer);
+        match reason {
+            ByeReason::NothingInCommon => self.backoff.forget(now, &peer),
+            ByeReason::MadeRoom => self.backoff.hold(now, peer, AFTER_MADE_ROOM, &self.env),
+            _ => {}
         }
     }
 }

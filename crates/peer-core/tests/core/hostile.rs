@@ -48,6 +48,7 @@ fn offer(discovery: DiscoveryKey, session: u8, generation: u32, sdp: &str) -> Se
             sdp: Text::new(sdp).unwrap(),
             candidates: List::default(),
             urgent: false,
+            links: None,
             entry: Vec::new(),
         },
     }

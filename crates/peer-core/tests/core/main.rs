@@ -4,6 +4,7 @@
 
 mod hostile;
 mod links;
+mod mesh;
 mod messages;
 mod publications;
 mod strangers;

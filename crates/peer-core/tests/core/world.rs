@@ -672,7 +672,7 @@ impl World {
         let others: Vec<EntryBytes> = before
             .iter()
             .filter(|(peer, _)| **peer != me)
-            .map(|(_, entry)| EntryBytes(entry.clone()))
+            .map(|(_, entry)| weft_wire::Bytes(entry.clone()))
             .collect();
         let total = u32::try_from(others.len()).unwrap();
         let frame = FromSignaler::Members { discovery: entry.discovery, entries: List::first(others), total };

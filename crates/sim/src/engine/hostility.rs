@@ -39,13 +39,13 @@ fn has_publication(chunk: &[u8]) -> bool {
 fn altered(chunk: Vec<u8>) -> Vec<Vec<u8>> {
     let whole = Reassembler::default().push(&chunk).ok().flatten();
     let Some(whole) = whole else { return vec![chunk] };
-    let Ok(Frame::Publish { hops, age_ms, record, bundle }) = decode(&whole, limits::LINK_MESSAGE) else {
+    let Ok(Frame::Publish { hops, age_ms, record, bundle, from }) = decode(&whole, limits::LINK_MESSAGE) else {
         return vec![chunk];
     };
     let mut bundle = bundle.to_vec();
     let at = bundle.len() / 2;
     bundle[at] ^= 1;
-    let frame = Frame::Publish { hops, age_ms, record, bundle: &bundle };
+    let frame = Frame::Publish { hops, age_ms, record, bundle: &bundle, from };
     // The number of the message is in the bytes after the flags.
     let number = chunk.get(1..5).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_be_bytes);
     let cut = Outgoing::new(number, encode(&frame)).map(|mut outgoing| outgoing.next_chunk());

@@ -1,0 +1,197 @@
+//! What is wanted behind each link, so that documents travel where somebody wants them.
+//!
+//! ```text
+//!    own filters ─┐
+//!    child ───────┼──►  told to the parent: what is wanted here and below
+//!    child ───────┘
+//!    parent and the other children, and own filters  ──►  told to each child
+//!    own filters and the children                    ──►  told to neighbours that are not in the tree, for their digests
+//! ```
+//! This is content-based routing over an acyclic graph (Carzaniga, Rosenblum, Wolf: Design and Evaluation of a Wide-Area
+//! Event Notification Service, TOCS 2001), with summaries in place of filters: they have a bound, and get coarser beyond
+//! it. Only in large swarms: in small ones everybody keeps everything for those who come later.
+//!
+//! Inputs: our filters, what neighbours say is wanted behind them, the tree.
+//! Outputs: whether a publication is wanted behind a neighbour; summaries to tell.
+//! Timers: changes are collected; a summary that has become too wide is made anew.
+//! Invariants: interest never decides whether somebody is reached: what is not known counts as wanted, a summary grows at
+//! once and shrinks late, and whoever begins to want is told of what was passed over lately.
+
+use std::time::Duration;
+
+use crate::sorted::Map;
+
+use weft_query::{Document, Filter, Summary};
+use weft_wire::link::FeedRange;
+use weft_wire::{PeerId, Tag, Time, limits};
+
+use crate::ranges::Ranges;
+use crate::tree::Tree;
+
+/// New wants are collected for so long.
+const GROW_AFTER: Duration = Duration::from_millis(20);
+/// A neighbour is told of changes at most this often; the first one at once.
+const PAUSE: Duration = Duration::from_secs(1);
+/// What is no longer wanted is so for so long before anybody is told.
+const SHRINK_AFTER: Duration = Duration::from_secs(5);
+/// Feeds of which it is remembered what a neighbour was not sent.
+const FEEDS: usize = 1024;
+
+#[derive(Debug, Default)]
+pub(crate) struct Interest {
+    own: Summary,
+    /// Filters have gone since `own` was made.
+    too_wide: bool,
+    neighbours: Map<PeerId, Neighbour>,
+    /// The tree of which neighbours were told.
+    tree: Option<u32>,
+    tell_at: Option<Time>,
+}
+
+#[derive(Debug, Default)]
+struct Neighbour {
+    /// What is wanted behind it; none: not known, so everything.
+    wants: Option<Summary>,
+    told: Option<Summary>,
+    told_at: Time,
+    /// What it was not sent because nobody behind it wants it.
+    skipped: Map<Tag, Ranges>,
+}
+
+impl Interest {
+    // ---- inputs ----
+
+    pub(crate) fn on_linked(&mut self, now: Time, peer: PeerId) {
+        self.neighbours.insert(peer, Neighbour::default());
+        self.tell_at = Some(now);
+    }
+
+    pub(crate) fn on_unlinked(&mut self, now: Time, peer: &PeerId) {
+        self.neighbours.remove(peer);
+        self.tell_at = self.tell_at.or(Some(now + GROW_AFTER));
+    }
+
+    pub(crate) fn on_subscribed(&mut self, now: Time, filter: &Filter) {
+        let one = Summary::of([filter], limits::INTEREST);
+        self.own.merge(&one, limits::INTEREST);
+        let soon = now + GROW_AFTER;
+        self.tell_at = Some(self.tell_at.map_or(soon, |at| at.min(soon)));
+    }
+
+    pub(crate) fn on_unsubscribed(&mut self, now: Time) {
+        self.too_wide = true;
+        self.tell_at = self.tell_at.or(Some(now + SHRINK_AFTER));
+    }
+
+    /// A neighbour says what is wanted behind it. Gives what it said before, if it said anything.
+    pub(crate) fn on_interest(&mut self, now: Time, from: &PeerId, wants: Summary) -> Option<Summary> {
+        let neighbour = self.neighbours.get_mut(from)?;
+        let soon = now + GROW_AFTER;
+        self.tell_at = Some(self.tell_at.map_or(soon, |at| at.min(soon)));
+        neighbour.wants.replace(wants)
+    }
+
+    // ---- questions ----
+
+    /// Some neighbour does not want everything.
+    pub(crate) fn is_selective(&self) -> bool {
+        self.neighbours.values().any(|neighbour| neighbour.wants.is_some())
+    }
+
+    /// One of these documents may be wanted behind a neighbour.
+    pub(crate) fn wants(&self, peer: &PeerId, documents: &[Document]) -> bool {
+        let wants = self.neighbours.get(peer).and_then(|neighbour| neighbour.wants.as_ref());
+        wants.is_none_or(|wants| documents.iter().any(|document| wants.may_match(document)))
+    }
+
+    /// What we want ourselves, and for our children.
+    pub(crate) fn downward(&self, tree: &Tree) -> Summary {
+        self.merged(tree, None)
+    }
+
+    // ---- what was passed over ----
+
+    /// A neighbour is not sent this: its feed goes on behind it.
+    pub(crate) fn skip(&mut self, peer: &PeerId, range: FeedRange) {
+        let Some(neighbour) = self.neighbours.get_mut(peer) else { return };
+        if neighbour.skipped.len() >= FEEDS && !neighbour.skipped.contains_key(&range.feed) {
+            neighbour.skipped.pop_first();
+        }
+        neighbour.skipped.entry(range.feed).or_default().insert(range.first, range.last());
+    }
+
+    /// We were not sent this ourselves, so others do not get it from us.
+    pub(crate) fn on_skipped(&mut self, from: &PeerId, range: FeedRange) {
+        let others: Vec<PeerId> = self.neighbours.keys().filter(|peer| *peer != from).copied().collect();
+        for peer in others {
+            self.skip(&peer, range);
+        }
+    }
+
+    /// From which number on, directly before this one, a neighbour was not sent a feed.
+    pub(crate) fn skipped(&self, peer: &PeerId, feed: Tag, first: u64) -> Option<u64> {
+        let ranges = self.neighbours.get(peer)?.skipped.get(&feed)?;
+        ranges.pairs().find(|(_, last)| last.checked_add(1) == Some(first)).map(|(from, _)| from)
+    }
+
+    // ---- timers ----
+
+    pub(crate) fn deadline(&self, tree: &Tree) -> Option<Time> {
+        if self.tree != Some(tree.version()) && !self.neighbours.is_empty() {
+            return Some(Time::ZERO);
+        }
+        self.tell_at
+    }
+
+    /// Who is to be told what. `own` gives what our filters want.
+    pub(crate) fn summaries(
+        &mut self,
+        now: Time,
+        tree: &Tree,
+        own: impl FnOnce() -> Summary,
+    ) -> Vec<(PeerId, Vec<u8>)> {
+        let changed = self.tree.replace(tree.version()) != Some(tree.version());
+        if !changed && self.tell_at.is_none_or(|at| at > now) {
+            return Vec::new();
+        }
+        self.tell_at = None;
+        if std::mem::take(&mut self.too_wide) {
+            self.own = own();
+        }
+        let mut told = Vec::new();
+        let peers: Vec<PeerId> = self.neighbours.keys().copied().collect();
+        for peer in peers {
+            let wants = self.merged(tree, Some(&peer));
+            let Some(neighbour) = self.neighbours.get_mut(&peer) else { continue };
+            if neighbour.told.as_ref() == Some(&wants) {
+                continue;
+            }
+            let may_at = neighbour.told_at + PAUSE;
+            if may_at > now && neighbour.told.is_some() {
+                self.tell_at = Some(self.tell_at.map_or(may_at, |at| at.min(may_at)));
+                continue;
+            }
+            neighbour.told_at = now;
+            told.push((peer, wants.encode()));
+            neighbour.told = Some(wants);
+        }
+        told
+    }
+
+    /// Our own wants and those behind the links that publications for `to` would come over to us.
+    fn merged(&self, tree: &Tree, to: Option<&PeerId>) -> Summary {
+        let mut merged = self.own.clone();
+        let in_tree = to.is_some_and(|to| tree.has(to));
+        for (peer, neighbour) in &self.neighbours {
+            let counts = if in_tree { tree.has(peer) } else { tree.is_child(peer) };
+            if !counts || Some(peer) == to {
+                continue;
+            }
+            match &neighbour.wants {
+                Some(wants) => merged.merge(wants, limits::INTEREST),
+                None => return Summary::everything(),
+            }
+        }
+        merged
+    }
+}

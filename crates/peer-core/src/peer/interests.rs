@@ -1,0 +1,115 @@
+//! Interest as neighbours tell it, and publications that go only where they are wanted.
+
+use std::sync::Arc;
+
+use weft_query::{Document, Summary};
+use weft_wire::link::{FeedHave, Link as Frame};
+use weft_wire::{Bundle, DiscoveryKey, PeerId, Tag, Time, decode, limits};
+
+use super::Peer;
+use crate::feeds;
+use crate::kept::Kept;
+
+use std::time::Duration;
+
+/// Who begins to want something is told of what was published this long before.
+const LATELY: Duration = Duration::from_secs(30);
+
+impl Peer {
+    /// Tells neighbours what is wanted here and behind us, in large swarms.
+    pub(super) fn tell_interest(&mut self, now: Time, discovery: DiscoveryKey) {
+        let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
+        if !swarm.roster.is_large(&self.env) {
+            return;
+        }
+        let subscriptions = &self.subscriptions;
+        let own = || subscriptions.summary(&discovery, limits::INTEREST);
+        for (peer, wants) in swarm.interest.summaries(now, &swarm.tree, own) {
+            self.links.send(peer, &Frame::Interest { party: swarm.tag, wants: &wants }, &mut self.env);
+        }
+    }
+
+    /// A neighbour tells what is wanted behind it.
+    pub(super) fn on_interest(&mut self, now: Time, peer: PeerId, party: Tag, wants: &[u8]) {
+        if self.common_mut(&peer, party).is_none() {
+            return;
+        }
+        let Some(wants) = Summary::decode(wants).filter(|_| wants.len() <= limits::INTEREST) else {
+            return self.strike(now, Some(peer), "a summary that cannot be read");
+        };
+        let Some((swarm, env)) = self.common_mut(&peer, party) else { return };
+        let Some(before) = swarm.interest.on_interest(now, &peer, wants.clone()) else { return };
+        if before == wants {
+            return;
+        }
+        for kept in swarm.feeds.since(now - LATELY).filter(|kept| kept.feed != peer) {
+            let documents = documents(kept);
+            let wanted = |wants: &Summary| documents.iter().any(|document| wants.may_match(document));
+            if wanted(&wants) && !wanted(&before) {
+                swarm.broadcast.on_wanted(now, peer, kept.range(), env);
+            }
+        }
+    }
+
+    /// Passes a publication on, or one of our own out.
+    pub(super) fn pass_on(
+        &mut self,
+        now: Time,
+        kept: &Arc<Kept>,
+        discovery: DiscoveryKey,
+        from: Option<PeerId>,
+    ) {
+        let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
+        let (way, neighbours) = ((from, kept.hops), swarm.synced.iter().copied());
+        let interest = &swarm.interest;
+        let documents = if interest.is_selective() { documents(kept) } else { Vec::new() };
+        let wanted = |peer: &PeerId| interest.wants(peer, &documents);
+        let (range, tree) = (kept.range(), (&swarm.tree, wanted));
+        let (eager, skipped) = swarm.broadcast.on_new(now, way, range, neighbours, tree, &self.env);
+        for peer in skipped {
+            swarm.interest.skip(&peer, range);
+        }
+        for peer in eager {
+            let begin = swarm.interest.skipped(&peer, range.feed, range.first);
+            if self.links.send_kept(peer, (kept, begin), None, &mut self.env) && from.is_some() {
+                self.env.stats.forwarded += kept.last - kept.first + 1;
+            }
+            self.links.probe(now, peer, &mut self.env);
+        }
+    }
+
+    /// A neighbour asks for what it lacks: all of it, or what it wants.
+    pub(super) fn on_want(
+        &mut self,
+        now: Time,
+        peer: PeerId,
+        (discovery, age_ms): (DiscoveryKey, Option<u64>),
+        have: &[FeedHave],
+        wants: Option<&[u8]>,
+    ) {
+        self.flush(now, discovery);
+        let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
+        let at_most = age_ms.map(Duration::from_millis);
+        let wants = wants.and_then(Summary::decode);
+        for (kept, age) in swarm.feeds.answer(now, peer, at_most, have, &self.env) {
+            let wanted = |wants: &Summary| documents(&kept).iter().any(|one| wants.may_match(one));
+            if !wants.as_ref().is_none_or(wanted) {
+                swarm.interest.skip(&peer, kept.range());
+                continue;
+            }
+            let range = kept.range();
+            let begin = swarm.interest.skipped(&peer, range.feed, range.first);
+            let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+            self.links.send_kept(peer, (&kept, begin), Some(age_ms), &mut self.env);
+        }
+        swarm.synced.insert(peer);
+        self.links.send_after_kept(peer, &Frame::Sent { discovery }, &mut self.env);
+    }
+}
+
+/// The documents of a bundle.
+fn documents(kept: &Kept) -> Vec<Document> {
+    let bundle = decode::<Bundle>(&kept.bytes, feeds::BUNDLE).ok();
+    let entries = bundle.into_iter().flat_map(|bundle| bundle.entries.into_vec());
+    entries.filter_map(|entry| Document::decode(&entry.body).ok()).collect()
+}

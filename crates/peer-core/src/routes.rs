@@ -1,0 +1,324 @@
+//! Ways to peers without a link: a table of those that are near, and searches for the others.
+//!
+//! This is zone routing (Haas and Pearlman, The Zone Routing Protocol, IETF draft and ICUPC 1997): within
+//! [`Config::zone`](crate::Config::zone) links everybody knows everybody by distance vectors, of which only changes are
+//! sent; beyond it a search goes out, which only has to reach the edge of the zone of whom it looks for, and comes back
+//! along the way it took. Links of random graphs reach a thousand peers in five steps, so two zones of four meet
+//! nearly always.
+//!
+//! Inputs: neighbours and their tables, searches and what they found.
+//! Outputs: the next link of a way; frames to send.
+//! Timers: changes are collected for [`TELL_AFTER`].
+//! Invariants: an envelope's `left` shrinks with each link and is never more than the way is believed to be long, and one;
+//! so there are no loops, whatever anybody says. Tables, ways found and searches remembered are bounded, and so is the
+//! rate at which a neighbour's searches are passed on.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::sorted::{Map, Set};
+
+use weft_wire::link::{Link as Frame, Near};
+use weft_wire::{IdentityId, List, PeerId, Tag, Time, limits};
+
+use crate::env::Env;
+
+/// Changes are collected for so long.
+const TELL_AFTER: Duration = Duration::from_millis(300);
+/// A way that was found is believed for so long.
+const FOUND_FOR: Duration = Duration::from_secs(60);
+/// Ways that were found.
+const FOUND: usize = 1024;
+/// Searches that are remembered, so that none is passed on twice.
+const SEEN: usize = 2048;
+/// Peers believed near, of one neighbour.
+const NEAR: usize = 2048;
+/// Searches of one neighbour that are passed on at once, and the time in which one more is.
+const SEARCHES: u32 = 64;
+const SEARCH_EVERY: Duration = Duration::from_millis(50);
+
+#[derive(Debug, Default)]
+pub(crate) struct Routes {
+    neighbours: Map<PeerId, Neighbour>,
+    /// What neighbours were told last.
+    told: Map<Tag, (Tag, u8)>,
+    /// Peers about which neighbours may have to be told something.
+    changed: Set<Tag>,
+    tell_at: Option<Time>,
+    found: Map<Tag, Way>,
+    seen: Set<(Tag, u32)>,
+    seen_order: VecDeque<(Tag, u32)>,
+    next_search: u32,
+}
+
+#[derive(Debug)]
+struct Neighbour {
+    identity: Tag,
+    near: Map<Tag, (Tag, u8)>,
+    /// It has been told everything.
+    greeted: bool,
+    /// When its searches are all paid for.
+    paid_at: Time,
+}
+
+#[derive(Debug)]
+struct Way {
+    via: PeerId,
+    hops: u8,
+    until: Time,
+}
+
+impl Routes {
+    // ---- neighbours ----
+
+    pub(crate) fn on_linked(&mut self, now: Time, peer: PeerId, identity: Option<&IdentityId>) {
+        let identity = identity.map_or(Tag([0; 8]), Tag::from);
+        let neighbour = Neighbour { identity, near: Map::new(), greeted: false, paid_at: Time::ZERO };
+        self.neighbours.insert(peer, neighbour);
+        self.change(now, Tag::from(&peer));
+    }
+
+    pub(crate) fn on_unlinked(&mut self, now: Time, peer: &PeerId) {
+        let Some(gone) = self.neighbours.remove(peer) else { return };
+        self.change(now, Tag::from(peer));
+        for tag in gone.near.keys() {
+            self.change(now, *tag);
+        }
+        self.found.retain(|_, way| way.via != *peer);
+    }
+
+    /// A neighbour says who is near it.
+    pub(crate) fn on_routes(&mut self, now: Time, from: &PeerId, anew: bool, near: &[Near], env: &Env) {
+        let Some(neighbour) = self.neighbours.get_mut(from) else { return };
+        let mut changed: Vec<Tag> = Vec::new();
+        if anew {
+            changed.extend(neighbour.near.keys());
+            neighbour.near.clear();
+        }
+        for one in near.iter().filter(|one| one.peer != Tag::from(&env.me)) {
+            let before = if one.hops == 0 || one.hops >= env.config.zone {
+                neighbour.near.remove(&one.peer)
+            } else if neighbour.near.len() < NEAR || neighbour.near.contains_key(&one.peer) {
+                neighbour.near.insert(one.peer, (one.identity, one.hops))
+            } else {
+                continue;
+            };
+            if before != Some((one.identity, one.hops)) {
+                changed.push(one.peer);
+            }
+        }
+        for tag in changed {
+            self.change(now, tag);
+        }
+    }
+
+    // ---- questions ----
+
+    /// The next link towards a peer and the links it takes altogether. `detour`: how many better ones to pass over, if
+    /// there are others.
+    pub(crate) fn way(&self, now: Time, to: &PeerId, detour: usize) -> Option<(PeerId, u8)> {
+        let tag = Tag::from(to);
+        let mut ways: Vec<(u8, PeerId)> = self
+            .neighbours
+            .iter()
+            .filter(|(peer, _)| *peer != to)
+            .filter_map(|(peer, one)| one.near.get(&tag).map(|(_, hops)| (hops + 1, *peer)))
+            .collect();
+        if let Some(found) = self.found.get(&tag).filter(|way| way.until > now) {
+            ways.push((found.hops, found.via));
+        }
+        ways.sort_unstable();
+        let (hops, via) = *ways.get(detour % ways.len().max(1))?;
+        Some((via, hops))
+    }
+
+    fn nearest(&self, now: Time, target: Tag, identity: bool) -> Option<(u8, PeerId)> {
+        let mut best: Option<(u8, PeerId)> = None;
+        for (peer, one) in &self.neighbours {
+            let own = if identity { one.identity } else { Tag::from(peer) };
+            let near = if own == target {
+                Some(1)
+            } else if identity {
+                let theirs = one.near.values().filter(|(of, _)| *of == target);
+                theirs.map(|(_, hops)| hops + 1).min()
+            } else {
+                one.near.get(&target).map(|(_, hops)| hops + 1)
+            };
+            best = near.map(|hops| (hops, *peer)).into_iter().chain(best).min();
+        }
+        best.or_else(|| {
+            let found = self.found.get(&target).filter(|way| !identity && way.until > now)?;
+            Some((found.hops, found.via))
+        })
+    }
+
+    // ---- searches ----
+
+    /// Looks for a peer or for one of an identity's.
+    pub(crate) fn search(
+        &mut self,
+        party: Tag,
+        target: Tag,
+        identity: bool,
+        env: &Env,
+    ) -> Vec<(PeerId, Frame<'static>)> {
+        self.next_search = self.next_search.wrapping_add(1);
+        let (origin, id) = (Tag::from(&env.me), self.next_search);
+        self.remember((origin, id));
+        let left = env.config.search;
+        let frame = Frame::Seek { party, origin, id, target, identity, hops: 0, left };
+        self.neighbours.keys().map(|peer| (*peer, frame.clone())).collect()
+    }
+
+    /// A neighbour passes on a search. Gives frames to send; true if it is for us: then we answer the neighbour.
+    pub(crate) fn on_seek(
+        &mut self,
+        now: Time,
+        from: PeerId,
+        seek: &Frame<'_>,
+        env: &Env,
+    ) -> (Vec<(PeerId, Frame<'static>)>, bool) {
+        let &Frame::Seek { party, origin, id, target, identity, hops, left } = seek else {
+            return (Vec::new(), false);
+        };
+        let me = Tag::from(&env.me);
+        let hops = hops.saturating_add(1);
+        if origin == me || hops > limits::HOPS || !self.may_search(now, &from) || !self.remember((origin, id))
+        {
+            return (Vec::new(), false);
+        }
+        self.learn(now, origin, from, hops);
+        if target == if identity { Tag::from(&env.identity) } else { me } {
+            return (Vec::new(), true);
+        }
+        let left = left.min(env.config.search).saturating_sub(1);
+        let near = self.nearest(now, target, identity).filter(|(_, via)| *via != from);
+        let frame = |left| Frame::Seek { party, origin, id, target, identity, hops, left };
+        let frames = match near {
+            // It is in our zone: straight there.
+            Some((_, via)) => vec![(via, frame(0))],
+            None if left > 0 => {
+                let others = self.neighbours.keys().filter(|peer| **peer != from);
+                others.map(|peer| (*peer, frame(left))).collect()
+            }
+            None => Vec::new(),
+        };
+        (frames, false)
+    }
+
+    /// What was sought by somebody has been found. Gives where to pass that on, and the links to it.
+    pub(crate) fn on_found(
+        &mut self,
+        now: Time,
+        from: PeerId,
+        origin: Tag,
+        target: &PeerId,
+        hops: u8,
+    ) -> Option<(PeerId, u8)> {
+        let hops = hops.saturating_add(1);
+        if hops > limits::HOPS {
+            return None;
+        }
+        self.learn(now, Tag::from(target), from, hops);
+        let back = self.found.get(&origin).filter(|way| way.until > now && way.via != from)?;
+        Some((back.via, hops))
+    }
+
+    fn learn(&mut self, now: Time, tag: Tag, via: PeerId, hops: u8) {
+        if self.found.len() >= FOUND && !self.found.contains_key(&tag) {
+            let first = self.found.iter().min_by_key(|(_, way)| way.until).map(|(tag, _)| *tag);
+            first.map(|tag| self.found.remove(&tag));
+        }
+        let better = self.found.get(&tag).is_none_or(|known| known.until <= now || hops <= known.hops);
+        if better {
+            self.found.insert(tag, Way { via, hops, until: now + FOUND_FOR });
+        }
+    }
+
+    fn may_search(&mut self, now: Time, from: &PeerId) -> bool {
+        let Some(neighbour) = self.neighbours.get_mut(from) else { return false };
+        let paid = neighbour.paid_at.max(now) + SEARCH_EVERY;
+        let may = paid <= now + SEARCH_EVERY * SEARCHES;
+        if may {
+            neighbour.paid_at = paid;
+        }
+        may
+    }
+
+    fn remember(&mut self, search: (Tag, u32)) -> bool {
+        if !self.seen.insert(search) {
+            return false;
+        }
+        self.seen_order.push_back(search);
+        if self.seen_order.len() > SEEN
+            && let Some(oldest) = self.seen_order.pop_front()
+        {
+            self.seen.remove(&oldest);
+        }
+        true
+    }
+
+    // ---- timers ----
+
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        self.tell_at
+    }
+
+    /// What neighbours are to be told.
+    pub(crate) fn frames(&mut self, now: Time, party: Tag, env: &Env) -> Vec<(PeerId, Frame<'static>)> {
+        if self.tell_at.is_none_or(|at| at > now) {
+            return Vec::new();
+        }
+        self.tell_at = None;
+        let mut news: Vec<Near> = Vec::new();
+        for tag in core::mem::take(&mut self.changed) {
+            // The last link is the listener's own.
+            let best = self.best(tag, env).filter(|(_, hops)| *hops < env.config.zone);
+            let before = match best {
+                Some(best) => self.told.insert(tag, best),
+                None => self.told.remove(&tag),
+            };
+            if before != best {
+                let (identity, hops) = best.unwrap_or((Tag([0; 8]), 0));
+                news.push(Near { peer: tag, identity, hops });
+            }
+        }
+        let all = self.told.iter().map(|(peer, (identity, hops))| Near {
+            peer: *peer,
+            identity: *identity,
+            hops: *hops,
+        });
+        let all: Vec<Near> = all.collect();
+        let mut frames = Vec::new();
+        for (peer, neighbour) in &mut self.neighbours {
+            let anew = !core::mem::replace(&mut neighbour.greeted, true);
+            let near = if anew { &all } else { &news };
+            for (part, near) in near.chunks(limits::ROUTES).enumerate() {
+                let near = List::first(near.iter().copied());
+                frames.push((*peer, Frame::Routes { party, anew: anew && part == 0, near }));
+            }
+        }
+        frames
+    }
+
+    fn best(&self, tag: Tag, env: &Env) -> Option<(Tag, u8)> {
+        if tag == Tag::from(&env.me) {
+            return None;
+        }
+        let mut best: Option<(u8, Tag)> = None;
+        for (peer, one) in &self.neighbours {
+            let way = if Tag::from(peer) == tag {
+                Some((1, one.identity))
+            } else {
+                one.near.get(&tag).map(|(identity, hops)| (hops + 1, *identity))
+            };
+            best = way.into_iter().chain(best).min();
+        }
+        best.map(|(hops, identity)| (identity, hops))
+    }
+
+    fn change(&mut self, now: Time, tag: Tag) {
+        self.changed.insert(tag);
+        self.tell_at = self.tell_at.or(Some(now + TELL_AFTER));
+    }
+}
