@@ -39,7 +39,8 @@ fn has_publication(chunk: &[u8]) -> bool {
 fn altered(chunk: Vec<u8>) -> Vec<Vec<u8>> {
     let whole = Reassembler::default().push(&chunk).ok().flatten();
     let Some(whole) = whole else { return vec![chunk] };
-    let Ok(Frame::Publish { hops, age_ms, record, bundle, from }) = decode(&whole, limits::LINK_MESSAGE) else {
+    let Ok(Frame::Publish { hops, age_ms, record, bundle, from }) = decode(&whole, limits::LINK_MESSAGE)
+    else {
         return vec![chunk];
     };
     let mut bundle = bundle.to_vec();

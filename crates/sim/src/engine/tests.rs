@@ -149,3 +149,50 @@ fn a_sleeping_tab_takes_what_came_when_it_wakes() {
     assert_eq!(got.len(), 1);
     assert!(got[0].at >= now + Duration::from_secs(19), "{:?}", got[0]);
 }
+
+/// A node that floods: what it sees first it passes on to its neighbours.
+#[derive(Debug)]
+pub(crate) struct Probe {
+    neighbours: Vec<NodeId>,
+    seen: u32,
+}
+
+impl Probe {
+    pub(crate) fn happen(&mut self, cargo: Option<Cargo>, scope: &mut Scope<'_>) {
+        let Some(Cargo::Chunk { link, bytes }) = cargo else { return };
+        let number = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+        if number > self.seen {
+            self.seen = number;
+            let me = scope.me;
+            for other in self.neighbours.iter().copied().filter(|other| *other != me) {
+                let at = scope.now + scope.latency(other);
+                scope.send(other, at, Cargo::Chunk { link, bytes: bytes.clone() });
+            }
+        }
+    }
+}
+
+/// The engine's own time for each event: `cargo test --release -p weft-sim overhead -- --ignored --nocapture`.
+#[test]
+#[ignore = "a measurement"]
+fn overhead_of_an_event() {
+    for threads in [1, 2] {
+        let nodes = 10_000;
+        let mut world = World::new(Laws::default(), 3, 1, 1, threads).unwrap();
+        let mut dice = super::Dice::new(1, 1);
+        for _ in 0..nodes {
+            let neighbours = (0..5).map(|_| NodeId(1 + u32::try_from(dice.below(nodes)).unwrap())).collect();
+            world.add(super::node::Role::Probe(Box::new(Probe { neighbours, seen: 0 })));
+        }
+        let (before, began) = (world.events(), std::time::Instant::now());
+        for number in 1..=40_u32 {
+            let mut bytes = number.to_le_bytes().to_vec();
+            bytes.resize(400, 0);
+            world.give(NodeId(1), Cargo::Chunk { link: weft_peer_core::LinkId(0), bytes });
+            world.run(Duration::from_secs(1)).unwrap();
+        }
+        let (events, took) = (world.events() - before, began.elapsed());
+        let each = took.as_nanos() / u128::from(events);
+        println!("{threads} threads: {events} events in {took:?}, {each} ns each");
+    }
+}

@@ -118,7 +118,7 @@ impl World {
         }
     }
 
-    fn add(&mut self, role: Role) -> NodeId {
+    pub(super) fn add(&mut self, role: Role) -> NodeId {
         let id = NodeId(self.nodes);
         self.nodes += 1;
         self.shards[place(id).0].nodes.push(Node::new(id, role));
@@ -144,6 +144,13 @@ impl World {
         self.identities[id.index()] = identity_id;
         self.act(id, at, Act::Start { party: self.party.clone() });
         id
+    }
+
+    /// Gives a chunk to a node.
+    #[cfg(test)]
+    pub(super) fn give(&mut self, to: NodeId, cargo: Cargo) {
+        let parcel = Parcel { at: self.now, to, cargo };
+        self.shards[place(to).0].take(parcel, self.clock);
     }
 
     /// Does something to a node at a time, which must not have passed.
