@@ -12,6 +12,7 @@ mod lint;
 mod process;
 mod results;
 mod setup;
+mod sim;
 mod stamp;
 mod start;
 mod suites;
@@ -42,6 +43,8 @@ cargo xtask COMMAND
   fuzz [TARGET] [--seconds N]
                       fuzz crates/query: all targets for 60 s each, or one (installs cargo-fuzz once); --keep instead
                       chooses anew which of the inputs that were found are committed
+  sim SCENARIO [--seed N] [--seeds N] [--peers N] [--json FILE] [--against FILE] [--svg DIR] [--threads N]
+                      run thousands of simulated peers; scenarios are in crates/sim/scenarios
   ci                  what continuous integration runs: `test`, with everything from the lock files
 
 Environment: WEFT_WASM_TOOLCHAIN=debian takes the wasm standard library from Debian's packages; MESH_PORT and
@@ -84,6 +87,7 @@ fn run() -> Result<()> {
         "acceptance" => acceptance::run(),
         "deny" => deny::run(),
         "fuzz" => fuzz::run(rest),
+        "sim" => sim::run(rest),
         "help" | "--help" | "-h" => {
             ui::out(HELP);
             Ok(())

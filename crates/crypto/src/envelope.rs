@@ -111,7 +111,8 @@ pub fn open(recipient: &PeerKey, bytes: &[u8]) -> Result<Opened, EnvelopeError> 
     if associated[1..] != hint(&agreement) {
         return Err(EnvelopeError::WrongRecipient);
     }
-    let plain = unseal(&recipient.agreement, encapsulated, sealed, associated).ok_or(EnvelopeError::Tampered)?;
+    let plain =
+        unseal(&recipient.agreement, encapsulated, sealed, associated).ok_or(EnvelopeError::Tampered)?;
 
     let (sender, rest) = plain.split_first_chunk::<32>().ok_or(EnvelopeError::Tampered)?;
     let (signature, body) = rest.split_first_chunk::<64>().ok_or(EnvelopeError::Tampered)?;

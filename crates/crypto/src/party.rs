@@ -1,9 +1,9 @@
 //! What follows from a party's public key: its discovery key, its proofs, its sealed fan-out.
 
-use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
-use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 #[cfg(weft_simulation)]
 use crate::simulated::SigningKey;
+use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
+use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 #[cfg(not(weft_simulation))]
 use ed25519_dalek::SigningKey;
 use rand_core::Rng;

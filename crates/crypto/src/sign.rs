@@ -3,12 +3,12 @@
 //! The signed bytes are: the domain, a zero byte, then each part with its length before it (8 bytes, big-endian). A
 //! signature for one purpose can therefore never be taken for another's, nor parts be shifted into each other.
 
-#[cfg(not(weft_simulation))]
-use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
 #[cfg(weft_simulation)]
 pub use crate::simulated::SigningKey;
 #[cfg(weft_simulation)]
 pub(crate) use crate::simulated::{sign, verify};
+#[cfg(not(weft_simulation))]
+use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
 #[cfg(not(weft_simulation))]
 use weft_wire::Signature;
 
@@ -52,7 +52,8 @@ fn message(domain: &str, parts: &[&[u8]]) -> Vec<u8> {
     bytes
 }
 
-#[cfg(all(test, not(weft_simulation)))]
+#[cfg(not(weft_simulation))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

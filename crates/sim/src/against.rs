@@ -24,8 +24,11 @@ pub fn compare(before: &Value, after: &Value) -> String {
         if difference.abs() <= SAME * was.abs().max(SAME) {
             continue;
         }
-        let change =
-            if *was == 0.0 { "from 0".to_owned() } else { format!("{:+.1} %", difference / was.abs() * 100.0) };
+        let change = if *was == 0.0 {
+            "from 0".to_owned()
+        } else {
+            format!("{:+.1} %", difference / was.abs() * 100.0)
+        };
         let _ = writeln!(out, "{name:<58} {was:>14.4} {value:>14.4}   {change}");
     }
     let new: BTreeMap<&String, f64> = new.iter().map(|(name, value)| (name, *value)).collect();

@@ -109,8 +109,7 @@ impl Graph {
                 continue;
             }
             for &next in &self.links[at as usize] {
-                let latency =
-                    world.network().latency(self.nodes[at as usize], self.nodes[next as usize]);
+                let latency = world.network().latency(self.nodes[at as usize], self.nodes[next as usize]);
                 let time = time + micros(latency);
                 if time < times[next as usize] {
                     times[next as usize] = time;
@@ -199,10 +198,8 @@ mod tests {
     use super::*;
 
     fn graph(vertices: u32, links: &[(u32, u32)]) -> Graph {
-        let mut graph = Graph {
-            nodes: (0..vertices).map(NodeId).collect(),
-            links: vec![Vec::new(); vertices as usize],
-        };
+        let mut graph =
+            Graph { nodes: (0..vertices).map(NodeId).collect(), links: vec![Vec::new(); vertices as usize] };
         for &(a, b) in links {
             graph.links[a as usize].push(b);
             graph.links[b as usize].push(a);

@@ -1,7 +1,7 @@
 //! The simulator's command line: `cargo xtask sim SCENARIO`.
 
 use std::io::{IsTerminal as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
@@ -58,7 +58,7 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Result<bool> {
     let mut scenario = scenarios::find(&arguments.scenario)?;
     scenario.peers = arguments.peers.unwrap_or(scenario.peers);
-    let before = arguments.against.as_ref().map(|path| read(path)).transpose()?;
+    let before = arguments.against.as_deref().map(read).transpose()?;
     let mut runs = Vec::new();
     let mut good = true;
     for seed in arguments.seed..arguments.seed + arguments.seeds {
@@ -115,7 +115,7 @@ fn run_one(arguments: &Arguments, scenario: &Scenario, seed: u64) -> Result<Opti
     Ok(Some(json!({ "report": report, "cost": cost })))
 }
 
-fn read(path: &PathBuf) -> Result<Value> {
+fn read(path: &Path) -> Result<Value> {
     let text = std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
     serde_json::from_str(&text).with_context(|| format!("{} is no report", path.display()))
 }

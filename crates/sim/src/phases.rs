@@ -50,8 +50,7 @@ pub fn play(run: &mut Run<'_>, phase: &Phase) -> Result<PhaseReport, Failure> {
             report.note = format!("{rate} documents of {body_bytes} bytes a second for {time} s");
             let every = seconds(1.0 / rate.max(0.001));
             let sender = one(run)?;
-            let publications =
-                publish(run, seconds(*time), every, *body_bytes, |_| Some(sender), |_, _| {})?;
+            let publications = publish(run, seconds(*time), every, *body_bytes, |_| Some(sender), |_, _| {})?;
             report.publications = Some(publications);
         }
         Phase::Churn { per_minute, minutes, publish_every_ms, body_bytes } => {
@@ -300,9 +299,9 @@ fn messages(run: &mut Run<'_>, count: u32, every: Duration, body: usize) -> Resu
     let before = run.ledger();
     let frames = run.signaler_frames();
     let outcomes = |run: &Run<'_>| {
-        run.world.peers().fold((0, 0), |(ok, failed), (_, peer)| {
-            (ok + peer.tally.sent.0, failed + peer.tally.sent.1)
-        })
+        run.world
+            .peers()
+            .fold((0, 0), |(ok, failed), (_, peer)| (ok + peer.tally.sent.0, failed + peer.tally.sent.1))
     };
     let (ok, failed) = outcomes(run);
     let mut direct = Vec::new();

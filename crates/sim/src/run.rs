@@ -7,10 +7,10 @@ use std::time::Duration;
 use weft_peer_core::Stats;
 use weft_wire::Time;
 
+use crate::cost::Stopwatch;
 use crate::engine::dice::{is_in_share, mix};
 use crate::engine::{Dice, NodeId, START, Violation, World};
 use crate::graph::Graph;
-use crate::cost::Stopwatch;
 use crate::report::{Bootstrap, Cost, Report, Sample, Spread, Totals, count, figure, round};
 use crate::scenario::{Scenario, seconds};
 use crate::watch::Watches;
@@ -18,6 +18,9 @@ use crate::{measure, phases, svg};
 
 /// Links that only one side has open may be found in so many samples, one a second, before that is a violation.
 const ASYMMETRIC: u32 = 5;
+
+/// Peers that are interested however small the share is: fewer would be no tree.
+const INTERESTED: u32 = 4;
 
 /// How a scenario is run.
 #[derive(Clone, Copy, Debug)]
@@ -191,8 +194,9 @@ impl<'a> Run<'a> {
             self.join(at);
         }
         self.advance(joining + seconds(self.scenario.warm_up_s))?;
-        let starts: Vec<Time> =
-            (0..self.scenario.peers).map(|n| began + joining.mul_f64(f64::from(n) / f64::from(self.scenario.peers))).collect();
+        let starts: Vec<Time> = (0..self.scenario.peers)
+            .map(|n| began + joining.mul_f64(f64::from(n) / f64::from(self.scenario.peers)))
+            .collect();
         let first = self.scenario.signalers;
         let waits = starts.iter().zip(first..).filter_map(|(start, node)| {
             let ready = self.world.peer(NodeId(node))?.tally.ready_at?;
@@ -200,8 +204,7 @@ impl<'a> Run<'a> {
         });
         let waits: Vec<f64> = waits.collect();
         let joined = joining.as_secs();
-        let connected =
-            self.timeline.iter().find(|sample| sample.at_s >= joined && sample.components == 1);
+        let connected = self.timeline.iter().find(|sample| sample.at_s >= joined && sample.components == 1);
         let graph = Graph::of(&self.world, |_| true);
         Ok(Bootstrap {
             ready: u32::try_from(waits.len()).unwrap_or(u32::MAX),
@@ -219,8 +222,12 @@ impl<'a> Run<'a> {
         config.name = format!("peer {}", self.added);
         let topic = self.scenario.interested.map(|share| {
             let hash = mix(self.dice.roll(), 13);
-            // Those who are not interested want one of many other things.
-            if is_in_share(hash, share) { 0 } else { 1 + u32::try_from(hash % 97).unwrap_or(0) }
+            // Those who are not interested want one of many other things. The first few always are interested.
+            if self.added <= INTERESTED || is_in_share(hash, share) {
+                0
+            } else {
+                1 + u32::try_from(hash % 97).unwrap_or(0)
+            }
         });
         self.world.add_peer(config, topic, at)
     }
@@ -287,7 +294,7 @@ impl<'a> Run<'a> {
             "{} peers, {} components, degree {}..{} mean {:.1}",
             sample.peers, sample.components, sample.degree_min, sample.degree_max, sample.degree_mean
         );
-        if sample.at_s % 5 == 0 {
+        if sample.at_s.is_multiple_of(5) {
             self.tell(&line);
         }
         self.timeline.push(sample);
@@ -298,7 +305,9 @@ impl<'a> Run<'a> {
     fn check_symmetry(&mut self) -> Result<(), Failure> {
         let mut found = BTreeMap::new();
         let now = self.world.now();
-        for (id, peer) in self.world.peers().filter(|(id, peer)| !peer.is_hostile() && !self.world.is_asleep(*id)) {
+        for (id, peer) in
+            self.world.peers().filter(|(id, peer)| !peer.is_hostile() && !self.world.is_asleep(*id))
+        {
             for other in &peer.tally.neighbours {
                 let Some(there) = self.world.peer(*other) else { continue };
                 if there.is_hostile()

@@ -294,6 +294,22 @@ impl Scenario {
         Ok(())
     }
 
+    /// Makes everything that is counted or lasts smaller by a factor, for a quick look. What takes its time whatever the
+    /// size, as partitions do, keeps it.
+    pub fn scale(&mut self, by: f64) {
+        #[expect(clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "small counts")]
+        let fewer = |count: &mut u32| *count = (f64::from(*count) * by).ceil() as u32;
+        for phase in &mut self.phase {
+            match phase {
+                Phase::Broadcast { rounds, .. } => fewer(rounds),
+                Phase::Messages { count, .. } => fewer(count),
+                Phase::Stream { seconds, .. } => *seconds *= by,
+                Phase::Churn { minutes, .. } => *minutes *= by,
+                _ => {}
+            }
+        }
+    }
+
     /// The laws of its network.
     pub fn laws(&self) -> Laws {
         let range = |[low, high]: [f64; 2]| (millis(low), millis(high));

@@ -29,13 +29,18 @@ pub(crate) fn swarm(world: &World) -> String {
     }
     let angles = angles(0, &parents);
     let deepest = f64::from(hops.iter().copied().filter(|hops| *hops != UNREACHED).max().unwrap_or(1).max(1));
-    let depth = |vertex: usize| if hops[vertex] == UNREACHED { 1.05 } else { f64::from(hops[vertex]) / deepest };
+    let depth =
+        |vertex: usize| if hops[vertex] == UNREACHED { 1.05 } else { f64::from(hops[vertex]) / deepest };
     let at = |vertex: usize| position(angles[vertex], depth(vertex));
     let mut body = String::new();
     for ring in 1..=hops.iter().copied().filter(|hops| *hops != UNREACHED).max().unwrap_or(1) {
         rings(&mut body, f64::from(ring) / deepest, &format!("{ring}"));
     }
-    let _ = writeln!(body, "<g stroke=\"{GREY}\" stroke-opacity=\"0.35\" stroke-width=\"{:.2}\">", width(graph.len()));
+    let _ = writeln!(
+        body,
+        "<g stroke=\"{GREY}\" stroke-opacity=\"0.35\" stroke-width=\"{:.2}\">",
+        width(graph.len())
+    );
     for (vertex, links) in graph.links.iter().enumerate() {
         for other in links.iter().map(|other| *other as usize).filter(|other| *other > vertex) {
             line(&mut body, at(vertex), at(other), "");
@@ -162,11 +167,23 @@ fn colour(share: f64) -> String {
 }
 
 fn width(nodes: usize) -> f64 {
-    if nodes > 2_000 { 0.3 } else if nodes > 300 { 0.6 } else { 1.0 }
+    if nodes > 2_000 {
+        0.3
+    } else if nodes > 300 {
+        0.6
+    } else {
+        1.0
+    }
 }
 
 fn size(nodes: usize) -> f64 {
-    if nodes > 2_000 { 1.2 } else if nodes > 300 { 2.2 } else { 4.0 }
+    if nodes > 2_000 {
+        1.2
+    } else if nodes > 300 {
+        2.2
+    } else {
+        4.0
+    }
 }
 
 fn line(out: &mut String, from: (f64, f64), to: (f64, f64), style: &str) {
@@ -178,8 +195,13 @@ fn line(out: &mut String, from: (f64, f64), to: (f64, f64), style: &str) {
 }
 
 fn dot(out: &mut String, at: (f64, f64), radius: f64, share: f64) {
-    let _ =
-        writeln!(out, "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"{radius}\" fill=\"{}\"/>", at.0, at.1, colour(share));
+    let _ = writeln!(
+        out,
+        "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"{radius}\" fill=\"{}\"/>",
+        at.0,
+        at.1,
+        colour(share)
+    );
 }
 
 fn rings(out: &mut String, depth: f64, label: &str) {

@@ -82,7 +82,18 @@ fn write_rounds(out: &mut String, rounds: &[Round]) -> std::fmt::Result {
     writeln!(
         out,
         "{:>11}{:>8}{:>9}{:>9}{:>8}{:>9}{:>8}{:>9}{:>10}{:>9}{:>9}{:>9}",
-        "", "sender", "reached", "missed", "RMR", "again", "hops", "floor", "last ms", "floor", "p50 ms", "tree"
+        "",
+        "sender",
+        "reached",
+        "missed",
+        "RMR",
+        "again",
+        "hops",
+        "floor",
+        "last ms",
+        "floor",
+        "p50 ms",
+        "tree"
     )?;
     for round in rounds {
         let hops = round.last_hop.map_or("-".into(), |hops| hops.to_string());

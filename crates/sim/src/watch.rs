@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use weft_wire::Time;
 
-use crate::engine::{Delivery, NodeId, World};
+use crate::engine::{Delivery, NodeId, START, World};
 use crate::graph::{Graph, UNREACHED};
 use crate::report::{Round, Spread, count, figure, mean, round};
 
@@ -52,8 +52,7 @@ impl Watch {
         let slowest = due.iter().map(|vertex| times[*vertex as usize]).max().unwrap_or(0);
         self.floor_ms = round(figure(slowest) / 1_000.0);
         if floors == Floors::WithTree {
-            self.steiner =
-                graph.steiner_edges(from, &due).and_then(|edges| u32::try_from(edges).ok());
+            self.steiner = graph.steiner_edges(from, &due).and_then(|edges| u32::try_from(edges).ok());
         }
     }
 }
@@ -144,7 +143,7 @@ impl Watches {
         let hops: Vec<u8> = got.iter().filter_map(|(_, delivery)| delivery.hops).collect();
         let whole = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
         let round_of = Round {
-            at_s: figure(watch.at.since(crate::engine::START).as_millis() as u64) / 1_000.0,
+            at_s: round(watch.at.since(START).as_secs_f64()),
             sender: watch.sender.0,
             due: whole(watch.due.len()),
             reached: whole(got.len()),

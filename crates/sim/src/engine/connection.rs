@@ -89,10 +89,8 @@ impl Connection {
             "v=0\r\no={node} {link} {}\r\na=fingerprint:sha-256 {node:08x}:AA:BB:CC:{link:08x}\r\n",
             self.generation
         );
-        scope.later(
-            Duration::from_millis(1),
-            Cargo::Described { link: self.link, sdp: sdp.into_boxed_str() },
-        );
+        scope
+            .later(Duration::from_millis(1), Cargo::Described { link: self.link, sdp: sdp.into_boxed_str() });
         scope.later(Duration::from_millis(1), Cargo::Gathered { link: self.link });
     }
 
@@ -140,7 +138,12 @@ impl Connection {
     }
 
     /// The other side has accepted our description. True if the connection is there.
-    pub(crate) fn on_check(&mut self, from: (NodeId, LinkId), generation: u64, scope: &mut Scope<'_>) -> bool {
+    pub(crate) fn on_check(
+        &mut self,
+        from: (NodeId, LinkId),
+        generation: u64,
+        scope: &mut Scope<'_>,
+    ) -> bool {
         let Some(remote) = self.remote else { return false };
         if (remote.node, remote.link) != from || remote.generation != generation {
             return false;
@@ -207,11 +210,7 @@ impl Connection {
     /// Our side is gone without a word: the other one notices after `after`.
     pub(crate) fn vanish(&self, after: Duration, scope: &mut Scope<'_>) {
         if let Some(remote) = self.remote.filter(|_| self.checks > 0) {
-            scope.send(
-                remote.node,
-                scope.now + remote.latency + after,
-                Cargo::Silence { link: remote.link },
-            );
+            scope.send(remote.node, scope.now + remote.latency + after, Cargo::Silence { link: remote.link });
         }
     }
 }

@@ -16,7 +16,7 @@ pub(crate) fn turn(vice: Vice, bytes: Vec<u8>, salt: u64) -> Vec<Vec<u8>> {
         Vice::Noise => {
             let noise = mix(salt, bytes.len() as u64);
             let mut out = vec![bytes];
-            if noise % NOISE_EVERY == 0 {
+            if noise.is_multiple_of(NOISE_EVERY) {
                 out.push(noise.to_le_bytes().repeat(4));
             }
             out
@@ -39,7 +39,8 @@ fn has_publication(chunk: &[u8]) -> bool {
 fn altered(chunk: Vec<u8>) -> Vec<Vec<u8>> {
     let whole = Reassembler::default().push(&chunk).ok().flatten();
     let Some(whole) = whole else { return vec![chunk] };
-    let Ok(Frame::Publish { hops, age_ms, record, bundle, from }) = decode(&whole, limits::LINK_MESSAGE) else {
+    let Ok(Frame::Publish { hops, age_ms, record, bundle, from }) = decode(&whole, limits::LINK_MESSAGE)
+    else {
         return vec![chunk];
     };
     let mut bundle = bundle.to_vec();

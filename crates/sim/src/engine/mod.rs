@@ -15,6 +15,9 @@ pub mod tally;
 pub mod trace;
 pub mod world;
 
+#[cfg(test)]
+mod tests;
+
 pub use content::Content;
 pub use dice::Dice;
 pub use network::{Cut, Laws, Network};

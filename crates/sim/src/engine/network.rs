@@ -114,11 +114,8 @@ impl Network {
 
     /// Latency between two nodes, one way; the same in both directions, for ever.
     pub fn latency(&self, a: NodeId, b: NodeId) -> Duration {
-        let (low, high) = if self.is_signaler(a) || self.is_signaler(b) {
-            self.laws.socket
-        } else {
-            self.laws.link
-        };
+        let (low, high) =
+            if self.is_signaler(a) || self.is_signaler(b) { self.laws.socket } else { self.laws.link };
         let hash = self.pair(a, b, 1);
         let span = u64::try_from(high.saturating_sub(low).as_micros()).unwrap_or(u64::MAX - 1) + 1;
         (low + Duration::from_micros(hash % span)).max(self.least_latency())

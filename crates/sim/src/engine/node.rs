@@ -18,6 +18,9 @@ pub(crate) enum Role {
     Signaler(Box<SignalerNode>),
     /// It has left or crashed.
     Gone,
+    /// Measures the engine itself.
+    #[cfg(test)]
+    Probe(Box<super::tests::Probe>),
 }
 
 #[derive(Debug)]
@@ -37,14 +40,7 @@ pub(crate) const UNLISTED: u64 = u64::MAX;
 
 impl Node {
     pub(crate) fn new(id: NodeId, role: Role) -> Self {
-        Self {
-            id,
-            role,
-            queue: Queue::default(),
-            timer: NEVER,
-            asleep_until: Time::ZERO,
-            listed: UNLISTED,
-        }
+        Self { id, role, queue: Queue::default(), timer: NEVER, asleep_until: Time::ZERO, listed: UNLISTED }
     }
 
     pub(crate) fn push(&mut self, at: Time, cargo: Cargo) {
@@ -78,12 +74,16 @@ impl Node {
                 (_, Some(Cargo::Act(act))) => self.act(*act, now, network, post),
                 (Role::Peer(peer), Some(cargo)) => peer.happen(cargo, &mut scope),
                 (Role::Signaler(signaler), Some(cargo)) => signaler.happen(cargo, &mut scope),
+                #[cfg(test)]
+                (Role::Probe(probe), cargo) => probe.happen(cargo, &mut scope),
                 (Role::Planned(_) | Role::Gone, _) => {}
             }
             self.timer = match &self.role {
                 Role::Peer(peer) => peer.deadline(),
                 Role::Signaler(signaler) => signaler.deadline(),
                 Role::Planned(_) | Role::Gone => None,
+                #[cfg(test)]
+                Role::Probe(_) => None,
             }
             .map_or(NEVER, |at| at.max(now));
         }

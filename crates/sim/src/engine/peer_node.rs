@@ -36,7 +36,7 @@ pub(crate) struct Plan {
 
 #[derive(Debug)]
 struct Home {
-    home: HomeIndex,
+    index: HomeIndex,
     socket: Socket,
     signaler: NodeId,
     open: bool,
@@ -126,26 +126,26 @@ impl PeerNode {
                 }
             }
             Cargo::Frame { socket, bytes } => {
-                if let Some(home) = self.home(socket).map(|home| home.home) {
+                if let Some(home) = self.home(socket).map(|home| home.index) {
                     self.input(Input::SignalerFrame { home, bytes: &bytes }, scope);
                 }
             }
             Cargo::Accepted { socket } => {
                 if let Some(home) = self.home(socket) {
                     home.open = true;
-                    let home = home.home;
+                    let home = home.index;
                     self.input(Input::SignalerOpened { home }, scope);
                 }
             }
             Cargo::SocketClosed { socket } => {
                 if let Some(at) = self.homes.iter().position(|home| home.socket == socket) {
-                    let home = self.homes.swap_remove(at).home;
+                    let home = self.homes.swap_remove(at).index;
                     self.input(Input::SignalerClosed { home, reason: "closed".into() }, scope);
                 }
             }
             Cargo::HungUp { home } => {
                 // A new socket for the same signaler is another matter.
-                if !self.homes.iter().any(|known| known.home == home) {
+                if !self.homes.iter().any(|known| known.index == home) {
                     self.input(Input::SignalerClosed { home, reason: "hung up".into() }, scope);
                 }
             }
@@ -282,9 +282,9 @@ impl PeerNode {
     fn cut_off(&self, scope: &Scope<'_>) -> Vec<LinkId> {
         let is_cut = |connection: &&Connection| {
             connection.checks > 0
-                && connection.remote.is_some_and(|remote| {
-                    scope.network.cut_until(scope.now, scope.me, remote.node).is_some()
-                })
+                && connection
+                    .remote
+                    .is_some_and(|remote| scope.network.cut_until(scope.now, scope.me, remote.node).is_some())
         };
         self.connections.iter().filter(is_cut).map(|connection| connection.link).collect()
     }
@@ -348,7 +348,7 @@ impl PeerNode {
             Output::ChannelMessage { link, bytes } => self.write(link, bytes, scope),
             Output::Event(event) => self.on_event(&event, scope),
             Output::SignalerFrame { home, bytes } => {
-                if let Some(home) = self.homes.iter_mut().find(|known| known.home == home) {
+                if let Some(home) = self.homes.iter_mut().find(|known| known.index == home) {
                     home.last_arrival = arrival(home.signaler, home.last_arrival, scope);
                     let frame = Cargo::Frame { socket: home.socket, bytes: bytes.into() };
                     scope.send(home.signaler, home.last_arrival, frame);
@@ -356,7 +356,7 @@ impl PeerNode {
             }
             Output::DialSignaler { home, url } => self.dial(home, &url, scope),
             Output::HangUpSignaler { home } => {
-                if let Some(at) = self.homes.iter().position(|known| known.home == home) {
+                if let Some(at) = self.homes.iter().position(|known| known.index == home) {
                     let gone = self.homes.swap_remove(at);
                     let at = arrival(gone.signaler, gone.last_arrival, scope);
                     scope.send(gone.signaler, at, Cargo::SocketClosed { socket: gone.socket });
@@ -429,7 +429,7 @@ impl PeerNode {
         let socket = Socket::new(scope.me, self.dials);
         let signaler = node_of(url).filter(|node| scope.network.is_signaler(*node));
         let signaler = signaler.unwrap_or(NodeId(0));
-        self.homes.push(Home { home, socket, signaler, open: false, last_arrival: scope.now });
+        self.homes.push(Home { index: home, socket, signaler, open: false, last_arrival: scope.now });
         if scope.network.cut_until(scope.now, scope.me, signaler).is_some() {
             scope.later(NOBODY, Cargo::SocketClosed { socket });
         } else {

@@ -83,11 +83,7 @@ pub(crate) const NEVER: Time = Time::from_micros(u64::MAX);
 
 impl Default for Post {
     fn default() -> Self {
-        Self {
-            boxes: (0..SHARDS).map(|_| Vec::new()).collect(),
-            earliest: NEVER,
-            not_before: Time::ZERO,
-        }
+        Self { boxes: (0..SHARDS).map(|_| Vec::new()).collect(), earliest: NEVER, not_before: Time::ZERO }
     }
 }
 

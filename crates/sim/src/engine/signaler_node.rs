@@ -54,8 +54,7 @@ impl SignalerNode {
                 let at = scope.now + scope.latency(dialler);
                 self.open.insert(socket, (dialler, at));
                 scope.send(dialler, at, Cargo::Accepted { socket });
-                let origin =
-                    if scope.network.is_signaler(dialler) { Origin::Sibling } else { Origin::Peer };
+                let origin = if scope.network.is_signaler(dialler) { Origin::Sibling } else { Origin::Peer };
                 self.input(Input::Connected { conn: ConnId(socket.0), origin }, scope);
             }
             Cargo::Accepted { socket } => {

@@ -146,11 +146,7 @@ impl Tally {
         } else {
             *last = publication.seq;
         }
-        self.deliveries.push(Delivery {
-            number: content.number,
-            at: now,
-            hops: measure::hops(publication),
-        });
+        self.deliveries.push(Delivery { number: content.number, at: now, hops: measure::hops(publication) });
     }
 
     fn on_link(&mut self, peer: &PeerId, state: &LinkState, honest: bool, network: &Network) {

@@ -99,8 +99,7 @@ impl World {
                 url: (other < at).then(|| url_of(NodeId(other))),
                 pinned: None,
             };
-            let siblings =
-                (0_u32..).zip(&keys).filter(|(other, _)| *other != at).map(sibling).collect();
+            let siblings = (0_u32..).zip(&keys).filter(|(other, _)| *other != at).map(sibling).collect();
             let defaults = SignalerConfig::default();
             let config = SignalerConfig {
                 siblings,
@@ -119,7 +118,7 @@ impl World {
         }
     }
 
-    fn add(&mut self, role: Role) -> NodeId {
+    pub(super) fn add(&mut self, role: Role) -> NodeId {
         let id = NodeId(self.nodes);
         self.nodes += 1;
         self.shards[place(id).0].nodes.push(Node::new(id, role));
@@ -145,6 +144,13 @@ impl World {
         self.identities[id.index()] = identity_id;
         self.act(id, at, Act::Start { party: self.party.clone() });
         id
+    }
+
+    /// Gives a chunk to a node.
+    #[cfg(test)]
+    pub(super) fn give(&mut self, to: NodeId, cargo: Cargo) {
+        let parcel = Parcel { at: self.now, to, cargo };
+        self.shards[place(to).0].take(parcel, self.clock);
     }
 
     /// Does something to a node at a time, which must not have passed.
@@ -269,8 +275,7 @@ impl World {
         let clock = self.clock;
         let last = clock.window(until - Duration::from_micros(1));
         loop {
-            let next =
-                self.shards.iter().map(|shard| shard.next_window(clock)).min().unwrap_or(UNLISTED);
+            let next = self.shards.iter().map(|shard| shard.next_window(clock)).min().unwrap_or(UNLISTED);
             if next > last {
                 self.now = self.now.max(clock.end(last));
                 return Ok(());

@@ -1,0 +1,89 @@
+//! Every scenario with few peers, and the same run with one thread and with two.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
+
+use weft_sim::{Options, Report, Scenario, scenarios};
+
+/// Enough for a graph with a shape.
+const PEERS: u32 = 40;
+
+/// A scenario with few peers and few rounds.
+fn scaled(name: &str, peers: u32) -> Scenario {
+    let mut scenario = scenarios::find(name).unwrap();
+    scenario.peers = peers;
+    scenario.signalers = scenario.signalers.min(2);
+    scenario.join_s = 4.0;
+    scenario.warm_up_s = 8.0;
+    // What one hostile peer in forty does takes some rounds to be seen.
+    scenario.scale(if name == "hostile" { 1.0 } else { 0.2 });
+    scenario
+}
+
+fn run(scenario: &Scenario, threads: usize) -> Report {
+    let options = Options { seed: 1, threads, draw: false };
+    match weft_sim::run(scenario, options, &mut |_| {}) {
+        Ok(results) => results.report,
+        Err(failure) => panic!("{}: {failure}", scenario.name),
+    }
+}
+
+#[test]
+fn the_report_does_not_depend_on_the_number_of_threads() {
+    let scenario = scaled("rotating", PEERS);
+    let text = |threads| serde_json::to_string_pretty(&run(&scenario, threads)).unwrap();
+    let one = text(1);
+    assert_eq!(one, text(2));
+    assert_eq!(one, text(1));
+}
+
+#[test]
+fn another_seed_is_another_run() {
+    let scenario = scaled("small", 12);
+    let of = |seed| {
+        let options = Options { seed, threads: 1, draw: false };
+        let report = weft_sim::run(&scenario, options, &mut |_| {}).unwrap().report;
+        report.bootstrap.first_link_ms.mean.to_bits()
+    };
+    assert_ne!(of(1), of(2));
+}
+
+/// What every publication reaches when nobody is hostile, cut off or away.
+fn assert_complete(report: &Report) {
+    for phase in &report.phases {
+        let publications = phase.publications.iter();
+        let missed: u64 = publications.map(|publications| publications.missed).sum();
+        assert_eq!(missed, 0, "{} {:?}", report.scenario, phase.rounds);
+    }
+    assert_eq!(report.end.components, 1, "{}", report.scenario);
+}
+
+macro_rules! scaled_down {
+    ($($test:ident: $name:literal $check:expr;)*) => {$(
+        #[test]
+        fn $test() {
+            let report = run(&scaled($name, PEERS), 1);
+            assert!(report.bootstrap.ready > 0, "nobody has a link");
+            let check: fn(&Report) = $check;
+            check(&report);
+        }
+    )*};
+}
+
+scaled_down! {
+    one_sender_reaches_everybody: "single" assert_complete;
+    senders_take_turns: "rotating" assert_complete;
+    a_third_crashes: "crash30" assert_complete;
+    half_of_all_crash: "crash50" |_| {};
+    four_of_five_crash: "crash80" |_| {};
+    peers_come_and_go: "churn" |_| {};
+    few_are_interested: "interest" assert_complete;
+    a_steady_stream: "control" assert_complete;
+    messages_arrive: "unicast" |report| {
+        let messages = report.phases[0].messages.as_ref().unwrap();
+        assert_eq!((messages.arrived, messages.failed), (messages.sent, 0));
+    };
+    hostile_peers_forge_nothing: "hostile" |report| assert!(report.totals.forged > 0);
+    two_halves_become_one: "partition" assert_complete;
+    tabs_sleep_and_wake: "tabs" |_| {};
+    killed_peers_are_replaced: "small" assert_complete;
+}
