@@ -90,14 +90,15 @@ impl Broadcast {
     // ---- publications ----
 
     /// A publication is new here. Gives the neighbours to send it to at once; the others will be told. `wanted`: it is
-    /// wanted behind a neighbour; who of the tree is not sent it is given, too.
+    /// wanted behind a neighbour; who is not sent it is given, too. `burst`: it goes to all of them at once
+    /// ([`burst`]).
     pub(crate) fn on_new(
         &mut self,
         now: Time,
         from: Option<PeerId>,
         range: FeedRange,
         neighbours: impl Iterator<Item = PeerId>,
-        (tree, wanted): (&Tree, impl Fn(&PeerId) -> bool),
+        (tree, wanted, burst): (&Tree, impl Fn(&PeerId) -> bool, bool),
         env: &Env,
     ) -> (Vec<PeerId>, Vec<PeerId>) {
         self.on_had(from, range);
@@ -106,7 +107,7 @@ impl Broadcast {
             let lazy = self.lazy.entry(peer).or_default();
             if !wanted(&peer) {
                 skipped.push(peer);
-            } else if tree.has(&peer) || tree.had(now, &peer) || lazy.eager_until > now {
+            } else if burst || tree.has(&peer) || tree.had(now, &peer) || lazy.eager_until > now {
                 eager.push(peer);
             } else {
                 lazy.announce(now, range, peer, env);
@@ -310,8 +311,35 @@ impl Lazy {
     }
 }
 
+/// How many links a publication goes over every link before it follows the tree, in a swarm of so many members with so
+/// many links each.
+///
+/// The tree's ways lead over the root, so two peers next to each other may be far apart on it. Some hundred peers
+/// around the sender that get it first, by whatever link, are spread over the whole tree, and each is the beginning of
+/// a short way for those near it. What they get twice is bounded by a ninth of the swarm.
+pub(crate) fn burst(members: usize, links: usize) -> u8 {
+    let (mut reached, mut edge, mut radius) = (1, links, 0);
+    while reached + edge <= members / 9 {
+        reached += edge;
+        edge *= links.saturating_sub(1).max(2);
+        radius += 1;
+    }
+    radius
+}
+
 /// A range as the wire has it; what is too long for it is cut at its front.
 pub(crate) fn feed_range(feed: Tag, first: u64, last: u64) -> FeedRange {
     let first = first.max(last.saturating_sub(u32::MAX.into()));
     FeedRange { feed, first, more: u32::try_from(last - first).unwrap_or(u32::MAX) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_reaches_less_than_a_ninth_of_the_swarm() {
+        let radii = [1, 10, 50, 60, 250, 1000, 10_000, 100_000].map(|members| burst(members, 5));
+        assert_eq!(radii, [0, 0, 0, 1, 2, 3, 4, 6]);
+    }
 }

@@ -129,6 +129,11 @@ impl Roster {
         self.total.max(self.members.len()) > env.config.presence_members
     }
 
+    /// How many members there are, as far as anybody told us.
+    pub(crate) fn size(&self) -> usize {
+        self.total.max(self.members.len()) + 1
+    }
+
     /// A member without a link whom a signaler lists, at random.
     pub(crate) fn somebody(&self, env: &mut Env) -> Option<PeerId> {
         let listed = |member: &Member| !member.linked && !member.listed.is_empty();

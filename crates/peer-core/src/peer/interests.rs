@@ -7,6 +7,7 @@ use weft_wire::link::{FeedHave, Link as Frame};
 use weft_wire::{Bundle, DiscoveryKey, PeerId, Tag, Time, decode, limits};
 
 use super::Peer;
+use crate::broadcast::burst;
 use crate::feeds;
 use crate::kept::Kept;
 
@@ -64,7 +65,10 @@ impl Peer {
         let interest = &swarm.interest;
         let documents = if interest.is_selective() { documents(kept) } else { Vec::new() };
         let wanted = |peer: &PeerId| interest.wants(peer, &documents);
-        let (range, tree) = (kept.range(), (&swarm.tree, wanted));
+        // The root's own publications take the shortest ways anyway.
+        let radius = burst(swarm.roster.size(), self.env.config.active_view);
+        let burst = kept.hops < radius && swarm.tree.root().0 != Tag::from(&kept.feed);
+        let (range, tree) = (kept.range(), (&swarm.tree, wanted, burst));
         let (eager, skipped) = swarm.broadcast.on_new(now, from, range, neighbours, tree, &self.env);
         for peer in skipped {
             swarm.interest.skip(&peer, range);
