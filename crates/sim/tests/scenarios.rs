@@ -5,7 +5,7 @@
 use weft_sim::{Options, Report, Scenario, scenarios};
 
 /// Enough for a graph with a shape.
-const PEERS: u32 = 40;
+const PEERS: u32 = 60;
 
 /// A scenario with few peers and few rounds.
 fn scaled(name: &str, peers: u32) -> Scenario {
