@@ -80,7 +80,10 @@ scaled_down! {
         let messages = report.phases[0].messages.as_ref().unwrap();
         assert_eq!((messages.arrived, messages.failed), (messages.sent, 0));
     };
-    hostile_peers_forge_nothing: "hostile" |report| assert!(report.totals.forged > 0);
+    hostile_peers_forge_nothing: "hostile" |report| {
+        assert!(report.totals.forged + report.totals.malformed > 0);
+        assert_eq!(report.end.components, 1);
+    };
     two_halves_become_one: "partition" assert_complete;
     tabs_sleep_and_wake: "tabs" |_| {};
     killed_peers_are_replaced: "small" assert_complete;

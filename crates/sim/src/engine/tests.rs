@@ -68,7 +68,7 @@ fn peers_link_within_their_bounds() {
     let world = world(Laws::default(), 20);
     for (id, peer) in world.peers() {
         let links = peer.tally.neighbours.len();
-        assert!((1..=7).contains(&links), "node {} has {links}", id.0);
+        assert!((1..=8).contains(&links), "node {} has {links}", id.0);
     }
 }
 
