@@ -5,7 +5,7 @@
 import { randomBytes } from "node:crypto";
 import type { Page } from "playwright-core";
 import { decode, encode, type Fields, fields, type Value } from "../federation/wire/cbor.ts";
-import { bytesAt, Key, numberAt, parse, same } from "../federation/wire/keys.ts";
+import { bytesAt, Key, numberAt, parse, same, u64 } from "../federation/wire/keys.ts";
 import { Peer as Client, From, To } from "../federation/wire/peer.ts";
 import { derive, keyed } from "./blake3.ts";
 import type { Lab, Peer } from "./browser.ts";
@@ -17,10 +17,13 @@ export const Signal = { Knock: 1, Offer: 2, Answer: 3, Candidates: 4, Refuse: 5 
 export const Frame = { Hello: 1, Bye: 5, Publish: 6, Want: 7, Presence: 9 } as const;
 
 const ENVELOPE_SIGNAL = 1;
-const FIRST_AND_LAST = 3;
+/** Flags of a chunk. */
+const [FIRST, LAST] = [1, 2];
 const HEAD = 9;
+/** Bytes of a frame that one chunk carries. */
+const PART = 16 * 1024 - HEAD;
 /** How long is waited for what a page should answer, milliseconds. */
-const PATIENCE = 20_000;
+const PATIENCE = 30_000;
 
 /** The public key of the open party of a name, and what signalers see of it. */
 export function openParty(name: string): { readonly key: Uint8Array; readonly discovery: Uint8Array } {
@@ -46,6 +49,12 @@ export interface Received {
   readonly bytes: Uint8Array;
 }
 
+/** A signal that came. */
+export interface Said {
+  readonly kind: number;
+  readonly body: Fields;
+}
+
 /** What a signal says besides its own fields. */
 export interface Envelope {
   readonly discovery?: Uint8Array;
@@ -53,36 +62,71 @@ export interface Envelope {
   readonly generation?: number;
 }
 
+/** Who an intruder is, and whom it knows. */
+interface Self {
+  readonly client: Client;
+  readonly agreement: Agreement;
+  readonly identity: Key;
+  readonly discovery: Uint8Array;
+  readonly listed: readonly Fields[];
+}
+
 export class Intruder {
   readonly session: Uint8Array = randomBytes(16);
-  readonly identity = new Key();
+  readonly client: Client;
+  readonly agreement: Agreement;
+  readonly identity: Key;
+  readonly discovery: Uint8Array;
   /** Both ends' fingerprints, once there is an answer. */
   transcript: Uint8Array = new Uint8Array();
+  #number = 0;
 
   private constructor(
     readonly page: Page,
-    readonly client: Client,
-    readonly agreement: Agreement,
-    readonly discovery: Uint8Array,
+    private readonly self: Self,
     readonly target: Recipient,
-  ) {}
+  ) {
+    this.client = self.client;
+    this.agreement = self.agreement;
+    this.identity = self.identity;
+    this.discovery = self.discovery;
+  }
 
-  /** Joins the swarm, with a key that is lower than the target's, so that it is the one who offers. */
-  static async join(lab: Lab, url: string, discovery: Uint8Array, target: Peer): Promise<Intruder> {
-    const peer = parse(target.id);
+  /**
+   * Joins the swarm, with a key that is lower than the target's, so that it is the one who offers; and lower than those
+   * of others, if it is to be `beside` them as well.
+   */
+  static async join(
+    lab: Lab,
+    url: string,
+    discovery: Uint8Array,
+    target: Peer,
+    ...others: readonly Peer[]
+  ): Promise<Intruder> {
+    const peers = [target, ...others].map(({ id }) => parse(id));
     let key = new Key();
-    while (Buffer.compare(key.id, peer) > 0) key = new Key();
+    while (peers.some((peer) => Buffer.compare(key.id, peer) > 0)) key = new Key();
     const client = await Client.connect(url, { key });
     const agreement = new Agreement();
     client.send(To.Announce, [0, entry(client, agreement, discovery)]);
     const { fields: members } = await client.inbox.take(From.Members);
     const listed = (members.get(1) as Uint8Array[]).map(entryBody);
+    return await Intruder.#at(lab, { client, agreement, identity: new Key(), discovery, listed }, target);
+  }
+
+  static async #at(lab: Lab, self: Self, target: Peer): Promise<Intruder> {
+    const peer = parse(target.id);
     const about =
-      listed.find((member) => same(bytesAt(member, 1), peer)) ??
-      entryBody(bytesAt((await client.joined(peer)).fields, 0));
+      self.listed.find((member) => same(bytesAt(member, 1), peer)) ??
+      entryBody(bytesAt((await self.client.joined(peer)).fields, 0));
     const { page } = await lab.page();
     await page.addScriptTag({ path: new URL("raw.js", import.meta.url).pathname });
-    return new Intruder(page, client, agreement, discovery, { peer, agreement: bytesAt(about, 3) });
+    return new Intruder(page, self, { peer, agreement: bytesAt(about, 3) });
+  }
+
+  /** The same peer at another page. The channel to this one has to be open: there is one reader of signals. */
+  async beside(lab: Lab, target: Peer): Promise<Intruder> {
+    return await Intruder.#at(lab, this.self, target);
   }
 
   get id(): Uint8Array {
@@ -123,16 +167,22 @@ export class Intruder {
     return this.signal(Signal.Candidates, [[0, candidates.map(candidateFields)]], about);
   }
 
-  /** The next signal of a session that the target sends; knocks are passed over. */
-  async answer(session = this.session): Promise<{ readonly kind: number; readonly body: Fields }> {
+  /** The next answer or refusal in a session that the target sends; other signals are passed over. */
+  async answer(session = this.session): Promise<Said> {
     for (;;) {
-      const { from, body } = unseal(this.id, this.agreement, await this.client.delivered());
-      if (!same(from, this.target.peer)) continue;
-      const [kind, contents] = decode(body) as [number, Fields];
-      if (kind !== ENVELOPE_SIGNAL || !same(bytesAt(contents, 1), session)) continue;
-      const [signal, fields] = contents.get(3) as [number, Fields];
-      if (signal === Signal.Answer || signal === Signal.Refuse) return { kind: signal, body: fields };
+      const said = this.#unseal(await this.client.delivered(), session);
+      if (said?.kind === Signal.Answer || said?.kind === Signal.Refuse) return said;
     }
+  }
+
+  /** What an envelope says, if it is a signal of the target's in a session. */
+  #unseal(envelope: Uint8Array, session: Uint8Array): Said | undefined {
+    const { from, body } = unseal(this.id, this.agreement, envelope);
+    if (!same(from, this.target.peer)) return undefined;
+    const [kind, contents] = decode(body) as [number, Fields];
+    if (kind !== ENVELOPE_SIGNAL || !same(bytesAt(contents, 1), session)) return undefined;
+    const [signal, fields] = contents.get(3) as [number, Fields];
+    return { kind: signal, body: fields };
   }
 
   /** A description and all candidates of the bare connection. */
@@ -180,7 +230,28 @@ export class Intruder {
         (globalThis as any).raw.answer(sdp, candidates),
       [heard, candidates] as const,
     );
+    if (!deaf) await this.#follow();
     await this.#until("raw.opened");
+  }
+
+  /** Takes the candidates that come after the answer, which on a busy machine may be all, until the channel is open. */
+  async #follow(): Promise<void> {
+    const deadline = performance.now() + PATIENCE;
+    for (let count = 0; performance.now() < deadline; ) {
+      const envelopes = this.client.inbox.seen(From.Deliver).slice(count);
+      count += envelopes.length;
+      for (const { fields } of envelopes) {
+        const said = this.#unseal(bytesAt(fields, 0), this.session);
+        if (said?.kind !== Signal.Candidates) continue;
+        const candidates = (said.body.get(0) as Fields[]).map(candidateOf);
+        await this.page.evaluate(`raw.add(${JSON.stringify(candidates)})`);
+      }
+      const opened = await this.#until("raw.opened", 200).then(
+        () => true,
+        () => false,
+      );
+      if (opened) return;
+    }
   }
 
   /** A hello that says truly who it is, with these proofs of parties' keys. */
@@ -229,16 +300,25 @@ export class Intruder {
     return encode([Frame.Want, fields([0, this.discovery], [2, []])]);
   }
 
-  /** Sends frames over the channel, in one go. */
+  /** Sends frames over the channel, in one go, cut into chunks. */
   async say(...frames: readonly Uint8Array[]): Promise<void> {
-    const chunks = frames.map((frame, number) => {
-      const head = Buffer.alloc(HEAD);
-      head[0] = FIRST_AND_LAST;
-      head.writeUInt32BE(number, 1);
-      head.writeUInt32BE(frame.length, 5);
-      return Buffer.concat([head, frame]).toString("base64");
+    const chunks = frames.flatMap((frame) => {
+      this.#number += 1;
+      const parts = Array.from({ length: Math.max(1, Math.ceil(frame.length / PART)) }, (_, n) =>
+        frame.subarray(n * PART, (n + 1) * PART),
+      );
+      return parts.map((part, n) => {
+        const flags = (n === 0 ? FIRST : 0) | (n === parts.length - 1 ? LAST : 0);
+        return chunk(flags, this.#number, part, n === 0 ? frame.length : undefined);
+      });
     });
-    await this.page.evaluate(`raw.send(${JSON.stringify(chunks)})`);
+    await this.chunks(...chunks);
+  }
+
+  /** Sends chunks as they are. */
+  async chunks(...chunks: readonly Uint8Array[]): Promise<void> {
+    const texts = chunks.map((one) => Buffer.from(one).toString("base64"));
+    await this.page.evaluate(`raw.send(${JSON.stringify(texts)})`);
   }
 
   /** What has come over the channel. */
@@ -251,12 +331,14 @@ export class Intruder {
     });
   }
 
-  /** Waits for a frame of a kind. */
-  async heard(kind: number): Promise<Received> {
+  /** Waits for a frame of a kind, with certain words in it. */
+  async heard(kind: number, words = ""): Promise<Received> {
     const deadline = performance.now() + PATIENCE;
     for (let count = 0; ; ) {
       const received = await this.received();
-      const found = received.slice(count).find((frame) => frame.kind === kind);
+      const found = received
+        .slice(count)
+        .find((frame) => frame.kind === kind && Buffer.from(frame.bytes).includes(words));
       if (found !== undefined) return found;
       count = received.length;
       const rest = deadline - performance.now();
@@ -295,6 +377,15 @@ function entry(client: Client, agreement: Agreement, discovery: Uint8Array): Uin
   return encode([body, client.key.sign("weft/v1/entry", [body])]);
 }
 
+/** A chunk of a frame; the first says how long the frame is (docs/spec/wire.md, section 2.2). */
+export function chunk(flags: number, number: number, part: Uint8Array, length?: number): Uint8Array {
+  const head = Buffer.alloc(length === undefined ? HEAD - 4 : HEAD);
+  head[0] = flags;
+  head.writeUInt32BE(number, 1);
+  if (length !== undefined) head.writeUInt32BE(length, 5);
+  return Buffer.concat([head, part]);
+}
+
 /** What a signed entry says. */
 function entryBody(statement: Uint8Array): Fields {
   const [body] = decode(statement) as [Uint8Array];
@@ -312,10 +403,4 @@ function candidateOf(body: Fields): Candidate {
     sdpMid: typeof mid === "string" ? mid : null,
     sdpMLineIndex: typeof index === "number" ? index : null,
   };
-}
-
-function u64(value: number): Buffer {
-  const bytes = Buffer.alloc(8);
-  bytes.writeBigUInt64BE(BigInt(value));
-  return bytes;
 }

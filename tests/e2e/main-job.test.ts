@@ -118,32 +118,68 @@ test("q3_a_document_crosses_an_uninterested_browser_whose_handler_does_not_fire"
   await right.look(`mesh.weft.block(${JSON.stringify(left.id)})`);
   for (const peer of [left, middle, right]) await peer.join("hops");
   await middle.subscribe("hops", { topic: "other" });
-  await right.subscribe("hops", { topic: "wanted" });
+  for (const end of [left, right]) await end.subscribe("hops", { topic: "wanted" });
   await middle.linked(left, right);
-  await left.publish("hops", { topic: "wanted", n: 1 });
-  const rows = await right.got("hops", 1);
+  const wanted = Array.from({ length: 50 }, (_, n) => ({ topic: "wanted", n }));
+  // Both ways, and behind them something that all would have heard of had they heard of the others.
+  for (const [from, to] of [
+    [left, right],
+    [right, left],
+  ] as const) {
+    await from.publish("hops", ...wanted, { topic: "nobody's" }, { topic: "other", from: from.id });
+    await middle.until(
+      `mesh.subscriptions.hops.got.some(({ data }) => data.from === ${JSON.stringify(from.id)})`,
+    );
+    const rows = await to.got("hops", wanted.length);
+    assert.deepEqual(
+      rows.map(({ data }) => data),
+      wanted,
+    );
+    assert.ok(rows.every(({ author, feed }) => author === from.identity && feed === from.id));
+  }
+  const others = await middle.rows("hops");
   assert.deepEqual(
-    rows.map(({ data }) => data),
-    [{ topic: "wanted", n: 1 }],
+    others.map(({ data }) => data),
+    [left, right].map(({ id }) => ({ topic: "other", from: id })),
+    "the handler in the middle fires for what it asked for, and for nothing else",
   );
-  assert.deepEqual(await right.look("mesh.openLinks()"), [middle.id], "there is no direct link");
-  assert.equal((await middle.rows("hops")).length, 0);
-  assert.ok((await middle.look<number>("mesh.weft.stats().forwarded")) >= 1);
+  assert.ok((await middle.look<number>("mesh.weft.stats().forwarded")) >= 2 * wanted.length);
+  for (const end of [left, right]) {
+    const linked = await end.look<{ peer: string }[]>(
+      `mesh.seen.links.filter(({ state }) => state === "open")`,
+    );
+    assert.deepEqual(
+      [...new Set(linked.map(({ peer }) => peer))],
+      [middle.id],
+      "there never was a direct link",
+    );
+  }
 });
 
 test("q5_equal_bodies_sent_twice_are_delivered_twice_to_a_browser", async (t) => {
   const signaler = await Signaler.start(t);
   const lab = await Lab.open(t);
-  const [reader, writer] = [await lab.peer([signaler.url], "p"), await lab.peer([signaler.url], "p")];
+  const [reader, writer, other] = await Promise.all([0, 1, 2].map(() => lab.peer([signaler.url], "p")));
+  assert.ok(reader && writer && other);
   await reader.subscribe("p", {});
-  await reader.linked(writer);
-  await writer.publish("p", { same: 1 }, { same: 1 }, { other: 1 });
-  const rows = await reader.got("p", 3);
+  // Three that are all linked: everything can come over two ways, and yet only once.
+  await reader.linked(writer, other);
+  await writer.linked(other);
+  const same = { same: [1, "one"] };
+  await writer.publish("p", same, same, { other: 1 });
+  await reader.got("p", 3);
+  await writer.publish("p", same);
+  await reader.got("p", 4);
+  await other.publish("p", same, { last: 1 });
+  const rows = await reader.got("p", 6);
   assert.deepEqual(
-    rows.map(({ data }) => data),
-    [{ same: 1 }, { same: 1 }, { other: 1 }],
+    rows.map(({ data, feed }) => ({ data, feed })),
+    [
+      ...[same, same, { other: 1 }, same].map((data) => ({ data, feed: writer.id })),
+      ...[same, { last: 1 }].map((data) => ({ data, feed: other.id })),
+    ],
   );
-  assert.notEqual(rows[0]?.id, rows[1]?.id);
+  assert.equal(new Set(rows.map(({ id }) => id)).size, rows.length, "each has an id of its own");
 });
 
 test("q6_what_was_published_alone_is_delivered_when_a_browser_comes_and_ready_fires_once", async (t) => {

@@ -29,6 +29,10 @@ globalThis.raw = {
 
   async answer(sdp, candidates) {
     await raw.pc.setRemoteDescription({ type: "answer", sdp });
+    await raw.add(candidates);
+  },
+
+  async add(candidates) {
     for (const candidate of candidates) await raw.pc.addIceCandidate(candidate);
   },
 

@@ -94,6 +94,14 @@ export class Weft {
     return (JSON.parse(out) as { identity: string }).identity;
   }
 
+  /** The peer that a command with a directory of keys of its own is. */
+  static async peer(data: string): Promise<string> {
+    const { out } = await run(PROGRAM, ["id", "--json", "--data", data]);
+    const [peer, ...others] = (JSON.parse(out) as { peers: string[] }).peers;
+    if (peer === undefined || others.length > 0) throw new Error(`not one peer, but ${out}`);
+    return peer;
+  }
+
   /** The first line so far, or to come, that is as wanted. */
   async line(what: string, wanted: (json: Line["json"]) => boolean, within = PATIENCE): Promise<Line> {
     const found = () => this.lines.find((line) => wanted(line.json));

@@ -9,7 +9,7 @@
 //! Inputs: publications that are new here, from whom they came; digests, grafts and prunes.
 //! Outputs: neighbours to send a publication to; digests, grafts and prunes to send.
 //! Timers: digests that are due, publications that were announced and have not come.
-//! Invariants: never back to where it came from; never after [`limits::HOPS`] hops; one digest per lazy neighbour and
+//! Invariants: never back to where it came from, and by each peer once, whatever is said of the hops it took; one digest per lazy neighbour and
 //! [`Config::digest_wait`](crate::Config::digest_wait), one per [`DIGEST_PAUSE`] while there is always something new; at
 //! most [`MISSING`] feeds are waited for, and a neighbour that announces what it does not have is not listened to.
 
@@ -45,8 +45,6 @@ pub(crate) struct Broadcast {
     missing: Map<Tag, Missing>,
     /// Frames that are due at once.
     now: Vec<(PeerId, Frame<'static>)>,
-    /// Publications that went no further because they had taken too many hops.
-    exhausted: u64,
 }
 
 /// What concerns one neighbour.
@@ -96,7 +94,7 @@ impl Broadcast {
     pub(crate) fn on_new(
         &mut self,
         now: Time,
-        (from, hops): (Option<PeerId>, u8),
+        from: Option<PeerId>,
         range: FeedRange,
         neighbours: impl Iterator<Item = PeerId>,
         (tree, wanted): (&Tree, impl Fn(&PeerId) -> bool),
@@ -104,10 +102,6 @@ impl Broadcast {
     ) -> (Vec<PeerId>, Vec<PeerId>) {
         self.on_had(from, range);
         let (mut eager, mut skipped) = (Vec::new(), Vec::new());
-        if hops >= limits::HOPS {
-            self.exhausted += 1;
-            return (eager, skipped);
-        }
         for peer in neighbours.filter(|peer| Some(*peer) != from) {
             let lazy = self.lazy.entry(peer).or_default();
             if !wanted(&peer) {

@@ -39,6 +39,8 @@ pub(crate) struct Feeds {
     kept: VecDeque<Arc<Kept>>,
     /// The same by feed, ascending.
     places: Map<PeerId, VecDeque<Arc<Kept>>>,
+    /// Of feeds that we had nothing of when we came: what is not newer than this is not awaited.
+    old: Map<Tag, u64>,
     kept_bytes: usize,
     kept_publications: u64,
     held_bytes: usize,
@@ -113,6 +115,7 @@ impl Feeds {
             others: Map::new(),
             kept: VecDeque::new(),
             places: Map::new(),
+            old: Map::new(),
             kept_bytes: 0,
             kept_publications: 0,
             held_bytes: 0,
@@ -210,18 +213,29 @@ impl Feeds {
         if self.others.get(&feed).is_some_and(|known| known.seen.contains_all(bundle.first, bundle.last())) {
             return Verdict::Known;
         }
-        match record.map(statement::open_record) {
-            Some(Ok(opened)) if opened.peer == feed => {
-                self.learn(now, &opened, record.unwrap_or_default(), env);
-            }
+        // A record is one identity's word about a peer, a bundle that peer's word about its identity. Only with both of
+        // them is anything learnt: anybody can sign a record that claims the feed of somebody else.
+        let known = self.others.get(&feed);
+        let opened = match record.map(statement::open_record) {
+            Some(Ok(opened)) if opened.peer == feed => Some(opened),
             Some(_) => return Verdict::Forged,
-            None => {}
-        }
-        let Some(known) = self.others.get_mut(&feed) else { return Verdict::NoRecord };
-        if known.author != bundle.author {
-            return Verdict::Forged;
+            None => None,
+        };
+        let newer = |opened: &PeerRecord| {
+            opened.until > now.millis() && known.is_none_or(|known| known.is_older_than(opened))
+        };
+        let newer = opened.filter(newer);
+        let author = newer.as_ref().map(|opened| opened.identity).or(known.map(|known| known.author));
+        match author {
+            None => return Verdict::NoRecord,
+            Some(author) if author != bundle.author => return Verdict::Forged,
+            Some(_) => {}
         }
         let Ok(ids) = publication::check_bundle(&bundle) else { return Verdict::Forged };
+        if let Some(opened) = newer {
+            self.learn(now, &opened, record.unwrap_or_default(), env);
+        }
+        let Some(known) = self.others.get_mut(&feed) else { return Verdict::NoRecord };
         known.seen.insert(bundle.first, bundle.last());
         known.heard = now;
         if let Some(begin) = begin {
@@ -261,7 +275,7 @@ impl Feeds {
             held_since: now,
             heard: now,
         });
-        if feed.issued < record.issued || feed.record.is_empty() {
+        if feed.is_older_than(record) {
             feed.author = record.identity;
             feed.issued = record.issued;
             bytes.clone_into(&mut feed.record);
@@ -364,6 +378,30 @@ impl Feeds {
             .collect()
     }
 
+    /// Up to where our feeds are older than what is asked for: who asks need not wait for that.
+    pub(crate) fn heads(
+        &self,
+        now: Time,
+        at_most: Option<Duration>,
+    ) -> List<FeedRange, { limits::WANT_FEEDS }> {
+        let old = |kept: &&Arc<Kept>| at_most.is_some_and(|most| now.since(kept.since) > most);
+        let heads = self.places.iter().filter_map(|(feed, places)| {
+            let last = places.iter().take_while(|kept| old(kept)).last()?.last;
+            Some(feed_range(Tag::from(feed), 0, last))
+        });
+        List::first(heads)
+    }
+
+    /// A neighbour says what is older than what we want.
+    pub(crate) fn on_heads(&mut self, heads: &[FeedRange]) {
+        for head in heads {
+            if self.old.len() < limits::WANT_FEEDS || self.old.contains_key(&head.feed) {
+                let last = self.old.entry(head.feed).or_insert(0);
+                *last = (*last).max(head.last());
+            }
+        }
+    }
+
     // ---- timers ----
 
     /// Gaps that were waited for long enough are passed over.
@@ -373,7 +411,7 @@ impl Feeds {
             return ready;
         }
         for feed in self.others.values_mut() {
-            if !feed.held.is_empty() && now.since(feed.held_since) >= env.config.gap_wait {
+            if feed.gives_up_at(env).is_some_and(|at| at <= now) {
                 feed.release(now, &mut ready, &mut self.held_bytes);
             }
         }
@@ -384,8 +422,8 @@ impl Feeds {
         if self.held_bytes == 0 {
             return self.own.due_at();
         }
-        let gaps = self.others.values().filter(|feed| !feed.held.is_empty());
-        gaps.map(|feed| feed.held_since + env.config.gap_wait).chain(self.own.due_at()).min()
+        let gaps = self.others.values().filter_map(|feed| feed.gives_up_at(env));
+        gaps.chain(self.own.due_at()).min()
     }
 
     // ---- helpers ----
@@ -402,7 +440,8 @@ impl Feeds {
             return ready;
         }
         let begins = accepted.bundle.previous == PublicationId([0; 32]);
-        let next = feed.delivered == 0 || begins || feed.follows(first);
+        let old = self.old.get(&Tag::from(&accepted.bundle.feed)).copied().unwrap_or_default();
+        let next = begins || feed.follows(first) || (feed.delivered == 0 && first <= old + 1);
         let len = accepted.kept.bytes.len();
         if next {
             feed.deliver(accepted, &mut ready);
@@ -464,9 +503,20 @@ impl Own {
 }
 
 impl Feed {
+    /// What is known of its owner is older than this record.
+    fn is_older_than(&self, record: &PeerRecord) -> bool {
+        self.issued < record.issued || self.record.is_empty()
+    }
+
     fn deliver(&mut self, accepted: Accepted, ready: &mut Vec<Accepted>) {
         self.delivered = accepted.bundle.last();
         ready.push(accepted);
+    }
+
+    /// When what is held is delivered though something before it is missing.
+    fn gives_up_at(&self, env: &Env) -> Option<Time> {
+        let wait = if self.delivered == 0 { env.config.first_wait } else { env.config.gap_wait };
+        (!self.held.is_empty()).then(|| self.held_since + wait)
     }
 
     /// Nothing that is wanted is missing before this number.

@@ -31,7 +31,7 @@ use crate::tree::Tree;
 /// New wants are collected for so long.
 const GROW_AFTER: Duration = Duration::from_millis(20);
 /// A neighbour is told of changes at most this often; the first one at once.
-const PAUSE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(300);
 /// What is no longer wanted is so for so long before anybody is told.
 const SHRINK_AFTER: Duration = Duration::from_secs(5);
 /// Feeds of which it is remembered what a neighbour was not sent.

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use weft_crypto::link::{Transcript, check_link, sign_link};
 use weft_crypto::{Party, statement};
-use weft_wire::chunk::{Outgoing, Reassembler};
+use weft_wire::chunk::{ChunkError, Outgoing, Reassembler};
 use weft_wire::link::{ByeReason, Link as Frame, PartyProof};
 use weft_wire::{DiscoveryKey, LINK_VERSION, List, PeerId, PeerRecord, Time, encode, limits};
 
@@ -35,7 +35,7 @@ const RECORDS: usize = 4096;
 #[derive(Debug)]
 pub(crate) enum LinkEvent {
     /// The other side has proved who it is.
-    Open { peer: PeerId, record: PeerRecord, record_bytes: Vec<u8>, parties: Vec<DiscoveryKey> },
+    Open { peer: PeerId, record: Box<PeerRecord>, record_bytes: Vec<u8>, parties: Vec<DiscoveryKey> },
     /// The other side joined or left parties that we are in.
     Parties { peer: PeerId, joined: Vec<DiscoveryKey>, left: Vec<DiscoveryKey> },
     /// The other side has answered a ping after this long.
@@ -46,6 +46,14 @@ pub(crate) enum LinkEvent {
     Close { peer: PeerId, reason: String, misbehaved: bool },
     /// The other side has closed it; `needless` if only because nothing is left to say.
     Closed { peer: PeerId, reason: ByeReason, needless: bool },
+}
+
+/// What has arrived with a chunk.
+pub(crate) struct Arrived<'c> {
+    /// The bytes of a frame, if it is whole.
+    pub(crate) frame: Option<Cow<'c, [u8]>>,
+    /// The link was taken for dead.
+    pub(crate) revived: bool,
 }
 
 /// What became of a frame.
@@ -294,20 +302,22 @@ impl Links {
         }
     }
 
-    /// Takes a chunk; gives the frame's bytes if it was the frame's last one, and whether the link was taken for dead.
+    /// Takes a chunk; gives the frame's bytes if it was the frame's last one.
     pub(crate) fn on_chunk<'c>(
         &mut self,
         now: Time,
         peer: PeerId,
         chunk: &'c [u8],
         env: &mut Env,
-    ) -> Result<(Option<Cow<'c, [u8]>>, bool), LinkEvent> {
-        let Some(link) = self.links.get_mut(&peer) else { return Ok((None, false)) };
+    ) -> Result<Arrived<'c>, ChunkError> {
+        let Some(link) = self.links.get_mut(&peer) else {
+            return Ok(Arrived { frame: None, revived: false });
+        };
         link.heard = now;
         let revived = core::mem::take(&mut link.suspect);
         env.stats.link_bytes_in += chunk.len() as u64;
-        let whole = link.reassembler.push(chunk).map_err(|error| misbehaved(peer, error.to_string(), env))?;
-        Ok((whole, revived))
+        let frame = link.reassembler.push(chunk)?;
+        Ok(Arrived { frame, revived })
     }
 
     /// Takes a frame, or leaves it to other machines.
@@ -335,7 +345,7 @@ impl Links {
                 let mut news = Vec::new();
                 for proof in joined.iter() {
                     match party(&proof.discovery) {
-                        Some(ours) if link.admits(&peer, ours, &proof) => news.push(proof.discovery),
+                        Some(ours) if link.admits(&peer, ours, proof) => news.push(proof.discovery),
                         Some(_) => {
                             let text = "a false proof of a party's key";
                             return Taken::Done(Some(misbehaved(peer, text.into(), env)));
@@ -381,14 +391,19 @@ impl Links {
         let mut common = Vec::new();
         for proof in parties.iter() {
             match party(&proof.discovery) {
-                Some(ours) if link.admits(&peer, ours, &proof) => common.push(proof.discovery),
+                Some(ours) if link.admits(&peer, ours, proof) => common.push(proof.discovery),
                 Some(_) => return misbehaved(peer, "a false proof of a party's key".into(), env),
                 None => link.remember(proof.clone()),
             }
         }
         link.open = true;
         link.opened = now;
-        let event = LinkEvent::Open { peer, record: opened, record_bytes: record.to_vec(), parties: common };
+        let event = LinkEvent::Open {
+            peer,
+            record: Box::new(opened),
+            record_bytes: record.to_vec(),
+            parties: common,
+        };
         self.pump(peer, env);
         event
     }
@@ -398,6 +413,12 @@ impl Links {
         if self.links.get(&peer).is_some_and(|link| now.since(link.heard) >= PROBE) {
             self.ping(now, peer, env);
         }
+    }
+
+    /// A link whose other side did not answer a ping in time: the one that has been silent the longest.
+    pub(crate) fn suspect(&self) -> Option<PeerId> {
+        let suspect = self.links.iter().filter(|(_, link)| link.suspect);
+        suspect.min_by_key(|(_, link)| link.heard).map(|(peer, _)| *peer)
     }
 
     /// The other side did not answer a ping in time.

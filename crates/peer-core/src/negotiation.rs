@@ -413,13 +413,14 @@ impl Negotiator {
         }
     }
 
-    /// No signaler knows this peer: a wish that nobody has answered ends here, unless neighbours may still find it.
-    pub(crate) fn on_unreachable(&mut self, peer: PeerId, env: &mut Env) -> Vec<Step> {
-        let knocked = self.knocks.get(&peer).is_some_and(|knock| knock.retry.attempt >= KNOWN_BY_NOBODY);
+    /// No signaler knows this peer: a wish that nobody has answered ends here; `at_once`, or when neighbours have been asked.
+    pub(crate) fn on_unreachable(&mut self, peer: PeerId, at_once: bool, env: &mut Env) -> Vec<Step> {
+        let attempts = if at_once { 0 } else { KNOWN_BY_NOBODY };
+        let knocked = self.knocks.get(&peer).is_some_and(|knock| knock.retry.attempt >= attempts);
         let offered = self.sessions.get(&peer).is_some_and(|session| {
             session.open_since.is_none()
                 && session.remote.is_none()
-                && session.retry.is_some_and(|retry| retry.attempt >= KNOWN_BY_NOBODY)
+                && session.retry.is_some_and(|retry| retry.attempt >= attempts)
         });
         if knocked || offered { self.end(peer, "no signaler knows it", None, env) } else { Vec::new() }
     }

@@ -22,7 +22,7 @@ const BACKLOG_WAIT: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Default)]
 pub(crate) struct Subscriptions {
-    subscriptions: Map<CommandId, Subscription>,
+    by_id: Map<CommandId, Subscription>,
     /// How many of them wait for a backlog.
     collecting: usize,
     /// The filters of each party's subscriptions.
@@ -50,12 +50,12 @@ struct Collecting {
 
 impl Subscriptions {
     pub(crate) fn len(&self) -> usize {
-        self.subscriptions.len()
+        self.by_id.len()
     }
 
     /// Some subscription in this party wants what was published before.
     pub(crate) fn wants_backlog(&self, discovery: &DiscoveryKey) -> bool {
-        self.subscriptions.values().any(|one| one.backlog && one.discovery == *discovery)
+        self.by_id.values().any(|one| one.backlog && one.discovery == *discovery)
     }
 
     /// `backlog`: the neighbours that were asked for what they keep, if that is wanted.
@@ -82,20 +82,20 @@ impl Subscriptions {
             collecting,
             marks: Map::new(),
         };
-        self.subscriptions.insert(id, subscription);
+        self.by_id.insert(id, subscription);
         let seed = u64::from_le_bytes(env.random());
         self.filters.entry(discovery).or_insert_with(|| Index::new(seed)).insert(id, filter);
     }
 
     /// What the subscriptions of a party want together, in at most so many bytes.
     pub(crate) fn summary(&self, discovery: &DiscoveryKey, max_bytes: usize) -> Summary {
-        let theirs = self.subscriptions.values().filter(|one| one.discovery == *discovery);
+        let theirs = self.by_id.values().filter(|one| one.discovery == *discovery);
         Summary::of(theirs.map(|one| &one.filter), max_bytes)
     }
 
     /// Ends a subscription; gives its party.
     pub(crate) fn remove(&mut self, id: CommandId) -> Option<DiscoveryKey> {
-        let Subscription { discovery, collecting, .. } = self.subscriptions.remove(&id)?;
+        let Subscription { discovery, collecting, .. } = self.by_id.remove(&id)?;
         self.collecting -= usize::from(collecting.is_some());
         if let Some(filters) = self.filters.get_mut(&discovery) {
             filters.remove(&id);
@@ -108,8 +108,8 @@ impl Subscriptions {
 
     pub(crate) fn remove_party(&mut self, discovery: &DiscoveryKey) {
         self.filters.remove(discovery);
-        self.subscriptions.retain(|_, one| one.discovery != *discovery);
-        self.collecting = self.subscriptions.values().filter(|one| one.collecting.is_some()).count();
+        self.by_id.retain(|_, one| one.discovery != *discovery);
+        self.collecting = self.by_id.values().filter(|one| one.collecting.is_some()).count();
     }
 
     /// A neighbour has been asked for what it keeps.
@@ -130,7 +130,7 @@ impl Subscriptions {
     /// Subscriptions whose backlog is complete, or that have waited long enough.
     pub(crate) fn complete(&self, now: Time, discovery: &DiscoveryKey) -> bool {
         self.collecting > 0
-            && self.subscriptions.values().any(|one| one.discovery == *discovery && one.is_complete(now))
+            && self.by_id.values().any(|one| one.discovery == *discovery && one.is_complete(now))
     }
 
     /// Gives the backlog to those whose is complete, and lets them go live.
@@ -141,7 +141,7 @@ impl Subscriptions {
         backlog: &[Accepted],
         env: &mut Env,
     ) {
-        let Self { subscriptions, filters, .. } = self;
+        let Self { by_id: subscriptions, filters, .. } = self;
         let complete = |one: &Subscription| one.discovery == *discovery && one.is_complete(now);
         let complete = subscriptions.iter().filter(|(_, one)| complete(one)).map(|(id, _)| *id);
         let complete: Vec<CommandId> = complete.collect();
@@ -172,7 +172,7 @@ impl Subscriptions {
 
     /// Gives publications, which come in the order of their feeds, to those who are live.
     pub(crate) fn on_ready(&mut self, discovery: &DiscoveryKey, accepted: &Accepted, env: &mut Env) {
-        let Self { subscriptions, filters, .. } = self;
+        let Self { by_id: subscriptions, filters, .. } = self;
         let Some(filters) = filters.get_mut(discovery) else { return };
         let is_concerned = |one: &Subscription| {
             let new = one.marks.get(&accepted.bundle.feed).is_none_or(|mark| *mark < accepted.bundle.first);
@@ -194,20 +194,13 @@ impl Subscriptions {
         if self.collecting == 0 {
             return None;
         }
-        self.subscriptions
-            .values()
-            .filter_map(|one| one.collecting.as_ref())
-            .map(|collecting| collecting.until)
-            .min()
+        self.by_id.values().filter_map(|one| one.collecting.as_ref()).map(|collecting| collecting.until).min()
     }
 
     fn collecting<'a>(&'a mut self, discovery: &'a DiscoveryKey) -> impl Iterator<Item = &'a mut Collecting> {
         let none = self.collecting == 0;
-        let theirs = self
-            .subscriptions
-            .values_mut()
-            .take_while(move |_| !none)
-            .filter(|one| one.discovery == *discovery);
+        let theirs =
+            self.by_id.values_mut().take_while(move |_| !none).filter(|one| one.discovery == *discovery);
         theirs.filter_map(|one| one.collecting.as_mut())
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   root's beacon  ──►  its neighbours  ──►  theirs  …   each passes on (root, seq, hops + 1) to all neighbours
-//!   parent = the neighbour with the fewest hops           children = neighbours that say so
+//!   parent = the neighbour that is nearest to the root    children = neighbours that say so
 //! ```
 //! Publications travel along parent and children, up and down, so nobody gets one twice whoever sends
 //! ([`crate::broadcast`], which also repairs what the tree loses). The rules for parents are those of DSDV (Perkins and
@@ -13,7 +13,7 @@
 //! root, so that its paths are short).
 //! Outputs: [`Link::Tree`](weft_wire::link::Link::Tree) frames to send.
 //! Timers: the root's beacon, a parent that does not pass on the beacon, a root that has gone silent, advertisements.
-//! Invariants: a parent has a newer beacon than we had, or the same and fewer hops than we; a root whose beacon has
+//! Invariants: a parent has a newer beacon than we had, or the same and is nearer than we ever were with it; a root whose beacon has
 //! not grown for [`Config::root_dead`](crate::Config::root_dead) is believed only with a greater one.
 
 use crate::sorted::{Map, Set};
@@ -29,8 +29,10 @@ use crate::env::Env;
 const ADVERTISE_AFTER: Duration = Duration::from_millis(20);
 /// A parent that is this much later with a beacon than another neighbour is left.
 const PARENT_LATE: Duration = Duration::from_secs(2);
-/// A way of equal hops is taken for another only if it saves this much, milliseconds.
+/// A way is taken for another only if it saves this much, milliseconds.
 const WORTH: u16 = 8;
+/// What a link counts beside its time, milliseconds: of two ways that take as long the one with fewer links is better.
+const PER_HOP: u16 = 12;
 /// A beacon counts seconds, so it does not grow by more than this while anybody remembers it.
 const LEAP: u32 = 24 * 3600;
 /// Greatest weight of a claim: one step for each fourfold of publications.
@@ -40,9 +42,9 @@ const SAME_TREE: u32 = 60;
 /// Roots that are remembered as silent.
 const SILENT: usize = 64;
 /// After a change of root, links of the old tree are used for so long.
-const LINGER: Duration = Duration::from_millis(1500);
+const LINGER: Duration = Duration::from_millis(800);
 /// A publication counts towards our claim after so long: the tree should not change under it.
-const COUNTED_AFTER: Duration = Duration::from_secs(1);
+const COUNTED_AFTER: Duration = Duration::from_millis(500);
 /// Half-life of the count of our own publications, by which we may claim to be root.
 const ACTIVITY: Duration = Duration::from_secs(120);
 
@@ -60,6 +62,13 @@ struct Place {
     seq: u32,
     hops: u8,
     cost: u16,
+}
+
+impl Place {
+    /// How far it is from the root: time, and something for each link.
+    fn distance(&self) -> u16 {
+        self.cost.saturating_add(u16::from(self.hops) * PER_HOP)
+    }
 }
 
 #[derive(Debug)]
@@ -84,6 +93,8 @@ pub(crate) struct Tree {
     me: Tag,
     neighbours: Map<PeerId, Neighbour>,
     place: Place,
+    /// The least distance we have had with this beacon: who is nearer than that cannot be behind us.
+    nearest: u16,
     parent: Option<PeerId>,
     version: u32,
     /// When `place.seq` last grew.
@@ -112,6 +123,7 @@ impl Tree {
             me,
             neighbours: Map::new(),
             place: Place { claim, seq: 0, hops: 0, cost: 0 },
+            nearest: 0,
             parent: None,
             version: 0,
             grown: now,
@@ -390,7 +402,7 @@ impl Tree {
         let Some(best) = best else { return };
         let newer_root = best.root != current.root && best > current;
         // What the same root says of its weight comes with its beacon.
-        let mut options: Vec<(Reverse<u32>, u8, u16, PeerId)> = Vec::new();
+        let mut options: Vec<(Reverse<u32>, u16, PeerId)> = Vec::new();
         for (peer, one) in &self.neighbours {
             let Some(place) = usable(one) else { continue };
             let feasible = if newer_root {
@@ -398,14 +410,15 @@ impl Tree {
             } else {
                 place.claim.root == current.root
                     && (place.seq > self.place.seq
-                        || (place.seq == self.place.seq && place.hops < self.place.hops))
+                        || (place.seq == self.place.seq && place.distance() < self.nearest))
             };
             if feasible {
-                options.push((Reverse(place.seq), place.hops, place.cost.saturating_add(one.cost), *peer));
+                let distance = place.distance().saturating_add(one.cost).saturating_add(PER_HOP);
+                options.push((Reverse(place.seq), distance, *peer));
             }
         }
         options.sort_unstable();
-        let Some(&(Reverse(seq), hops, cost, peer)) = options.first() else { return };
+        let Some(&(Reverse(seq), distance, peer)) = options.first() else { return };
         if newer_root || orphan {
             self.adopt(peer);
             return;
@@ -422,10 +435,8 @@ impl Tree {
             self.late_since = self.late_since.or(Some(now));
         } else {
             self.late_since = None;
-            let now_cost = place.cost.saturating_add(way);
-            let shorter = hops < place.hops;
-            let cheaper = hops == place.hops && cost.saturating_add(WORTH) < now_cost;
-            if seq == place.seq && peer != parent && (shorter || cheaper) {
+            let ours = place.distance().saturating_add(way).saturating_add(PER_HOP);
+            if seq == place.seq && peer != parent && distance.saturating_add(WORTH) < ours {
                 self.adopt(peer);
             }
         }
@@ -447,11 +458,14 @@ impl Tree {
         if !changed && place.seq < self.place.seq {
             return;
         }
+        let newer = changed || place.seq > self.place.seq;
         self.place = Place {
             claim: place.claim,
             seq: place.seq,
             hops: place.hops.saturating_add(1),
             cost: place.cost.saturating_add(one.cost),
         };
+        let distance = self.place.distance();
+        self.nearest = if newer { distance } else { self.nearest.min(distance) };
     }
 }

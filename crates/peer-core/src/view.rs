@@ -177,7 +177,7 @@ impl View {
             return Admission::Accept;
         }
         let rested = self.made_room_at.is_none_or(|at| now.since(at) >= env.config.make_room_every);
-        match self.least_needed(open, env).filter(|_| urgent && rested) {
+        match least_needed(open, env).filter(|_| urgent && rested) {
             Some(peer) => {
                 self.made_room_at = Some(now);
                 Admission::InPlaceOf(peer)
@@ -208,16 +208,16 @@ impl View {
         Some(among[env.below(among.len())])
     }
 
-    /// The link whose other side will miss it least.
-    fn least_needed(&self, open: &[Open], env: &mut Env) -> Option<PeerId> {
-        let most = open.iter().map(|one| one.links).max()?;
-        let among: Vec<PeerId> = open.iter().filter(|one| one.links == most).map(|one| one.peer).collect();
-        Some(among[env.below(among.len())])
-    }
-
     fn wake(&mut self, at: Time) {
         self.wake_at = Some(self.wake_at.map_or(at, |known| known.min(at)));
     }
+}
+
+/// The link whose other side will miss it least.
+fn least_needed(open: &[Open], env: &mut Env) -> Option<PeerId> {
+    let most = open.iter().map(|one| one.links).max()?;
+    let among: Vec<PeerId> = open.iter().filter(|one| one.links == most).map(|one| one.peer).collect();
+    Some(among[env.below(among.len())])
 }
 
 /// Fisher and Yates' shuffle.

@@ -55,8 +55,10 @@ macro_rules! bytes_id {
 impl Tag {
     /// Of 32 bytes.
     const fn first(bytes: &[u8; 32]) -> Self {
-        let [a, b, c, d, e, f, g, h, ..] = *bytes;
-        Self([a, b, c, d, e, f, g, h])
+        match bytes.first_chunk() {
+            Some(first) => Self(*first),
+            None => Self([0; 8]),
+        }
     }
 }
 

@@ -103,6 +103,9 @@ pub enum Link<'a> {
         /// The swarm.
         #[n(0)]
         discovery: DiscoveryKey,
+        /// Feeds of which the sender has something that is older than what was asked for, up to the last number of it.
+        #[n(1)]
+        heads: List<FeedRange, { limits::WANT_FEEDS }>,
     },
     /// A signed [`crate::Presence`], passed on as received.
     #[n(9)]

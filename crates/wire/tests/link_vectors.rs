@@ -89,7 +89,7 @@ fn vectors() -> Vec<Vector> {
             "want everything",
             &Link::Want { discovery, age_ms: None, have: List::default(), wants: Some(&[1]) },
         ),
-        link("sent", &Link::Sent { discovery }),
+        link("sent", &Link::Sent { discovery, heads: List::first([range]) }),
         link("presence", &Link::Presence { hops: 2, presence: &[6] }),
         link("envelope", &Link::Envelope { to: peer, hops: 0, envelope: &[7, 8], left: None }),
         link(
@@ -255,7 +255,7 @@ fn unknown_fields_are_skipped_and_unknown_optional_frames_told_apart() {
 
 #[test]
 fn bounds_are_checked_while_decoding() {
-    let entries: Vec<u8> = encode(&Link::Sent { discovery: DiscoveryKey([1; 32]) });
+    let entries: Vec<u8> = encode(&Link::Sent { discovery: DiscoveryKey([1; 32]), heads: List::default() });
     assert!(decode::<Link<'_>>(&entries[..entries.len() - 1], 100).is_err());
     let mut trailing = entries.clone();
     trailing.push(0);

@@ -34,12 +34,15 @@ export function isSignedBy(
 
 function signedBytes(domain: string, parts: readonly Uint8Array[]): Uint8Array {
   const bytes: Uint8Array[] = [Buffer.from(domain, "utf8"), Uint8Array.of(0)];
-  for (const part of parts) {
-    const length = Buffer.alloc(8);
-    length.writeBigUInt64BE(BigInt(part.length));
-    bytes.push(length, part);
-  }
+  for (const part of parts) bytes.push(u64(part.length), part);
   return Buffer.concat(bytes);
+}
+
+/** 8 bytes, big-endian. */
+export function u64(value: number): Buffer {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64BE(BigInt(value));
+  return bytes;
 }
 
 /** A discovery entry; times in milliseconds since the Unix epoch. */

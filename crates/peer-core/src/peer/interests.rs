@@ -60,12 +60,12 @@ impl Peer {
         from: Option<PeerId>,
     ) {
         let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
-        let (way, neighbours) = ((from, kept.hops), swarm.synced.iter().copied());
+        let neighbours = swarm.synced.iter().copied();
         let interest = &swarm.interest;
         let documents = if interest.is_selective() { documents(kept) } else { Vec::new() };
         let wanted = |peer: &PeerId| interest.wants(peer, &documents);
         let (range, tree) = (kept.range(), (&swarm.tree, wanted));
-        let (eager, skipped) = swarm.broadcast.on_new(now, way, range, neighbours, tree, &self.env);
+        let (eager, skipped) = swarm.broadcast.on_new(now, from, range, neighbours, tree, &self.env);
         for peer in skipped {
             swarm.interest.skip(&peer, range);
         }
@@ -91,6 +91,7 @@ impl Peer {
         let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
         let at_most = age_ms.map(Duration::from_millis);
         let wants = wants.and_then(Summary::decode);
+        let heads = swarm.feeds.heads(now, at_most);
         for (kept, age) in swarm.feeds.answer(now, peer, at_most, have, &self.env) {
             let wanted = |wants: &Summary| documents(&kept).iter().any(|one| wants.may_match(one));
             if !wants.as_ref().is_none_or(wanted) {
@@ -103,7 +104,7 @@ impl Peer {
             self.links.send_kept(peer, (&kept, begin), Some(age_ms), &mut self.env);
         }
         swarm.synced.insert(peer);
-        self.links.send_after_kept(peer, &Frame::Sent { discovery }, &mut self.env);
+        self.links.send_after_kept(peer, &Frame::Sent { discovery, heads }, &mut self.env);
     }
 }
 

@@ -19,28 +19,27 @@ use crate::swarm::Swarm;
 
 impl Peer {
     pub(super) fn on_chunk(&mut self, now: Time, peer: PeerId, chunk: &[u8]) {
-        let bytes = match self.links.on_chunk(now, peer, chunk, &mut self.env) {
-            Ok((bytes, revived)) => {
-                if revived {
-                    self.on_link(now, LinkEvent::Suspect { peer, suspect: false });
-                }
-                bytes
-            }
-            Err(event) => return self.on_link(now, event),
+        let arrived = match self.links.on_chunk(now, peer, chunk, &mut self.env) {
+            Ok(arrived) => arrived,
+            Err(error) => return self.on_malformed(now, peer, error.to_string()),
         };
-        let Some(bytes) = bytes else { return };
+        if arrived.revived {
+            self.on_link(now, LinkEvent::Suspect { peer, suspect: false });
+        }
+        let Some(bytes) = arrived.frame else { return };
         match decode::<Frame<'_>>(&bytes, limits::LINK_MESSAGE) {
             Ok(Frame::Publish { hops, age_ms, record, bundle, from }) if self.links.is_open(&peer) => {
                 self.on_bundle(now, peer, (hops, age_ms, from), record, bundle);
             }
             Ok(frame) => self.on_frame(now, peer, frame),
             Err(weft_wire::WireError::UnknownOptional(_)) => {}
-            Err(error) => {
-                self.env.stats.malformed += 1;
-                let reason = error.to_string();
-                self.on_link(now, LinkEvent::Close { peer, reason, misbehaved: true });
-            }
+            Err(error) => self.on_malformed(now, peer, error.to_string()),
         }
+    }
+
+    fn on_malformed(&mut self, now: Time, peer: PeerId, reason: String) {
+        self.env.stats.malformed += 1;
+        self.on_link(now, LinkEvent::Close { peer, reason, misbehaved: true });
     }
 
     fn on_frame(&mut self, now: Time, peer: PeerId, frame: Frame<'_>) {
@@ -175,7 +174,14 @@ impl Peer {
             Frame::Want { discovery, age_ms, have, wants } if self.links.shares(&peer, &discovery) => {
                 self.on_want(now, peer, (discovery, age_ms), &have, wants);
             }
-            Frame::Sent { discovery } => self.subscriptions.on_answered(&discovery, peer),
+            Frame::Sent { discovery, heads } => {
+                if let Some(swarm) =
+                    self.swarms.get_mut(&discovery).filter(|_| self.links.shares(&peer, &discovery))
+                {
+                    swarm.feeds.on_heads(&heads);
+                }
+                self.subscriptions.on_answered(&discovery, peer);
+            }
             Frame::Presence { hops, presence } => self.on_presence(now, Some(peer), hops, presence),
             Frame::Envelope { to, hops, envelope, left } => self.on_way(now, (to, hops, left), envelope),
             Frame::Routes { party, anew, near } => {

@@ -146,10 +146,8 @@ impl Peer {
         }
         let by_signaler = !contact.homes.is_empty() && self.homes.any_up();
         let mesh_first = if signal { attempt % 3 == 2 } else { attempt % 3 != 2 };
-        if mesh_first || !by_signaler {
-            if self.send_over_mesh(now, to, &sealed, attempt) {
-                return true;
-            }
+        if (mesh_first || !by_signaler) && self.send_over_mesh(now, to, &sealed, attempt) {
+            return true;
         }
         if (!signal || attempt % 3 != 2) && by_signaler {
             return self.homes.forward(to, &contact.homes, &sealed, attempt, &mut self.env);
@@ -168,7 +166,7 @@ impl Peer {
     pub(super) fn post(&mut self, now: Time, letter: &Letter) {
         let peers: Set<PeerId> =
             self.swarms.values().flat_map(|swarm| swarm.roster.peers_of(&letter.to)).collect();
-        if letter.attempt % 3 == 0 && !peers.iter().any(|peer| self.has_way(now, peer)) {
+        if letter.attempt.is_multiple_of(3) && !peers.iter().any(|peer| self.has_way(now, peer)) {
             self.search(&letter.to);
             if letter.attempt == 0 && self.links.open().next().is_some() {
                 return; // What is found sends it; else the next attempt goes through signalers.

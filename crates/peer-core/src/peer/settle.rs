@@ -134,7 +134,7 @@ impl Peer {
     pub(super) fn seek_links(&mut self, now: Time) {
         let most = self.env.config.active_view + self.env.config.active_slack;
         while self.negotiator.count() > most
-            && let Some(worst) = self.negotiator.worst()
+            && let Some(worst) = self.negotiator.worst().or_else(|| self.links.suspect())
         {
             // Others have taken its place.
             self.drop_link(now, worst, ByeReason::MadeRoom, "interrupted, and there are others");

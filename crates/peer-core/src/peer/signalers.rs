@@ -47,7 +47,9 @@ impl Peer {
             HomeEvent::Envelope { envelope } => self.on_envelope(now, &envelope, Way::Signaler),
             HomeEvent::Unknown { peer } => {
                 // Nobody need wait for an answer to a wish.
-                let steps = self.negotiator.on_unreachable(peer, &mut self.env);
+                // In a large swarm there are many others.
+                let large = self.swarms.values().any(|swarm| swarm.roster.is_large(&self.env));
+                let steps = self.negotiator.on_unreachable(peer, large, &mut self.env);
                 self.take(now, steps);
                 for swarm in self.swarms.values_mut() {
                     swarm.roster.on_unreachable(now, peer, &mut self.env);

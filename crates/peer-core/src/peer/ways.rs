@@ -113,7 +113,7 @@ impl Peer {
         let identity = record.identity;
         let discovery = swarm.party.discovery();
         if let Some(swarm) = self.swarms.get_mut(&discovery) {
-            swarm.roster.on_found(now, record, bytes, &mut self.env);
+            swarm.roster.on_found(now, record, bytes, &self.env);
         }
         self.mail.on_known(now, &identity);
     }

@@ -5,13 +5,17 @@ use std::time::Duration;
 use proptest::prelude::*;
 use rand_chacha::ChaCha12Rng;
 use rand_core::SeedableRng as _;
-use weft_crypto::{IdentityKey, Party, PeerKey, Seed, envelope};
+use weft_crypto::{IdentityKey, Party, PeerKey, Seed, envelope, publication, statement};
 use weft_peer_core::{Config, HomeIndex, Input, Keys, LinkId, Output, Peer};
+use weft_query::Value;
+use weft_wire::link::Link as Frame;
 use weft_wire::sealed::{Candidate, Refusal, Sealed, Signal};
 use weft_wire::signaler::FromSignaler;
-use weft_wire::{DiscoveryKey, List, Nonce, SessionId, SignalerId, Text, encode};
+use weft_wire::{
+    BundleEntry, DiscoveryKey, List, Nonce, PeerRecord, PublicationId, SessionId, SignalerId, Text, encode,
+};
 
-use crate::world::{START, World};
+use crate::world::{START, World, object, one_chunk};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -270,4 +274,48 @@ proptest! {
         world.join(c, "p");
         prop_assert!(world.run_until(SECOND * 20, |w| w.linked(a, c)).is_some());
     }
+}
+
+/// Anybody can sign a record that some peer is theirs. It must not be believed, nor its honest owner be accused.
+#[test]
+fn q12_a_record_that_claims_the_feed_of_another_changes_nothing() {
+    let mut world = World::new(1, 1);
+    let (author, reader) = (world.add(&[0]), world.add(&[0]));
+    let party = world.join(author, "p");
+    world.join(reader, "p");
+    let everything =
+        world.subscribe(reader, party, &object(vec![("n", object(vec![("$gt", Value::Int(0))]))]), false);
+    world.run_until(SECOND * 3, |w| w.linked(author, reader)).unwrap();
+    world.publish(author, party, 1);
+    world.run(SECOND);
+    let thief = world.add(&[0]);
+    world.join(thief, "p");
+    world.run_until(SECOND * 3, |w| w.linked(thief, reader)).unwrap();
+    let link = world.link_of(reader);
+
+    let other = keys(70);
+    let claim = PeerRecord {
+        identity: other.identity.id(),
+        peer: world.id(author),
+        agreement: other.peer.agreement(),
+        name: Text::new("thief").unwrap(),
+        issued: world.now.millis() + 60_000,
+        until: world.now.millis() + 600_000,
+    };
+    let record = statement::sign_record(&other.identity, &claim);
+    let entries = List::first([BundleEntry { time: world.now.millis(), body: vec![0xa0] }]);
+    let none = PublicationId([0; 32]);
+    let (mut bundle, _) =
+        publication::sign_bundle(&other.peer, party, other.identity.id(), u64::MAX / 2, none, entries);
+    bundle.feed = world.id(author);
+    let frame =
+        Frame::Publish { hops: 0, age_ms: 0, record: Some(&record), bundle: &encode(&bundle), from: None };
+    world.input(reader, Input::ChannelMessage { link, bytes: &one_chunk(&frame) });
+    world.run(SECOND);
+    assert!(!world.linked(thief, reader), "who sent it has lost the link");
+
+    world.publish(author, party, 2);
+    world.run(SECOND * 3);
+    assert_eq!(world.numbers(reader, everything), [1, 2]);
+    assert!(world.linked(author, reader), "the author is not to blame");
 }

@@ -1,9 +1,12 @@
 use std::time::Duration;
 
-use weft_peer_core::{Command, Event};
+use weft_crypto::{IdentityKey, PeerKey, Seed, publication, statement};
+use weft_peer_core::{Command, Event, Input};
 use weft_query::Value;
+use weft_wire::link::Link as Frame;
+use weft_wire::{BundleEntry, List, PeerRecord, PublicationId, Text, encode};
 
-use crate::world::{World, everything, object};
+use crate::world::{World, everything, number, object, one_chunk};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -271,4 +274,44 @@ fn one_seed_gives_one_history() {
     };
     assert_eq!(history(1), history(1));
     assert_ne!(history(1), history(2));
+}
+
+/// Bundles of one feed may come over different ways: the second one first.
+#[test]
+fn the_first_documents_of_a_feed_are_not_lost_when_later_ones_overtake_them() {
+    let mut world = World::new(8, 1);
+    let (reader, bearer) = (world.add(&[0]), world.add(&[0]));
+    let party = world.join(reader, "p");
+    world.join(bearer, "p");
+    let subscription = world.subscribe(reader, party, &everything(), false);
+    world.run_until(SECOND * 3, |w| w.linked(reader, bearer)).unwrap();
+    world.run(SECOND);
+
+    let (identity, peer) = (IdentityKey::new(&Seed::new([90; 32])), PeerKey::new(&Seed::new([91; 32])));
+    let record = PeerRecord {
+        identity: identity.id(),
+        peer: peer.id(),
+        agreement: peer.agreement(),
+        name: Text::default(),
+        issued: world.now.millis(),
+        until: world.now.millis() + 600_000,
+    };
+    let record = statement::sign_record(&identity, &record);
+    let mut previous = PublicationId([0; 32]);
+    let mut bundles = Vec::new();
+    for n in 0..4 {
+        let entries = List::first([BundleEntry { time: world.now.millis(), body: number(n).encode() }]);
+        let first = 1000 + u64::try_from(n).unwrap();
+        let (bundle, last) = publication::sign_bundle(&peer, party, identity.id(), first, previous, entries);
+        previous = last;
+        bundles.push(encode(&bundle));
+    }
+    let link = world.link_of(reader);
+    for n in [2, 1, 3, 0] {
+        let frame =
+            Frame::Publish { hops: 1, age_ms: 0, record: Some(&record), bundle: &bundles[n], from: None };
+        world.input(reader, Input::ChannelMessage { link, bytes: &one_chunk(&frame) });
+    }
+    world.run(SECOND / 10);
+    assert_eq!(world.numbers(reader, subscription), [0, 1, 2, 3]);
 }
