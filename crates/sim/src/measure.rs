@@ -29,3 +29,21 @@ pub fn message_hops(event: &Event) -> Option<u8> {
         _ => None,
     }
 }
+
+/// Bytes of frames that a peer has sent on links, by what they are for.
+pub fn kinds(stats: &Stats) -> [(&'static str, u64); 8] {
+    let sent = &stats.sent;
+    [
+        ("publications", sent.publications.bytes),
+        ("digests", sent.digests.bytes),
+        ("tree", sent.tree.bytes),
+        ("membership", sent.membership.bytes),
+        ("presence", sent.presence.bytes),
+        ("keepalive", sent.keepalive.bytes),
+        ("unicast", sent.unicast.bytes),
+        ("session", sent.session.bytes),
+    ]
+}
+
+/// The kinds without which publications would not find their way.
+pub const SPREADING: [&str; 3] = ["digests", "tree", "membership"];

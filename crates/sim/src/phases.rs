@@ -8,6 +8,7 @@ use weft_wire::Time;
 use crate::engine::parcel::Act;
 use crate::engine::{Content, NodeId, Vice, Violation};
 use crate::graph::Graph;
+use crate::measure;
 use crate::report::{Messages, PhaseReport, Publications, Round, Spread, figure, ratio, round};
 use crate::run::{Change, Failure, Run};
 use crate::scenario::{Phase, Sender, seconds};
@@ -249,6 +250,7 @@ fn publish(
 fn summary(rounds: &[Round], delays: Vec<f64>, change: Change, body: usize) -> Publications {
     let due: u64 = rounds.iter().map(|round| u64::from(round.due)).sum();
     let payload = change.payload_bytes.unwrap_or(change.frames * body as u64);
+    let spreading = measure::SPREADING.iter().filter_map(|kind| change.kinds.get(kind)).sum();
     let with_tree: Vec<&Round> = rounds.iter().filter(|round| round.steiner.is_some()).collect();
     let edges: u64 = with_tree.iter().filter_map(|round| round.steiner).map(u64::from).sum();
     let with_floor: Vec<Round> = rounds.iter().filter(|round| round.floor_hop > 0).cloned().collect();
@@ -267,7 +269,9 @@ fn summary(rounds: &[Round], delays: Vec<f64>, change: Change, body: usize) -> P
         duplicates: change.duplicates,
         steiner_ratio: ratio(with_tree.iter().map(|round| round.frames).sum(), edges),
         control_ratio: ratio(change.bytes.saturating_sub(payload), payload),
+        spreading_ratio: ratio(spreading, payload),
         bytes: change.bytes,
+        kinds: change.kinds,
     }
 }
 
@@ -318,7 +322,8 @@ fn messages(run: &mut Run<'_>, count: u32, every: Duration, body: usize) -> Resu
         run.advance(every)?;
     }
     run.advance(MESSAGE_PATIENCE)?;
-    let delays = run.watches.end_messages();
+    let (delays, hops) = run.watches.end_messages();
+    let change = run.change(&before);
     let after = outcomes(run);
     Ok(Messages {
         sent: u32::try_from(direct.len()).unwrap_or(u32::MAX),
@@ -328,7 +333,10 @@ fn messages(run: &mut Run<'_>, count: u32, every: Duration, body: usize) -> Resu
         delivery_ms: Spread::of(delays),
         direct_ms: Spread::of(direct),
         signaler_frames: run.signaler_frames() - frames,
-        bytes: run.change(&before).bytes,
+        over_links: u32::try_from(hops.len()).unwrap_or(u32::MAX),
+        hops: Spread::of(hops),
+        bytes: change.bytes,
+        kinds: change.kinds,
     })
 }
 

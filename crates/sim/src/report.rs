@@ -1,5 +1,7 @@
 //! What a run found out: the same for the same scenario and seed, on any machine.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 /// A whole run. Times are simulated.
@@ -144,8 +146,12 @@ pub struct Publications {
     pub steiner_ratio: f64,
     /// Bytes sent on links that are not payload, for each byte of payload; everything counts as long as the phase lasts.
     pub control_ratio: f64,
+    /// Of these only what makes publications find their way: digests, tree and membership.
+    pub spreading_ratio: f64,
     /// Bytes sent on links.
     pub bytes: u64,
+    /// Bytes of frames, by what they are for.
+    pub kinds: BTreeMap<&'static str, u64>,
 }
 
 /// One publication.
@@ -198,8 +204,14 @@ pub struct Messages {
     pub direct_ms: Spread,
     /// Frames that signalers sent meanwhile.
     pub signaler_frames: u64,
+    /// Links that a message came over, of those that came over links, where peers say so.
+    pub hops: Spread,
+    /// Messages that came over links.
+    pub over_links: u32,
     /// Bytes sent on links meanwhile.
     pub bytes: u64,
+    /// Bytes of frames, by what they are for.
+    pub kinds: BTreeMap<&'static str, u64>,
 }
 
 /// Sums over the whole run.
@@ -222,7 +234,7 @@ pub struct Totals {
     /// Frames that could not be decoded, at peers that live.
     pub malformed: u64,
     /// Warnings of peers that live, by code.
-    pub warnings: std::collections::BTreeMap<String, u64>,
+    pub warnings: BTreeMap<String, u64>,
 }
 
 /// What a run cost on this machine.

@@ -107,7 +107,7 @@ pub struct Run<'a> {
 pub struct Ledger(Vec<Option<Stats>>);
 
 /// What the peers that live have done since a ledger was made.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Change {
     /// Payload transmissions.
     pub frames: u64,
@@ -117,6 +117,8 @@ pub struct Change {
     pub bytes: u64,
     /// Publications that came again.
     pub duplicates: u64,
+    /// Bytes of frames, by what they are for.
+    pub kinds: BTreeMap<&'static str, u64>,
 }
 
 /// Runs a scenario to its end.
@@ -365,6 +367,9 @@ impl<'a> Run<'a> {
             let now = peer.peer.stats();
             change.frames += measure::payload_frames(&now).saturating_sub(measure::payload_frames(&before));
             change.bytes += measure::sent_bytes(&now).saturating_sub(measure::sent_bytes(&before));
+            for ((kind, now), (_, before)) in measure::kinds(&now).into_iter().zip(measure::kinds(&before)) {
+                *change.kinds.entry(kind).or_default() += now.saturating_sub(before);
+            }
             change.duplicates += now.duplicates.saturating_sub(before.duplicates);
             match (measure::payload_bytes(&now), measure::payload_bytes(&before)) {
                 (Some(now), Some(before)) => payload += now.saturating_sub(before),

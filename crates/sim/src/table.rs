@@ -1,8 +1,9 @@
 //! A report for people.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use crate::report::{Cost, Messages, PhaseReport, Publications, Report, Round};
+use crate::report::{Cost, Messages, PhaseReport, Publications, Report, Round, figure};
 
 /// The report as text of at most 110 columns.
 pub fn text(report: &Report, about: &str, cost: &Cost) -> String {
@@ -45,7 +46,7 @@ fn write(out: &mut String, report: &Report, about: &str, cost: &Cost) -> std::fm
         "",
         totals.signaler_frames_in,
         totals.signaler_frames_out,
-        crate::report::figure(totals.signaler_bytes_out) / 1e6,
+        figure(totals.signaler_bytes_out) / 1e6,
         totals.forged,
         totals.malformed,
         totals.warnings.iter().fold(String::new(), |text, (code, times)| format!("{text}, {code} {times}"))
@@ -143,9 +144,20 @@ fn write_publications(out: &mut String, all: &Publications) -> std::fmt::Result 
     };
     writeln!(
         out,
-        "{:>11}{} transmissions, {:.3} bytes of control for each byte of payload{tree}",
-        "", all.frames, all.control_ratio
-    )
+        "{:>11}{} transmissions; for each byte of payload {:.3} of control, {:.3} of that to spread it{tree}",
+        "", all.frames, all.control_ratio, all.spreading_ratio
+    )?;
+    write_kinds(out, &all.kinds)
+}
+
+/// Bytes by what they are for, the largest first.
+fn write_kinds(out: &mut String, kinds: &BTreeMap<&'static str, u64>) -> std::fmt::Result {
+    let mut kinds: Vec<(&str, u64)> = kinds.iter().map(|(kind, bytes)| (*kind, *bytes)).collect();
+    kinds.retain(|(_, bytes)| *bytes > 0);
+    kinds.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
+    let kinds: Vec<String> =
+        kinds.iter().map(|(kind, bytes)| format!("{kind} {:.1}", figure(*bytes) / 1e3)).collect();
+    writeln!(out, "{:>11}kB on links: {}", "", kinds.join(", "))
 }
 
 fn write_messages(out: &mut String, all: &Messages) -> std::fmt::Result {
@@ -162,5 +174,10 @@ fn write_messages(out: &mut String, all: &Messages) -> std::fmt::Result {
         all.delivery_ms.max,
         all.direct_ms.p50
     )?;
-    writeln!(out, "{:>11}signalers sent {} frames meanwhile", "", all.signaler_frames)
+    writeln!(
+        out,
+        "{:>11}{} came over links ({:.1} mean, {:.0} at most); signalers sent {} frames meanwhile",
+        "", all.over_links, all.hops.mean, all.hops.max, all.signaler_frames
+    )?;
+    write_kinds(out, &all.kinds)
 }

@@ -71,7 +71,7 @@ pub struct Outcome {
 pub struct Watches {
     open: BTreeMap<u32, Watch>,
     /// Messages: when they were sent, and when they arrived.
-    messages: BTreeMap<u32, (Time, Option<Time>)>,
+    messages: BTreeMap<u32, (Time, Option<Delivery>)>,
 }
 
 impl Watches {
@@ -121,7 +121,7 @@ impl Watches {
             }
             for message in messages {
                 if let Some((_, arrived)) = self.messages.get_mut(&message.number) {
-                    arrived.get_or_insert(message.at);
+                    arrived.get_or_insert(message);
                 }
             }
         }
@@ -162,11 +162,17 @@ impl Watches {
         Some(Outcome { round: round_of, delays_ms })
     }
 
-    /// Ends the watch of all messages: how many arrived, and after how many milliseconds.
-    pub fn end_messages(&mut self) -> Vec<f64> {
+    /// Ends the watch of all messages: after how many milliseconds they arrived, and over how many links those that came
+    /// over links.
+    pub fn end_messages(&mut self) -> (Vec<f64>, Vec<f64>) {
         let messages = std::mem::take(&mut self.messages);
-        let delays = messages.into_values().filter_map(|(sent, arrived)| Some(arrived?.since(sent)));
-        delays.map(|delay| delay.as_secs_f64() * 1_000.0).collect()
+        let (mut delays, mut hops) = (Vec::new(), Vec::new());
+        for (sent, arrived) in messages.into_values() {
+            let Some(arrived) = arrived else { continue };
+            delays.push(arrived.at.since(sent).as_secs_f64() * 1_000.0);
+            hops.extend(arrived.hops.map(f64::from));
+        }
+        (delays, hops)
     }
 }
 

@@ -62,7 +62,8 @@ pub struct PeerNode {
 
 impl PeerNode {
     pub(crate) fn start(plan: Plan, party: Party, scope: &mut Scope<'_>) -> Self {
-        let most_links = plan.config.active_view + plan.config.active_slack;
+        // One more is sought in a party that seems split.
+        let most_links = plan.config.active_view + plan.config.active_slack + 1;
         let mut node = Self {
             tally: Tally::new(plan.topic, most_links),
             discovery: party.discovery(),
