@@ -1,6 +1,7 @@
 //! The simulator's command line: `cargo xtask sim SCENARIO`.
 
 use std::io::{IsTerminal as _, Write as _};
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -89,15 +90,19 @@ fn run_one(arguments: &Arguments, scenario: &Scenario, seed: u64) -> Result<Opti
             eprintln!("{line}");
         }
     };
-    let outcome = weft_sim::run(scenario, options, &mut progress);
+    // A panic in a peer is a rule that was broken too; what it says is on standard error already.
+    let run = AssertUnwindSafe(|| weft_sim::run(scenario, options, &mut progress));
+    let outcome = std::panic::catch_unwind(run);
     if terminal {
         eprint!("\r\x1b[K");
     }
     let Results { report, cost, pictures } = match outcome {
-        Ok(results) => results,
-        Err(Failure::Other(error)) => return Err(error),
-        Err(Failure::Broken(violation)) => {
-            eprintln!("weft-sim: {} breaks a rule with seed {seed}: {violation}", scenario.name);
+        Ok(Ok(results)) => results,
+        Ok(Err(Failure::Other(error))) => return Err(error),
+        broken => {
+            let what = broken.ok().and_then(Result::err);
+            let what = what.map_or_else(|| "a panic, see above".to_owned(), |failure| failure.to_string());
+            eprintln!("weft-sim: {} breaks a rule with seed {seed}: {what}", scenario.name);
             let (name, peers) = (&arguments.scenario, scenario.peers);
             eprintln!("again: cargo xtask sim {name} --peers {peers} --seed {seed}");
             return Ok(None);

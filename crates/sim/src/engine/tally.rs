@@ -10,6 +10,7 @@ use super::content::Content;
 use super::network::Network;
 use super::parcel::NodeId;
 use super::trace::Trace;
+use super::world::START;
 use crate::measure;
 
 /// A rule that was broken.
@@ -25,7 +26,8 @@ pub struct Violation {
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "at {} node {}: {}", self.at, self.node.0, self.what)
+        let since = self.at.since(START).as_secs_f64();
+        write!(f, "at {since:.3} s, node {}: {}", self.node.0, self.what)
     }
 }
 
