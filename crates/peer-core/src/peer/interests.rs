@@ -67,7 +67,9 @@ impl Peer {
         let wanted = |peer: &PeerId| interest.wants(peer, &documents);
         // The root's own publications take the shortest ways anyway.
         let radius = burst(swarm.roster.size(), self.env.config.active_view);
-        let burst = kept.hops < radius && swarm.tree.root().0 != Tag::from(&kept.feed);
+        // Our own go to all neighbours in any case: we may leave before anybody asks for what a digest named.
+        let spreads = kept.hops < radius && swarm.tree.root().0 != Tag::from(&kept.feed);
+        let burst = from.is_none() || spreads;
         let (range, tree) = (kept.range(), (&swarm.tree, wanted, burst));
         let (eager, skipped) = swarm.broadcast.on_new(now, from, range, neighbours, tree, &self.env);
         for peer in skipped {
