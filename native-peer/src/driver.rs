@@ -20,7 +20,7 @@ use weft_wire::{DiscoveryKey, MessageId, Text, Time};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::link::{Link, LinkError, LinkEvent};
-use crate::links::Links;
+use crate::links::{Given, Links};
 use crate::options::Options;
 use crate::queue;
 use crate::request::Request;
@@ -53,7 +53,7 @@ pub(crate) struct Driver {
     publishing: BTreeMap<CommandId, oneshot::Sender<Result<Published, Error>>>,
     sending: BTreeMap<CommandId, oneshot::Sender<Result<MessageId, Error>>>,
     waiting: VecDeque<Waiting>,
-    flushing: Vec<oneshot::Sender<()>>,
+    flushing: Vec<Flush>,
     /// The core has no room for another publication until it says so.
     full: bool,
     state: State,
@@ -73,6 +73,14 @@ struct Waiting {
     discovery: DiscoveryKey,
     document: Document,
     reply: oneshot::Sender<Result<Published, Error>>,
+}
+
+/// Somebody waits for what was published before to be acknowledged.
+#[derive(Debug)]
+struct Flush {
+    reply: oneshot::Sender<()>,
+    /// What the channels had been given once nothing waited any more.
+    given: Option<Given>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,14 +164,24 @@ impl Driver {
                 }
             }
         }
-        if !self.flushing.is_empty() && self.is_flushed() {
-            // Whoever has stopped waiting is not missed.
-            self.flushing.drain(..).for_each(|reply| _ = reply.send(()));
-        }
+        self.tell_flushed();
     }
 
-    fn is_flushed(&mut self) -> bool {
-        self.waiting.is_empty() && self.peer.unsent() == 0 && self.links.are_acknowledged()
+    /// Answers those who wait for what was published before to be acknowledged.
+    fn tell_flushed(&mut self) {
+        let handed_over = self.waiting.is_empty() && self.peer.unsent() == 0;
+        let links = &mut self.links;
+        for mut flush in std::mem::take(&mut self.flushing) {
+            if handed_over {
+                flush.given.get_or_insert_with(|| links.given());
+            }
+            if flush.given.as_ref().is_some_and(|given| links.have_acknowledged(given)) {
+                // Whoever has stopped waiting is not missed.
+                _ = flush.reply.send(());
+            } else {
+                self.flushing.push(flush);
+            }
+        }
     }
 
     fn wake_at(&self) -> Instant {
@@ -321,7 +339,7 @@ impl Driver {
             Some(Request::Stats { reply }) => {
                 let _ = reply.send(self.peer.stats());
             }
-            Some(Request::Flush { reply }) => self.flushing.push(reply),
+            Some(Request::Flush { reply }) => self.flushing.push(Flush { reply, given: None }),
             Some(Request::Close) | None => {
                 let until = Instant::now() + FAREWELL;
                 let closing = self.command(Command::Close).is_ok();

@@ -90,10 +90,14 @@ pub(crate) struct Link {
     inbound: VecDeque<Datagram>,
     outbound: VecDeque<Vec<u8>>,
     outbound_bytes: usize,
+    /// Bytes given to the channel since it was opened.
+    given: u64,
     /// Report when at most this many bytes are buffered.
     low: usize,
     owes_drained: bool,
     open: bool,
+    /// Nothing is heard of the other side.
+    interrupted: bool,
     closed: bool,
     farewell: Option<Farewell>,
     wake_at: Instant,
@@ -128,9 +132,11 @@ impl Link {
             inbound: VecDeque::new(),
             outbound: VecDeque::new(),
             outbound_bytes: 0,
+            given: 0,
             low,
             owes_drained: false,
             open: false,
+            interrupted: false,
             closed: false,
             farewell: None,
             wake_at: now,
@@ -207,6 +213,7 @@ impl Link {
     /// Queues a message. How many may be queued is the core's to say.
     pub(crate) fn write(&mut self, bytes: Vec<u8>) {
         self.outbound_bytes += bytes.len();
+        self.given += bytes.len() as u64;
         self.outbound.push_back(bytes);
         self.owes_drained = true;
     }
@@ -218,9 +225,19 @@ impl Link {
         }
     }
 
-    /// Whether the other side has acknowledged all that the channel was given.
-    pub(crate) fn is_acknowledged(&mut self) -> bool {
-        !self.open || self.buffered() == 0
+    /// Bytes that the channel was given up to now.
+    pub(crate) fn given(&self) -> u64 {
+        self.given
+    }
+
+    /// Whether nothing is heard of the other side, which may have gone without a word.
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.interrupted
+    }
+
+    /// Whether the other side has acknowledged the first so many bytes that the channel was given.
+    pub(crate) fn has_acknowledged(&mut self, bytes: u64) -> bool {
+        !self.open || self.given.saturating_sub(self.buffered() as u64) >= bytes
     }
 
     /// Whether a closed link has gone.
@@ -349,6 +366,7 @@ impl Link {
                     IceConnectionState::Disconnected => IceState::Disconnected,
                     IceConnectionState::New | IceConnectionState::Checking => return,
                 };
+                self.interrupted = state == IceState::Disconnected;
                 self.report(LinkEvent::Ice(state), events);
             }
             Event::ChannelOpen(id, _) if Some(id) == self.channel => {

@@ -15,6 +15,11 @@ use crate::options::Network;
 const CLOSING: usize = 32;
 
 /// The links.
+/// What the channels had been given at some time. Links go on talking, so one that waits until nothing at all is
+/// unacknowledged might wait for long.
+#[derive(Debug)]
+pub(crate) struct Given(BTreeMap<LinkId, u64>);
+
 #[derive(Debug)]
 pub(crate) struct Links {
     crypto: Arc<CryptoProvider>,
@@ -72,9 +77,19 @@ impl Links {
         self.open.is_empty() && self.closing.is_empty()
     }
 
-    /// Whether the other sides have acknowledged all that the open channels were given.
-    pub(crate) fn are_acknowledged(&mut self) -> bool {
-        self.open.values_mut().all(Link::is_acknowledged)
+    /// How much each channel has been given up to now.
+    pub(crate) fn given(&self) -> Given {
+        Given(self.open.iter().map(|(id, link)| (*id, link.given())).collect())
+    }
+
+    /// Whether the other sides have acknowledged that much. Who is gone, or was not heard for seconds, is not waited for
+    /// as long as there is anybody else.
+    pub(crate) fn have_acknowledged(&mut self, given: &Given) -> bool {
+        let somebody = self.open.values().any(|link| !link.is_interrupted());
+        given.0.iter().all(|(id, bytes)| {
+            let link = self.open.get_mut(id).filter(|link| !(somebody && link.is_interrupted()));
+            link.is_none_or(|link| link.has_acknowledged(*bytes))
+        })
     }
 
     /// Pumps every link and gives what they report, in the order of their ids.

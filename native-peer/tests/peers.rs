@@ -133,6 +133,8 @@ async fn what_was_flushed_reaches_a_peer_that_stalls_for_longer_than_a_close_may
                 let (publication, _) = next_data(&mut subscription).await;
                 assert_eq!(publication.document.get("n"), Some(weft_query::View::Int(n)));
             }
+            // Without it, what came last might never be acknowledged.
+            b.close().await;
         });
     });
     soon(a.publish(party, document(r#"{"n":0}"#))).await.unwrap();
