@@ -303,16 +303,12 @@ impl Feeds {
         self.kept.iter().skip(begin)
     }
 
-    /// What we keep of a range.
-    pub(crate) fn of_range(&self, range: &FeedRange) -> Vec<Arc<Kept>> {
-        let Some((feed, places)) = self.places.range(at_least(range.feed)..).next() else {
-            return Vec::new();
-        };
-        if Tag::from(feed) != range.feed {
-            return Vec::new();
-        }
-        let begin = places.partition_point(|kept| kept.last < range.first);
-        places.iter().skip(begin).take_while(|kept| kept.first <= range.last()).cloned().collect()
+    /// What we keep of a feed between two numbers.
+    pub(crate) fn of_range(&self, feed: Tag, first: u64, last: u64) -> Vec<Arc<Kept>> {
+        let named = self.places.range(at_least(feed)..).next();
+        let Some((_, places)) = named.filter(|(peer, _)| Tag::from(*peer) == feed) else { return Vec::new() };
+        let begin = places.partition_point(|kept| kept.last < first);
+        places.iter().skip(begin).take_while(|kept| kept.first <= last).cloned().collect()
     }
 
     fn by_tag(&self, tag: Tag) -> Option<&Feed> {
@@ -441,7 +437,7 @@ impl Feeds {
         }
         let begins = accepted.bundle.previous == PublicationId([0; 32]);
         let old = self.old.get(&Tag::from(&accepted.bundle.feed)).copied().unwrap_or_default();
-        let next = begins || feed.follows(first) || (feed.delivered == 0 && first <= old + 1);
+        let next = begins || feed.follows(first) || (feed.delivered == 0 && first <= old.saturating_add(1));
         let len = accepted.kept.bytes.len();
         if next {
             feed.deliver(accepted, &mut ready);

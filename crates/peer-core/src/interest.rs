@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use crate::sorted::Map;
 
-use weft_query::{Document, Filter, Summary};
+use weft_query::{Document, Summary};
 use weft_wire::link::FeedRange;
 use weft_wire::{PeerId, Tag, Time, limits};
 
@@ -40,8 +40,8 @@ const FEEDS: usize = 1024;
 #[derive(Debug, Default)]
 pub(crate) struct Interest {
     own: Summary,
-    /// Filters have gone since `own` was made.
-    too_wide: bool,
+    /// Filters have come or gone since `own` was made.
+    stale: bool,
     neighbours: Map<PeerId, Neighbour>,
     /// The tree of which neighbours were told.
     tree: Option<u32>,
@@ -54,6 +54,9 @@ struct Neighbour {
     wants: Option<Summary>,
     told: Option<Summary>,
     told_at: Time,
+    /// What it wanted when it was last told of what was passed over, if it has begun to want something else.
+    wanted: Option<Summary>,
+    caught_up_at: Time,
     /// What it was not sent because nobody behind it wants it.
     skipped: Map<Tag, Ranges>,
 }
@@ -71,24 +74,42 @@ impl Interest {
         self.tell_at = self.tell_at.or(Some(now + GROW_AFTER));
     }
 
-    pub(crate) fn on_subscribed(&mut self, now: Time, filter: &Filter) {
-        let one = Summary::of([filter], limits::INTEREST);
-        self.own.merge(&one, limits::INTEREST);
+    pub(crate) fn on_subscribed(&mut self, now: Time) {
+        self.stale = true;
         let soon = now + GROW_AFTER;
         self.tell_at = Some(self.tell_at.map_or(soon, |at| at.min(soon)));
     }
 
     pub(crate) fn on_unsubscribed(&mut self, now: Time) {
-        self.too_wide = true;
+        self.stale = true;
         self.tell_at = self.tell_at.or(Some(now + SHRINK_AFTER));
     }
 
-    /// A neighbour says what is wanted behind it. Gives what it said before, if it said anything.
-    pub(crate) fn on_interest(&mut self, now: Time, from: &PeerId, wants: Summary) -> Option<Summary> {
-        let neighbour = self.neighbours.get_mut(from)?;
+    /// A neighbour says what is wanted behind it.
+    pub(crate) fn on_interest(&mut self, now: Time, from: &PeerId, wants: Summary) {
+        let Some(neighbour) = self.neighbours.get_mut(from) else { return };
         let soon = now + GROW_AFTER;
         self.tell_at = Some(self.tell_at.map_or(soon, |at| at.min(soon)));
-        neighbour.wants.replace(wants)
+        if let Some(before) = neighbour.wants.replace(wants) {
+            neighbour.wanted.get_or_insert(before);
+        }
+    }
+
+    /// Neighbours that have begun to want something, what they wanted before and what now. Each at most once in
+    /// [`PAUSE`], for looking at what was passed over takes time.
+    pub(crate) fn newly_wanted(&mut self, now: Time) -> Vec<(PeerId, Summary, Summary)> {
+        let mut due = Vec::new();
+        for (peer, neighbour) in &mut self.neighbours {
+            if neighbour.wanted.is_none() || now.since(neighbour.caught_up_at) < PAUSE {
+                continue;
+            }
+            neighbour.caught_up_at = now;
+            let before = neighbour.wanted.take().filter(|before| Some(before) != neighbour.wants.as_ref());
+            if let (Some(before), Some(wants)) = (before, neighbour.wants.clone()) {
+                due.push((*peer, before, wants));
+            }
+        }
+        due
     }
 
     // ---- questions ----
@@ -104,8 +125,9 @@ impl Interest {
         wants.is_none_or(|wants| documents.iter().any(|document| wants.may_match(document)))
     }
 
-    /// What we want ourselves, and for our children.
-    pub(crate) fn downward(&self, tree: &Tree) -> Summary {
+    /// What we want ourselves, and for our children. `own` gives what our filters want.
+    pub(crate) fn downward(&mut self, tree: &Tree, own: impl FnOnce() -> Summary) -> Summary {
+        self.refresh(own);
         self.merged(tree, None)
     }
 
@@ -140,7 +162,14 @@ impl Interest {
         if self.tree != Some(tree.version()) && !self.neighbours.is_empty() {
             return Some(Time::ZERO);
         }
-        self.tell_at
+        let wanted = self.neighbours.values().filter(|neighbour| neighbour.wanted.is_some());
+        self.tell_at.into_iter().chain(wanted.map(|neighbour| neighbour.caught_up_at + PAUSE)).min()
+    }
+
+    fn refresh(&mut self, own: impl FnOnce() -> Summary) {
+        if core::mem::take(&mut self.stale) {
+            self.own = own();
+        }
     }
 
     /// Who is to be told what. `own` gives what our filters want.
@@ -155,9 +184,7 @@ impl Interest {
             return Vec::new();
         }
         self.tell_at = None;
-        if std::mem::take(&mut self.too_wide) {
-            self.own = own();
-        }
+        self.refresh(own);
         let mut told = Vec::new();
         let peers: Vec<PeerId> = self.neighbours.keys().copied().collect();
         for peer in peers {

@@ -262,7 +262,9 @@ impl Links {
         env: &mut Env,
     ) -> bool {
         let Some(link) = self.links.get_mut(&peer).filter(|link| link.open) else { return false };
-        if age_ms.is_none() && link.outbox.is_full(env) {
+        let full =
+            if age_ms.is_none() { link.outbox.is_full(env) } else { link.outbox.len() >= QUEUE_FRAMES };
+        if full {
             return false;
         }
         link.outbox.push_bulk(Item::Kept { kept: Arc::clone(kept), age_ms, from });
@@ -523,8 +525,12 @@ impl Outbox {
     }
 
     fn is_full(&self, env: &Env) -> bool {
-        self.queued_bytes >= env.config.link_queue
-            || self.control.queue.len() + self.bulk.queue.len() >= QUEUE_FRAMES
+        self.queued_bytes >= env.config.link_queue || self.len() >= QUEUE_FRAMES
+    }
+
+    /// Frames that wait.
+    fn len(&self) -> usize {
+        self.control.queue.len() + self.bulk.queue.len()
     }
 
     fn next_chunk(

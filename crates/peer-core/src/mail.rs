@@ -6,8 +6,8 @@
 //! Invariants: a message is told to the application once, however often it comes; every message ends in one
 //! [`Event::Sent`]; at most [`OUTGOING`] messages are under way.
 
-use crate::sorted::{Map, Set};
-use std::collections::VecDeque;
+use crate::recent::Recent;
+use crate::sorted::Map;
 use std::time::Duration;
 
 use weft_query::Document;
@@ -22,8 +22,7 @@ pub(crate) const OUTGOING: usize = 1024;
 #[derive(Debug, Default)]
 pub(crate) struct Mail {
     outgoing: Map<MessageId, Outgoing>,
-    received: Set<MessageId>,
-    received_order: VecDeque<MessageId>,
+    received: Recent<MessageId>,
 }
 
 #[derive(Debug)]
@@ -91,16 +90,14 @@ impl Mail {
             env.stats.malformed += 1;
             return;
         };
-        if !self.received.insert(id) {
-            return;
+        if self.received.insert(id, env.config.message_memory) {
+            env.event(Event::Message { from, peer, id, time, document, hops });
         }
-        self.received_order.push_back(id);
-        if self.received_order.len() > env.config.message_memory
-            && let Some(oldest) = self.received_order.pop_front()
-        {
-            self.received.remove(&oldest);
-        }
-        env.event(Event::Message { from, peer, id, time, document, hops });
+    }
+
+    /// Something is on its way to this identity.
+    pub(crate) fn seeks(&self, identity: &IdentityId) -> bool {
+        self.outgoing.values().any(|message| message.to == *identity)
     }
 
     /// A peer of this identity has become known: what waits for it need not wait for its timer.

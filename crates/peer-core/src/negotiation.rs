@@ -8,8 +8,8 @@
 //! other at once end up with one connection; a session id is never accepted twice; a remote candidate is never given
 //! to the platform before the description it belongs to.
 
-use crate::sorted::{Map, Set};
-use std::collections::VecDeque;
+use crate::recent::Recent;
+use crate::sorted::Map;
 use std::time::Duration;
 
 use weft_crypto::link::Transcript;
@@ -63,8 +63,7 @@ pub(crate) struct Negotiator {
     sessions: Map<PeerId, Session>,
     links: Map<LinkId, PeerId>,
     knocks: Map<PeerId, Knock>,
-    seen: Set<SessionId>,
-    seen_order: VecDeque<SessionId>,
+    seen: Recent<SessionId>,
     next_link: u64,
 }
 
@@ -139,18 +138,19 @@ impl Negotiator {
         self.sessions.contains_key(peer) || self.knocks.contains_key(peer)
     }
 
-    /// How many are being negotiated or open.
-    pub(crate) fn count(&self) -> usize {
-        self.sessions.len() + self.knocks.keys().filter(|peer| !self.sessions.contains_key(peer)).count()
+    /// With whom there is a link or one is being negotiated.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &PeerId> {
+        let knocks = self.knocks.keys().filter(|peer| !self.sessions.contains_key(peer));
+        self.sessions.keys().chain(knocks)
     }
 
     pub(crate) fn peer(&self, link: LinkId) -> Option<PeerId> {
         self.links.get(&link).copied()
     }
 
-    /// How many are open and interrupted: they may come back, but nobody should count on it.
-    pub(crate) fn interrupted(&self) -> usize {
-        self.sessions.values().filter(|session| session.troubled_since.is_some()).count()
+    /// The link is interrupted: it may come back, but nobody should count on it.
+    pub(crate) fn is_interrupted(&self, peer: &PeerId) -> bool {
+        self.sessions.get(peer).is_some_and(|session| session.troubled_since.is_some())
     }
 
     /// The link that has been interrupted the longest.
@@ -649,16 +649,7 @@ impl Negotiator {
     }
 
     fn remember(&mut self, id: SessionId) -> bool {
-        if !self.seen.insert(id) {
-            return false;
-        }
-        self.seen_order.push_back(id);
-        if self.seen_order.len() > SEEN
-            && let Some(oldest) = self.seen_order.pop_front()
-        {
-            self.seen.remove(&oldest);
-        }
-        true
+        self.seen.insert(id, SEEN)
     }
 
     /// Ends the session with a peer that begins a new one.

@@ -18,6 +18,8 @@ use crate::env::Env;
 
 /// Members remembered per swarm; a signaler's list has at most 128, presences bring the rest.
 const MEMBERS: usize = 4096;
+/// Peers of identities that we looked for.
+const FOUND: usize = 256;
 
 #[derive(Debug)]
 pub(crate) struct Roster {
@@ -27,8 +29,18 @@ pub(crate) struct Roster {
     gone: Map<PeerId, u64>,
     /// Members that neighbours told of in large swarms: nobody says whether they are still here.
     passive: Map<PeerId, Passive>,
+    /// Peers of identities that we looked for. Their owners say so, the peers themselves did not: nothing else is
+    /// believed of them.
+    found: Map<PeerId, Found>,
     /// How many members a signaler said there are.
     total: usize,
+}
+
+#[derive(Debug)]
+struct Found {
+    identity: IdentityId,
+    agreement: AgreementKey,
+    until: Time,
 }
 
 #[derive(Debug)]
@@ -86,14 +98,23 @@ pub(crate) enum Heard {
 
 impl Roster {
     pub(crate) fn new(discovery: DiscoveryKey) -> Self {
-        Self { discovery, members: Map::new(), gone: Map::new(), passive: Map::new(), total: 0 }
+        Self {
+            discovery,
+            members: Map::new(),
+            gone: Map::new(),
+            passive: Map::new(),
+            found: Map::new(),
+            total: 0,
+        }
     }
 
     // ---- questions ----
 
     pub(crate) fn contact(&self, peer: &PeerId) -> Option<Contact> {
+        let found = self.found.get(peer).map(|found| found.agreement);
+        let unlisted = found.map(|agreement| Contact { agreement, homes: Vec::new() });
         let Some(member) = self.members.get(peer) else {
-            return self.passive.get(peer).map(|passive| passive.contact.clone());
+            return self.passive.get(peer).map(|passive| passive.contact.clone()).or(unlisted);
         };
         let homes: Set<SignalerId> = member
             .homes
@@ -101,7 +122,8 @@ impl Roster {
             .chain(member.presence.iter().flat_map(|presence| &presence.homes))
             .copied()
             .collect();
-        let agreement = member.agreement.or(member.record.as_ref().map(|record| record.agreement))?;
+        let agreement =
+            member.agreement.or(member.record.as_ref().map(|record| record.agreement)).or(found)?;
         Some(Contact { agreement, homes: homes.into_iter().collect() })
     }
 
@@ -197,7 +219,19 @@ impl Roster {
     pub(crate) fn peers_of(&self, identity: &IdentityId) -> Vec<PeerId> {
         let theirs =
             |member: &Member| member.record.as_ref().is_some_and(|record| record.identity == *identity);
-        self.members.iter().filter(|(_, member)| theirs(member)).map(|(peer, _)| *peer).collect()
+        let members = self.members.iter().filter(|(_, member)| theirs(member)).map(|(peer, _)| peer);
+        let found = self
+            .found
+            .iter()
+            .filter(|(peer, found)| found.identity == *identity && self.record(peer).is_none());
+        let found = found.map(|(peer, _)| peer);
+        members.chain(found).copied().collect()
+    }
+
+    /// Whose peer it is: as it said itself, else as the identity says.
+    pub(crate) fn identity(&self, peer: &PeerId) -> Option<IdentityId> {
+        let own = self.record(peer).map(|(record, _)| record.identity);
+        own.or_else(|| self.found.get(peer).map(|found| found.identity))
     }
 
     pub(crate) fn record(&self, peer: &PeerId) -> Option<(&PeerRecord, &[u8])> {
@@ -339,14 +373,15 @@ impl Roster {
         true
     }
 
-    /// A peer was found by a search: enough to write to it.
-    pub(crate) fn on_found(&mut self, now: Time, record: PeerRecord, bytes: &[u8], env: &Env) {
-        if !self.has_room(&record.peer) {
-            return;
+    /// A search for an identity has found this peer: enough to write to it.
+    pub(crate) fn on_found(&mut self, now: Time, record: &PeerRecord, env: &Env) {
+        if self.found.len() >= FOUND && !self.found.contains_key(&record.peer) {
+            let first = self.found.iter().min_by_key(|(_, found)| found.until).map(|(peer, _)| *peer);
+            first.map(|peer| self.found.remove(&peer));
         }
-        let member = self.members.entry(record.peer).or_default();
-        member.contact_until = now + env.config.entry_ttl;
-        member.learn(record, bytes);
+        let until = now + env.config.entry_ttl;
+        let found = Found { identity: record.identity, agreement: record.agreement, until };
+        self.found.insert(record.peer, found);
     }
 
     /// Takes a presence as it came: checks it, in the order size, seen before, signature.
@@ -406,6 +441,7 @@ impl Roster {
         for member in self.members.values_mut() {
             member.listed.retain(|_, until| until.is_none_or(|until| until > now));
         }
+        self.found.retain(|_, found| found.until > now);
         let stale: Vec<PeerId> =
             self.members.iter().filter(|(_, member)| !member.here(now, env)).map(|(peer, _)| *peer).collect();
         for peer in stale {

@@ -13,7 +13,6 @@
 //! so there are no loops, whatever anybody says. Tables, ways found and searches remembered are bounded, and so is the
 //! rate at which a neighbour's searches are passed on.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::sorted::{Map, Set};
@@ -22,6 +21,8 @@ use weft_wire::link::{Link as Frame, Near};
 use weft_wire::{IdentityId, List, PeerId, Tag, Time, limits};
 
 use crate::env::Env;
+use crate::pace::Pace;
+use crate::recent::Recent;
 
 /// Changes are collected for so long.
 const TELL_AFTER: Duration = Duration::from_millis(300);
@@ -36,6 +37,9 @@ const NEAR: usize = 2048;
 /// Searches of one neighbour that are passed on at once, and the time in which one more is.
 const SEARCHES: u32 = 64;
 const SEARCH_EVERY: Duration = Duration::from_millis(50);
+/// Bytes of a neighbour's envelopes that are passed on in a second, and at once.
+const ENVELOPES_PER_S: u32 = 128 * 1024;
+const ENVELOPES_AT_ONCE: Duration = Duration::from_secs(8);
 
 #[derive(Debug, Default)]
 pub(crate) struct Routes {
@@ -46,8 +50,7 @@ pub(crate) struct Routes {
     changed: Set<Tag>,
     tell_at: Option<Time>,
     found: Map<Tag, Way>,
-    seen: Set<(Tag, u32)>,
-    seen_order: VecDeque<(Tag, u32)>,
+    seen: Recent<(Tag, u32)>,
     next_search: u32,
 }
 
@@ -57,8 +60,8 @@ struct Neighbour {
     near: Map<Tag, (Tag, u8)>,
     /// It has been told everything.
     greeted: bool,
-    /// When its searches are all paid for.
-    paid_at: Time,
+    searches: Pace,
+    envelopes: Pace,
 }
 
 #[derive(Debug)]
@@ -73,7 +76,13 @@ impl Routes {
 
     pub(crate) fn on_linked(&mut self, now: Time, peer: PeerId, identity: Option<&IdentityId>) {
         let identity = identity.map_or(Tag([0; 8]), Tag::from);
-        let neighbour = Neighbour { identity, near: Map::new(), greeted: false, paid_at: Time::ZERO };
+        let neighbour = Neighbour {
+            identity,
+            near: Map::new(),
+            greeted: false,
+            searches: Pace::default(),
+            envelopes: Pace::default(),
+        };
         self.neighbours.insert(peer, neighbour);
         self.change(now, Tag::from(&peer));
     }
@@ -164,7 +173,7 @@ impl Routes {
     ) -> Vec<(PeerId, Frame<'static>)> {
         self.next_search = self.next_search.wrapping_add(1);
         let (origin, id) = (Tag::from(&env.me), self.next_search);
-        self.remember((origin, id));
+        self.seen.insert((origin, id), SEEN);
         let left = env.config.search;
         let frame = Frame::Seek { party, origin, id, target, identity, hops: 0, left };
         self.neighbours.keys().map(|peer| (*peer, frame.clone())).collect()
@@ -183,8 +192,8 @@ impl Routes {
         };
         let me = Tag::from(&env.me);
         let hops = hops.saturating_add(1);
-        if origin == me || hops > limits::HOPS || !self.may_search(now, &from) || !self.remember((origin, id))
-        {
+        let welcome = origin != me && hops <= limits::HOPS && self.may_search(now, &from);
+        if !welcome || !self.seen.insert((origin, id), SEEN) {
             return (Vec::new(), false);
         }
         self.learn(now, origin, from, hops);
@@ -236,26 +245,15 @@ impl Routes {
     }
 
     fn may_search(&mut self, now: Time, from: &PeerId) -> bool {
-        let Some(neighbour) = self.neighbours.get_mut(from) else { return false };
-        let paid = neighbour.paid_at.max(now) + SEARCH_EVERY;
-        let may = paid <= now + SEARCH_EVERY * SEARCHES;
-        if may {
-            neighbour.paid_at = paid;
-        }
-        may
+        let one = self.neighbours.get_mut(from);
+        one.is_some_and(|one| one.searches.take(now, SEARCH_EVERY, SEARCH_EVERY * SEARCHES).is_ok())
     }
 
-    fn remember(&mut self, search: (Tag, u32)) -> bool {
-        if !self.seen.insert(search) {
-            return false;
-        }
-        self.seen_order.push_back(search);
-        if self.seen_order.len() > SEEN
-            && let Some(oldest) = self.seen_order.pop_front()
-        {
-            self.seen.remove(&oldest);
-        }
-        true
+    /// An envelope of so many bytes that a neighbour gives us for others is passed on.
+    pub(crate) fn may_pass(&mut self, now: Time, from: &PeerId, len: usize) -> bool {
+        let cost = Duration::from_secs(1) * u32::try_from(len).unwrap_or(u32::MAX) / ENVELOPES_PER_S;
+        let one = self.neighbours.get_mut(from);
+        one.is_some_and(|one| one.envelopes.take(now, cost, ENVELOPES_AT_ONCE).is_ok())
     }
 
     // ---- timers ----

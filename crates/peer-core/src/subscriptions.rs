@@ -215,8 +215,9 @@ impl Subscription {
 /// The documents of a bundle. One that does not decode is its author's fault and is passed over.
 fn publications(accepted: &Accepted) -> impl Iterator<Item = Publication> + '_ {
     let bundle = &accepted.bundle;
-    let numbered = (bundle.first..).zip(bundle.entries.iter().zip(&accepted.ids));
-    numbered.filter_map(move |(seq, (entry, id))| {
+    // The numbers last: the one after the greatest is not asked for.
+    let numbered = bundle.entries.iter().zip(&accepted.ids).zip(bundle.first..);
+    numbered.filter_map(move |((entry, id), seq)| {
         let document = Document::decode(&entry.body).ok()?;
         Some(Publication {
             discovery: bundle.discovery,

@@ -50,6 +50,8 @@ pub(crate) struct Swarm {
     presence_sent: Time,
     pub(crate) shuffle: Rhythm,
     pub(crate) probe: Rhythm,
+    /// Whom we asked last for its tree, and when.
+    pub(crate) probed: Option<(PeerId, Time)>,
     /// When a neighbour's shuffle was last answered.
     shuffled: Map<PeerId, Time>,
 }
@@ -92,6 +94,7 @@ impl Swarm {
             presence_sent: Time::ZERO,
             shuffle: Rhythm::default(),
             probe: Rhythm::default(),
+            probed: None,
             shuffled: Map::new(),
         }
     }

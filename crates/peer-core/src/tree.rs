@@ -6,7 +6,8 @@
 //! ```
 //! Publications travel along parent and children, up and down, so nobody gets one twice whoever sends
 //! ([`crate::broadcast`], which also repairs what the tree loses). The rules for parents are those of DSDV (Perkins and
-//! Bhagwat, SIGCOMM 1994, section 3): a newer sequence number, or the same one and fewer hops; so there are no loops. The
+//! Bhagwat, SIGCOMM 1994, section 3): a newer sequence number, or the same one and nearer to the root than we ever were
+//! with it (the feasibility condition of DUAL, Garcia-Luna-Aceves, SIGCOMM 1989); so there are no loops. The
 //! election is that of a spanning-tree bridge (IEEE 802.1D): the best claim anyone has heard counts.
 //!
 //! Inputs: what neighbours say of their place, neighbours that go, publications of our own (who publishes much is
@@ -39,6 +40,10 @@ const LEAP: u32 = 24 * 3600;
 const WEIGHTS: u8 = 12;
 /// Beacons that are further apart have not crossed the same tree.
 const SAME_TREE: u32 = 60;
+/// Who has had no way to the root for so long says so, and is no way for others any more.
+const LOST_AFTER: Duration = Duration::from_millis(300);
+/// A root to which nobody around has had a way for so long is gone: its beacon would have made one.
+const GONE_AFTER: Duration = Duration::from_secs(4);
 /// Roots that are remembered as silent.
 const SILENT: usize = 64;
 /// After a change of root, links of the old tree are used for so long.
@@ -99,6 +104,12 @@ pub(crate) struct Tree {
     version: u32,
     /// When `place.seq` last grew.
     grown: Time,
+    /// Since when we know of no way to the root.
+    orphan_since: Option<Time>,
+    /// Neighbours are told so.
+    says_lost: bool,
+    /// When time was last looked at.
+    looked: Time,
     /// Since when some neighbour has had a newer beacon than our parent gave us.
     late_since: Option<Time>,
     /// Silent roots, and the beacon that is not believed any more.
@@ -127,6 +138,9 @@ impl Tree {
             parent: None,
             version: 0,
             grown: now,
+            orphan_since: None,
+            says_lost: false,
+            looked: Time::ZERO,
             late_since: None,
             silent: Map::new(),
             beacon_at: now,
@@ -247,18 +261,27 @@ impl Tree {
     // ---- timers ----
 
     pub(crate) fn on_time(&mut self, now: Time, env: &Env) {
+        self.looked = now;
         if self.fresh.1.is_some_and(|at| at <= now) {
             self.activity = self.activity_at(now) + self.fresh.0;
             self.active_at = now;
             self.fresh = (0.0, None);
         }
         let is_root = self.place.claim.root.0 == self.me;
-        if !is_root && now.since(self.grown) >= env.config.root_dead {
+        let known =
+            |one: &Neighbour| one.place.is_some_and(|place| place.claim.root == self.place.claim.root);
+        let lost = self.orphan_since.is_some_and(|at| now.since(at) >= GONE_AFTER)
+            && !self.neighbours.values().any(known);
+        if !is_root && (lost || now.since(self.grown) >= env.config.root_dead) {
             if self.silent.len() >= SILENT {
                 self.silent.pop_first();
             }
             self.silent.insert(self.place.claim.root.0, self.place.seq);
             self.forget_root(now);
+        }
+        if self.orphan_since.is_some_and(|at| now.since(at) >= LOST_AFTER) && !self.says_lost {
+            self.says_lost = true;
+            self.advertise(now);
         }
         if self.late_since.is_some_and(|at| now.since(at) >= PARENT_LATE) {
             self.parent.take().map(|parent| self.tell.insert(parent));
@@ -284,7 +307,10 @@ impl Tree {
             self.grown + env.config.root_dead
         };
         let late = self.late_since.map(|at| at + PARENT_LATE);
-        [Some(root), late, self.advertise_at, self.fresh.1].into_iter().flatten().min()
+        let lost = self.orphan_since.map(|at| at + if self.says_lost { GONE_AFTER } else { LOST_AFTER });
+        // Once it has been waited for, only news of a neighbour makes a difference.
+        let lost = lost.filter(|at| *at > self.looked);
+        [Some(root), late, lost, self.advertise_at, self.fresh.1].into_iter().flatten().min()
     }
 
     /// Something is due to be told.
@@ -310,7 +336,8 @@ impl Tree {
             root: self.place.claim.root.0,
             weight: self.place.claim.weight,
             seq: self.place.seq,
-            hops: self.place.hops,
+            // As many as no way may have: there is none.
+            hops: if self.says_lost { limits::HOPS } else { self.place.hops },
             cost: self.place.cost,
             parent: self.parent == Some(*to),
             links: u8::try_from(links).unwrap_or(u8::MAX),
@@ -359,8 +386,20 @@ impl Tree {
     /// Chooses root and parent from what is known.
     fn settle(&mut self, now: Time, env: &Env) {
         let before = (self.place, self.parent);
+        let no_way = |parent| self.neighbours.get(&parent).is_none_or(|one: &Neighbour| one.place.is_none());
+        if self.parent.is_some_and(no_way) {
+            self.parent = None;
+        }
         self.choose(now, env);
         self.follow(now);
+        if self.parent.is_none() && self.place.claim.root.0 != self.me {
+            self.orphan_since.get_or_insert(now);
+        } else {
+            self.orphan_since = None;
+            if core::mem::take(&mut self.says_lost) {
+                self.advertise(now);
+            }
+        }
         if before.0.claim.root != self.place.claim.root
             && before.1 != self.parent
             && let Some(one) = before.1.and_then(|parent| self.neighbours.get_mut(&parent))

@@ -22,6 +22,7 @@ use weft_wire::{DiscoveryKey, PeerId, Time};
 
 use crate::backoff::Backoff;
 use crate::env::Env;
+use crate::pace::Pace;
 
 /// A link more than we want is kept this long: who has just come may need it.
 const SURPLUS: Duration = Duration::from_secs(5);
@@ -33,16 +34,10 @@ const LATER: Duration = Duration::from_secs(3);
 pub(crate) struct View {
     blocked: Set<PeerId>,
     made_room_at: Option<Time>,
+    /// Of dials, at most as many at once as the active view has places: changes of links cost everybody something.
     pace: Pace,
     surplus_since: Option<Time>,
     wake_at: Option<Time>,
-}
-
-/// A bucket of dials, as many as the active view has places: changes of links cost everybody something.
-#[derive(Debug, Default)]
-struct Pace {
-    /// When the bucket is full again.
-    full_at: Time,
 }
 
 /// A party as this machine sees it.
@@ -76,20 +71,6 @@ pub(crate) enum Admission {
     /// Accept, and close the link with this peer first.
     InPlaceOf(PeerId),
     Refuse(Refusal),
-}
-
-impl Pace {
-    /// Takes a dial out of the bucket, which holds `most`, if there is one; else says when there is.
-    fn take(&mut self, now: Time, every: Duration, most: usize) -> Result<(), Time> {
-        let most = u32::try_from(most).unwrap_or(u32::MAX);
-        let full_at = self.full_at.max(now) + every;
-        let bound = now + every * most;
-        if full_at > bound {
-            return Err(now + full_at.since(bound));
-        }
-        self.full_at = full_at;
-        Ok(())
-    }
 }
 
 impl View {
@@ -142,7 +123,8 @@ impl View {
                 // Alone there is nothing to lose and nobody to disturb.
                 let every = if party.neighbours * 2 <= wanted { SOON } else { LATER };
                 if !(lonely && sought == 0)
-                    && let Err(at) = self.pace.take(now, every, wanted)
+                    && let Err(at) =
+                        self.pace.take(now, every, every * u32::try_from(wanted).unwrap_or(u32::MAX))
                 {
                     self.wake(at);
                     break;

@@ -2,7 +2,7 @@
 
 use crate::cbor::{self as minicbor, Decode, Decoder, Encode, Error};
 
-use crate::{DiscoveryKey, List, MessageId, SessionId, Tag, Text, limits};
+use crate::{DiscoveryKey, IdentityId, List, MessageId, SessionId, Tag, Text, limits};
 
 /// The contents of an envelope between two peers.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -45,6 +45,9 @@ pub enum Sealed {
         #[n(4)]
         #[cbor(with = "minicbor::bytes")]
         entry: Vec<u8>,
+        /// For whom. Somebody else could claim that the receiving peer is theirs.
+        #[n(5)]
+        to: IdentityId,
     },
     /// The message was taken by the recipient's application.
     #[n(3)]

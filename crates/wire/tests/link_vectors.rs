@@ -164,6 +164,7 @@ fn vectors() -> Vec<Vector> {
                 time: 1_700_000_000_000,
                 body: vec![0xa0],
                 entry: vec![2],
+                to: IdentityId([0x99; 32]),
             },
         ),
         sealed("root", &Sealed::Root { discovery, root: Tag::from(&peer), seq: 7, reply: false }),

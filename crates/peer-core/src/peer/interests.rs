@@ -28,6 +28,15 @@ impl Peer {
         for (peer, wants) in swarm.interest.summaries(now, &swarm.tree, own) {
             self.links.send(peer, &Frame::Interest { party: swarm.tag, wants: &wants }, &mut self.env);
         }
+        for (peer, before, wants) in swarm.interest.newly_wanted(now) {
+            for kept in swarm.feeds.since(now - LATELY).filter(|kept| kept.feed != peer) {
+                let documents = documents(kept);
+                let wanted = |wants: &Summary| documents.iter().any(|document| wants.may_match(document));
+                if wanted(&wants) && !wanted(&before) {
+                    swarm.broadcast.on_wanted(now, peer, kept.range(), &self.env);
+                }
+            }
+        }
     }
 
     /// A neighbour tells what is wanted behind it.
@@ -38,17 +47,8 @@ impl Peer {
         let Some(wants) = Summary::decode(wants).filter(|_| wants.len() <= limits::INTEREST) else {
             return self.strike(now, Some(peer), "a summary that cannot be read");
         };
-        let Some((swarm, env)) = self.common_mut(&peer, party) else { return };
-        let Some(before) = swarm.interest.on_interest(now, &peer, wants.clone()) else { return };
-        if before == wants {
-            return;
-        }
-        for kept in swarm.feeds.since(now - LATELY).filter(|kept| kept.feed != peer) {
-            let documents = documents(kept);
-            let wanted = |wants: &Summary| documents.iter().any(|document| wants.may_match(document));
-            if wanted(&wants) && !wanted(&before) {
-                swarm.broadcast.on_wanted(now, peer, kept.range(), env);
-            }
+        if let Some((swarm, _)) = self.common_mut(&peer, party) {
+            swarm.interest.on_interest(now, &peer, wants);
         }
     }
 
@@ -63,8 +63,10 @@ impl Peer {
         let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
         let neighbours = swarm.synced.iter().copied();
         let interest = &swarm.interest;
-        let documents = if interest.is_selective() { documents(kept) } else { Vec::new() };
-        let wanted = |peer: &PeerId| interest.wants(peer, &documents);
+        // What neighbours said when the swarm was large does not hold in a small one.
+        let selective = swarm.roster.is_large(&self.env) && interest.is_selective();
+        let documents = if selective { documents(kept) } else { Vec::new() };
+        let wanted = |peer: &PeerId| !selective || interest.wants(peer, &documents);
         // The root's own publications take the shortest ways anyway.
         let radius = burst(swarm.roster.size(), self.env.config.active_view);
         // Our own go to all neighbours in any case: we may leave before anybody asks for what a digest named.

@@ -30,6 +30,7 @@ impl Peer {
             && let Some(to) = swarm.roster.somebody(&mut self.env)
         {
             let (root, seq) = swarm.tree.root();
+            swarm.probed = Some((to, now));
             let contents = Sealed::Root { discovery, root, seq, reply: false };
             self.seal_and_send(now, to, None, &contents, (0, true));
         }
@@ -44,7 +45,8 @@ impl Peer {
         (root, seq): (Tag, u32),
         reply: bool,
     ) {
-        let Some(swarm) = self.swarms.get(&discovery) else { return };
+        let room = self.working(None) < self.env.config.active_view + self.env.config.active_slack;
+        let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
         if self.links.shares(&from, &discovery) {
             return;
         }
@@ -52,7 +54,11 @@ impl Peer {
         if !reply {
             let contents = Sealed::Root { discovery, root: ours.0, seq: ours.1, reply: true };
             self.seal_and_send(now, from, None, &contents, (0, true));
-        } else if !swarm.tree.agrees(root, seq) {
+            return;
+        }
+        let asked = swarm.probed.take_if(|(of, _)| *of == from);
+        let in_time = asked.is_some_and(|(_, at)| now.since(at) < self.env.config.signal_give_up);
+        if in_time && room && !swarm.tree.agrees(root, seq) {
             // Two trees: one link makes them one.
             let steps = self.negotiator.dial(now, from, discovery, true, &mut self.env);
             self.take(now, steps);

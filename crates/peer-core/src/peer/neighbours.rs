@@ -14,7 +14,9 @@ use crate::env::Env;
 use crate::feeds::{self, Accepted, Verdict};
 use crate::kept::{Age, Kept};
 use crate::links::{LinkEvent, Taken};
+use crate::ranges::Ranges;
 use crate::roster::Heard;
+use crate::sorted::Map;
 use crate::swarm::Swarm;
 
 impl Peer {
@@ -142,7 +144,8 @@ impl Peer {
         let backlog = self.subscriptions.wants_backlog(&discovery);
         swarm.interest.on_linked(now, peer);
         let selective = !backlog && swarm.roster.is_large(&self.env);
-        let wants = selective.then(|| swarm.interest.downward(&swarm.tree).encode());
+        let own = || self.subscriptions.summary(&discovery, limits::INTEREST);
+        let wants = selective.then(|| swarm.interest.downward(&swarm.tree, own).encode());
         let want = swarm.want(now, peer, backlog, wants.as_deref());
         self.links.send(peer, &want, &mut self.env);
         self.subscriptions.on_asked(&discovery, peer);
@@ -168,6 +171,8 @@ impl Peer {
                 | Frame::Prune { .. }
                 | Frame::Want { .. }
                 | Frame::Interest { .. }
+                | Frame::Routes { .. }
+                | Frame::Seek { .. }
         );
         self.stirred |= !of_a_swarm;
         match frame {
@@ -183,7 +188,9 @@ impl Peer {
                 self.subscriptions.on_answered(&discovery, peer);
             }
             Frame::Presence { hops, presence } => self.on_presence(now, Some(peer), hops, presence),
-            Frame::Envelope { to, hops, envelope, left } => self.on_way(now, (to, hops, left), envelope),
+            Frame::Envelope { to, hops, envelope, left } => {
+                self.on_way(now, peer, (to, hops, left), envelope)
+            }
             Frame::Routes { party, anew, near } => {
                 if let Some(swarm) = self.common_mut(&peer, party) {
                     swarm.0.routes.on_routes(now, &peer, anew, &near, swarm.1);
@@ -207,7 +214,13 @@ impl Peer {
             Frame::Graft { party, want } => {
                 let Some((swarm, _)) = self.common_mut(&peer, party) else { return };
                 swarm.broadcast.on_graft(now, peer, &want);
-                let wanted = want.iter().flat_map(|range| swarm.feeds.of_range(range));
+                // However often it is named, it is sent once.
+                let mut once: Map<Tag, Ranges> = Map::new();
+                for range in want.iter() {
+                    once.entry(range.feed).or_default().insert(range.first, range.last());
+                }
+                let named = once.iter().flat_map(|(feed, ranges)| ranges.pairs().map(|range| (*feed, range)));
+                let wanted = named.flat_map(|(feed, (first, last))| swarm.feeds.of_range(feed, first, last));
                 let begin = |kept: &Arc<Kept>| swarm.interest.skipped(&peer, kept.range().feed, kept.first);
                 let wanted: Vec<_> = wanted.map(|kept| (begin(&kept), kept)).collect();
                 for (begin, kept) in wanted {
@@ -286,13 +299,12 @@ impl Peer {
         let (range, hops) = (feeds::range(&bundle), hops.saturating_add(1));
         let age = Age { told: Duration::from_millis(age_ms), asked: swarm.asked(&peer) };
         let begin = from.filter(|from| *from < range.first);
-        if let Some(begin) = begin {
-            let passed_over = feed_range(range.feed, begin, range.first - 1);
-            swarm.interest.on_skipped(&peer, passed_over);
-        }
         match swarm.feeds.on_bundle(now, (bundle, bytes), record, (age, hops, begin), &mut self.env) {
             Verdict::New { kept, ready } => {
                 self.env.stats.received += kept.last - kept.first + 1;
+                if let Some(begin) = begin {
+                    swarm.interest.on_skipped(&peer, feed_range(range.feed, begin, range.first - 1));
+                }
                 if age.told < self.env.config.gap_wait {
                     self.pass_on(now, &kept, discovery, Some(peer));
                 } else {

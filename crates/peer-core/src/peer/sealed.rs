@@ -41,7 +41,8 @@ impl Peer {
             Sealed::Signal { discovery, session, generation, signal } => {
                 self.on_signal(now, from, (discovery, session, generation), signal);
             }
-            Sealed::Message { id, record, time, body, entry } => {
+            Sealed::Message { to, .. } if to != self.env.identity => self.env.stats.unopened += 1,
+            Sealed::Message { id, record, time, body, entry, .. } => {
                 let Some(record) = self.check_record(now, from, &record) else { return };
                 let hops = if let Way::Mesh(hops) = way { Some(hops) } else { None };
                 self.mail.on_message((record.identity, from), id, (time, hops), &body, &mut self.env);
@@ -55,8 +56,7 @@ impl Peer {
                 self.on_root(now, from, discovery, (root, seq), reply);
             }
             Sealed::Receipt { id } => {
-                let by = self.swarms.values().find_map(|swarm| swarm.roster.record(&from));
-                let by = by.map(|(record, _)| record.identity);
+                let by = self.swarms.values().find_map(|swarm| swarm.roster.identity(&from));
                 self.mail.on_receipt(id, by, &mut self.env);
             }
         }
@@ -101,7 +101,7 @@ impl Peer {
                 _ => (false, None),
             };
             // A peer whose session we hold takes its own place, and so does one we are knocking at.
-            let links = self.working() - usize::from(self.negotiator.has(&from));
+            let links = self.working(Some(&from));
             let mut open = self.open_links();
             open.retain(|one| one.peer != from);
             match self.view.admit(now, &from, need, links, &open, &mut self.env) {
@@ -178,6 +178,7 @@ impl Peer {
             time: letter.time,
             body: letter.body.clone(),
             entry: self.homes.own_entry(None),
+            to: letter.to,
         };
         for peer in peers {
             self.seal_and_send(now, peer, None, &contents, (letter.attempt, false));

@@ -133,7 +133,7 @@ impl Peer {
 
     pub(super) fn seek_links(&mut self, now: Time) {
         let most = self.env.config.active_view + self.env.config.active_slack;
-        while self.negotiator.count() > most
+        while self.negotiator.all().count() > most
             && let Some(worst) = self.negotiator.worst().or_else(|| self.links.suspect())
         {
             // Others have taken its place.
@@ -145,7 +145,7 @@ impl Peer {
             neighbours: self.links.neighbours(discovery).filter(|peer| self.works(peer)).count(),
         });
         let parties: Vec<PartyView> = parties.collect();
-        let links = self.working();
+        let links = self.working(None);
         let busy = |peer: &PeerId| self.negotiator.has(peer);
         let dials = self.view.seek(now, parties, links, busy, &self.backoff, &mut self.env);
         for dial in dials {
@@ -158,13 +158,12 @@ impl Peer {
         }
     }
 
-    /// Links that work or are being negotiated.
-    pub(super) fn working(&self) -> usize {
-        let suspect = self
-            .links
-            .open()
-            .filter(|(peer, _)| self.negotiator.healthy(peer) && self.links.is_suspect(peer));
-        self.negotiator.count() - self.negotiator.interrupted() - suspect.count()
+    /// How many links work or are being negotiated, but for that with one peer.
+    pub(super) fn working(&self, without: Option<&PeerId>) -> usize {
+        let counts = |peer: &&PeerId| {
+            Some(*peer) != without && !self.negotiator.is_interrupted(peer) && !self.links.is_suspect(peer)
+        };
+        self.negotiator.all().filter(counts).count()
     }
 
     fn works(&self, peer: &PeerId) -> bool {

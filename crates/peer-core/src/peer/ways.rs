@@ -9,12 +9,21 @@ use super::sealed::Way;
 
 impl Peer {
     /// An envelope has come over a link: it is for us, or goes on.
-    pub(super) fn on_way(&mut self, now: Time, (to, hops, left): (PeerId, u8, Option<u8>), envelope: &[u8]) {
+    pub(super) fn on_way(
+        &mut self,
+        now: Time,
+        from: PeerId,
+        (to, hops, left): (PeerId, u8, Option<u8>),
+        envelope: &[u8],
+    ) {
         let hops = hops.saturating_add(1);
         if to == self.env.me {
             return self.on_envelope(now, envelope, Way::Mesh(hops));
         }
         if envelope.len() > limits::ENVELOPE || hops >= limits::HOPS {
+            return;
+        }
+        if !self.swarms.values_mut().any(|swarm| swarm.routes.may_pass(now, &from, envelope.len())) {
             return;
         }
         let left = left.map_or(u8::from(hops == 1), |left| left.min(limits::HOPS));
@@ -32,15 +41,19 @@ impl Peer {
         if left == 0 {
             return false;
         }
-        if self.links.is_open(&to) && !self.links.is_suspect(&to) {
-            let frame = Frame::Envelope { to, hops, envelope, left: Some(0) };
-            return self.links.send(to, &frame, &mut self.env);
-        }
-        let ways = self.swarms.values().filter_map(|swarm| swarm.routes.way(now, &to, detour));
-        let Some((via, _)) = ways.filter(|(_, links)| *links <= left).min_by_key(|(_, links)| *links) else {
-            return false;
+        let (via, left) = if self.links.is_open(&to) && !self.links.is_suspect(&to) {
+            (to, 0)
+        } else {
+            let ways = self.swarms.values().filter_map(|swarm| swarm.routes.way(now, &to, detour));
+            let shortest = ways.filter(|(_, links)| *links <= left).min_by_key(|(_, links)| *links);
+            let Some((via, _)) = shortest else { return false };
+            (via, left - 1)
         };
-        let frame = Frame::Envelope { to, hops, envelope, left: Some(left - 1) };
+        // What is passed on for others does not fill a link up.
+        if hops > 0 && self.links.queued(&via) > self.env.config.link_queue / 4 {
+            return false;
+        }
+        let frame = Frame::Envelope { to, hops, envelope, left: Some(left) };
         self.links.send(via, &frame, &mut self.env)
     }
 
@@ -110,11 +123,10 @@ impl Peer {
             }
             return;
         }
-        let identity = record.identity;
         let discovery = swarm.party.discovery();
-        if let Some(swarm) = self.swarms.get_mut(&discovery) {
-            swarm.roster.on_found(now, record, bytes, &self.env);
+        if let Some(swarm) = self.swarms.get_mut(&discovery).filter(|_| self.mail.seeks(&record.identity)) {
+            swarm.roster.on_found(now, &record, &self.env);
+            self.mail.on_known(now, &record.identity);
         }
-        self.mail.on_known(now, &identity);
     }
 }

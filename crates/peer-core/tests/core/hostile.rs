@@ -12,7 +12,8 @@ use weft_wire::link::Link as Frame;
 use weft_wire::sealed::{Candidate, Refusal, Sealed, Signal};
 use weft_wire::signaler::FromSignaler;
 use weft_wire::{
-    BundleEntry, DiscoveryKey, List, Nonce, PeerRecord, PublicationId, SessionId, SignalerId, Text, encode,
+    BundleEntry, DiscoveryKey, Entry, List, Nonce, PeerRecord, PublicationId, SessionId, SignalerId, Text,
+    encode,
 };
 
 use crate::world::{START, World, object, one_chunk};
@@ -24,12 +25,12 @@ fn keys(n: u8) -> Keys {
 }
 
 /// Two key pairs, the one with the lower PeerId first.
-fn low_and_high() -> (Keys, Keys) {
+pub(crate) fn low_and_high() -> (Keys, Keys) {
     let (a, b) = (keys(10), keys(20));
     if a.peer.id() < b.peer.id() { (a, b) } else { (b, a) }
 }
 
-fn deliver(world: &mut World, to: usize, from: &Keys, recipient: &Keys, contents: &Sealed) {
+pub(crate) fn deliver(world: &mut World, to: usize, from: &Keys, recipient: &Keys, contents: &Sealed) {
     let mut rng = ChaCha12Rng::seed_from_u64(9);
     let agreement = recipient.peer.agreement();
     let sealed =
@@ -41,6 +42,23 @@ fn deliver(world: &mut World, to: usize, from: &Keys, recipient: &Keys, contents
             bytes: &encode(&FromSignaler::Deliver { envelope: &sealed }),
         },
     );
+}
+
+/// A signaler lists a peer that is nobody's node.
+pub(crate) fn introduce(world: &mut World, to: usize, peer: &Keys, discovery: DiscoveryKey) {
+    let entry = Entry {
+        discovery,
+        peer: peer.peer.id(),
+        home: SignalerId([7; 32]),
+        agreement: peer.peer.agreement(),
+        seq: 1,
+        since: 1,
+        until: u64::MAX,
+        left: false,
+    };
+    let entry = statement::sign_entry(&peer.peer, &entry);
+    let frame = encode(&FromSignaler::Joined { entry: &entry });
+    world.input(to, Input::SignalerFrame { home: HomeIndex(0), bytes: &frame });
 }
 
 fn offer(discovery: DiscoveryKey, session: u8, generation: u32, sdp: &str) -> Sealed {

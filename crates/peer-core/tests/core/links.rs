@@ -114,6 +114,32 @@ fn a_reloaded_page_is_linked_again_and_nobody_sees_a_ghost() {
 }
 
 #[test]
+fn who_crashed_and_is_back_with_the_same_keys_is_linked_again_at_once() {
+    for (away, first) in [(2, 1), (2, 5), (8, 1), (8, 5), (15, 1), (15, 5)] {
+        let mut world = World::new(3, 1);
+        let keys = |n| Keys {
+            identity: IdentityKey::new(&Seed::new([n; 32])),
+            peer: PeerKey::new(&Seed::new([n + 1; 32])),
+        };
+        let a = world.add_keys(keys(first), &[0], |_| {});
+        let b = world.add_keys(keys(6 - first), &[0], |_| {});
+        world.join(a, "p");
+        world.join(b, "p");
+        world.run_until(SECOND, |w| w.linked(a, b)).unwrap();
+        world.crash(b);
+        world.run(SECOND * away);
+        let again = world.add_keys(keys(6 - first), &[0], |_| {});
+        let party = world.join(again, "p");
+        let both_see = |world: &World| {
+            let linked = |node: usize| world.nodes[node].peer.peers(&party).iter().any(|peer| peer.linked);
+            linked(a) && linked(again)
+        };
+        let took = world.run_until(SECOND * 60, both_see).expect("a link");
+        assert!(took < SECOND * 3, "after {away} s, {first}: {took:?}");
+    }
+}
+
+#[test]
 fn q8_open_links_outlive_their_signaler_and_new_ones_use_another_within_a_second() {
     let mut world = World::new(4, 2);
     let (a, b) = (world.add(&[0, 1]), world.add(&[0, 1]));

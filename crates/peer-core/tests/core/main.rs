@@ -6,6 +6,7 @@ mod hostile;
 mod links;
 mod mesh;
 mod messages;
+mod neighbours;
 mod publications;
 mod strangers;
 mod world;

@@ -97,8 +97,9 @@ fn whoever_publishes_nobody_gets_a_publication_twice_over_the_links() {
         assert_eq!(world.numbers(node, *subscription).len(), 10 - own, "node {node}");
     }
     let sent = sent(&world) - before;
-    // A publication of one's own goes to all five neighbours, and the tree brings it to some of them again.
-    assert!(sent <= 10 * (39 + 6), "{sent} transmissions for {} deliveries", 10 * 39);
+    // A publication of one's own goes to all five neighbours. To four of them the tree brings it again, and meets there what
+    // they have passed on.
+    assert!(sent <= 10 * (39 + 2 * 4), "{sent} transmissions for {} deliveries", 10 * 39);
 }
 
 #[test]
