@@ -459,7 +459,8 @@ impl Feeds {
         self.kept_bytes += kept.bytes.len();
         self.kept_publications += kept.last - kept.first + 1;
         let places = self.places.entry(kept.feed).or_default();
-        let at = places.partition_point(|one| one.first < kept.first);
+        let newest = places.back().is_none_or(|last| last.first < kept.first);
+        let at = if newest { places.len() } else { places.partition_point(|one| one.first < kept.first) };
         places.insert(at, Arc::clone(&kept));
         self.kept.push_back(kept);
         while self.kept_bytes > env.config.keep_bytes
@@ -467,7 +468,8 @@ impl Feeds {
         {
             let Some(oldest) = self.kept.pop_front() else { return };
             if let Some(places) = self.places.get_mut(&oldest.feed) {
-                let at = places.partition_point(|one| one.first < oldest.first);
+                let first = places.front().is_some_and(|one| one.first == oldest.first);
+                let at = if first { 0 } else { places.partition_point(|one| one.first < oldest.first) };
                 places.remove(at);
                 if places.is_empty() {
                     self.places.remove(&oldest.feed);

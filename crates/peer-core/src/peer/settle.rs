@@ -139,13 +139,18 @@ impl Peer {
             // Others have taken its place.
             self.drop_link(now, worst, ByeReason::MadeRoom, "interrupted, and there are others");
         }
-        let parties = self.swarms.iter().map(|(discovery, swarm)| PartyView {
-            discovery: *discovery,
-            candidates: swarm.roster.candidates(now, &self.env),
-            neighbours: self.links.neighbours(discovery).filter(|peer| self.works(peer)).count(),
-        });
-        let parties: Vec<PartyView> = parties.collect();
         let links = self.working(None);
+        let mut parties = Vec::new();
+        for (discovery, swarm) in &self.swarms {
+            let neighbours = self.links.neighbours(discovery).filter(|peer| self.works(peer)).count();
+            // With enough links, only who is alone in a party, or hears nothing of somebody, seeks another.
+            let content =
+                links >= self.env.config.active_view && neighbours > 0 && swarm.roster.is_large(&self.env);
+            if !content && links < most {
+                let candidates = swarm.roster.candidates(now, &self.env);
+                parties.push(PartyView { discovery: *discovery, candidates, neighbours });
+            }
+        }
         let busy = |peer: &PeerId| self.negotiator.has(peer);
         let dials = self.view.seek(now, parties, links, busy, &self.backoff, &mut self.env);
         for dial in dials {
