@@ -186,6 +186,11 @@ impl Tree {
         ours == root && beacon.abs_diff(seq) <= SAME_TREE
     }
 
+    /// Milliseconds of the way to a neighbour, as it was measured.
+    pub(crate) fn cost(&self, peer: &PeerId) -> Option<u16> {
+        self.neighbours.get(peer).map(|one| one.cost)
+    }
+
     /// Links that a neighbour has.
     pub(crate) fn links(&self, peer: &PeerId) -> Option<u8> {
         self.neighbours.get(peer).filter(|one| one.place.is_some()).map(|one| one.links)

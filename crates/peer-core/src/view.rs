@@ -24,6 +24,9 @@ use crate::backoff::Backoff;
 use crate::env::Env;
 use crate::pace::Pace;
 
+/// So many links of so many are kept whether they are fast or not.
+const AT_RANDOM: u8 = 1;
+const OF_LINKS: u8 = 8;
 /// A link more than we want is kept this long: who has just come may need it.
 const SURPLUS: Duration = Duration::from_secs(5);
 /// Time between two dials, with few links and with enough.
@@ -62,6 +65,8 @@ pub(crate) struct Open {
     pub(crate) links: usize,
     /// A broadcast tree goes over it.
     pub(crate) in_tree: bool,
+    /// Milliseconds of the way.
+    pub(crate) cost: u16,
     pub(crate) since: Time,
 }
 
@@ -169,7 +174,7 @@ impl View {
     }
 
     /// A link to give up because there are more than we want, and the other side has enough.
-    pub(crate) fn surplus(&mut self, now: Time, open: &[Open], env: &mut Env) -> Option<PeerId> {
+    pub(crate) fn surplus(&mut self, now: Time, open: &[Open], env: &Env) -> Option<PeerId> {
         if open.len() <= env.config.active_view {
             self.surplus_since = None;
             return None;
@@ -180,19 +185,22 @@ impl View {
         }
         self.surplus_since = Some(now);
         let enough = |one: &&Open| one.links * 2 > env.config.active_view && now.since(one.since) >= SURPLUS;
-        let most = open.iter().filter(enough).map(|one| (!one.in_tree, one.links)).max()?;
-        let among: Vec<PeerId> = open
-            .iter()
-            .filter(enough)
-            .filter(|one| (!one.in_tree, one.links) == most)
-            .map(|one| one.peer)
-            .collect();
-        Some(among[env.below(among.len())])
+        let least = |one: &&Open| {
+            let at_random = is_at_random(&one.peer, &env.me);
+            (!one.in_tree, !at_random, if at_random { one.links } else { one.cost.into() })
+        };
+        open.iter().filter(enough).max_by_key(least).map(|one| one.peer)
     }
 
     fn wake(&mut self, at: Time) {
         self.wake_at = Some(self.wake_at.map_or(at, |known| known.min(at)));
     }
+}
+
+/// A link between these two does not have to be fast; both sides agree on that. If all had to be, a swarm would fall
+/// apart into those who are near each other.
+fn is_at_random(a: &PeerId, b: &PeerId) -> bool {
+    (a.0[0] ^ b.0[0]) % OF_LINKS < AT_RANDOM
 }
 
 /// The link whose other side will miss it least.

@@ -158,7 +158,7 @@ impl Peer {
             self.take(now, steps);
         }
         let open = self.open_links();
-        if let Some(peer) = self.view.surplus(now, &open, &mut self.env) {
+        if let Some(peer) = self.view.surplus(now, &open, &self.env) {
             self.drop_link(now, peer, ByeReason::MadeRoom, "more links than are needed");
         }
     }
@@ -181,7 +181,8 @@ impl Peer {
         open.map(|(peer, since)| {
             let trees = || self.swarms.values().map(|swarm| &swarm.tree);
             let links = trees().filter_map(|tree| tree.links(&peer)).max().unwrap_or_default();
-            Open { peer, links: links.into(), in_tree: trees().any(|tree| tree.has(&peer)), since }
+            let cost = trees().filter_map(|tree| tree.cost(&peer)).max().unwrap_or_default();
+            Open { peer, links: links.into(), in_tree: trees().any(|tree| tree.has(&peer)), cost, since }
         })
         .collect()
     }
