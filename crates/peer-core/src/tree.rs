@@ -119,6 +119,8 @@ pub(crate) struct Tree {
     advertise_at: Option<Time>,
     /// Neighbours to tell at once.
     tell: Set<PeerId>,
+    /// Parents that were left for better ones, and when they are told: until then publications come over both.
+    parting: Map<PeerId, Time>,
     activity: f32,
     active_at: Time,
     /// Publications that do not count yet, and when they do.
@@ -147,6 +149,7 @@ impl Tree {
             own_seq: 0,
             advertise_at: None,
             tell: Set::new(),
+            parting: Map::new(),
             activity: 0.0,
             active_at: now,
             fresh: (0.0, None),
@@ -207,6 +210,7 @@ impl Tree {
     pub(crate) fn on_unlinked(&mut self, now: Time, peer: &PeerId, env: &Env) {
         self.neighbours.remove(peer);
         self.tell.remove(peer);
+        self.parting.remove(peer);
         self.version = self.version.wrapping_add(1);
         if self.parent == Some(*peer) {
             self.parent = None;
@@ -288,6 +292,8 @@ impl Tree {
             self.says_lost = true;
             self.advertise(now);
         }
+        self.tell.extend(self.parting.iter().filter(|(_, at)| **at <= now).map(|(peer, _)| *peer));
+        self.parting.retain(|_, at| *at > now);
         if self.late_since.is_some_and(|at| now.since(at) >= PARENT_LATE) {
             self.parent.take().map(|parent| self.tell.insert(parent));
             self.version = self.version.wrapping_add(1);
@@ -315,7 +321,8 @@ impl Tree {
         let lost = self.orphan_since.map(|at| at + if self.says_lost { GONE_AFTER } else { LOST_AFTER });
         // Once it has been waited for, only news of a neighbour makes a difference.
         let lost = lost.filter(|at| *at > self.looked);
-        [Some(root), late, lost, self.advertise_at, self.fresh.1].into_iter().flatten().min()
+        let parting = self.parting.values().copied();
+        parting.chain([Some(root), late, lost, self.advertise_at, self.fresh.1].into_iter().flatten()).min()
     }
 
     /// Something is due to be told.
@@ -344,7 +351,7 @@ impl Tree {
             // As many as no way may have: there is none.
             hops: if self.says_lost { limits::HOPS } else { self.place.hops },
             cost: self.place.cost,
-            parent: self.parent == Some(*to),
+            parent: self.parent == Some(*to) || self.parting.contains_key(to),
             links: u8::try_from(links).unwrap_or(u8::MAX),
         }
     }
@@ -413,8 +420,19 @@ impl Tree {
         }
         if before.1 != self.parent {
             self.version = self.version.wrapping_add(1);
-            self.tell.extend(before.1.into_iter().chain(self.parent));
-            self.tell.retain(|peer| self.neighbours.contains_key(peer));
+            if let Some(new) = self.parent {
+                self.parting.remove(&new);
+                self.tell.insert(new);
+            }
+            if let Some(old) = before.1.filter(|old| self.neighbours.contains_key(old)) {
+                if before.0.claim.root == self.place.claim.root && self.parent.is_some() {
+                    // Not before the new one has us as its child.
+                    self.parting.insert(old, now + LINGER);
+                } else {
+                    // In another tree it may be we who are its way.
+                    self.tell.insert(old);
+                }
+            }
         }
         let (old, new) = (before.0, self.place);
         let cost_moved = old.cost.abs_diff(new.cost) > WORTH;
