@@ -24,7 +24,7 @@ use crate::ranges::Ranges;
 use crate::tree::Tree;
 
 /// Digests to one neighbour are at least so far apart in a steady flow.
-const DIGEST_PAUSE: Duration = Duration::from_secs(1);
+const DIGEST_PAUSE: Duration = Duration::from_millis(2500);
 /// Feeds of which something was announced and has not come.
 const MISSING: usize = 1024;
 /// Feeds in what waits to be announced to one neighbour.

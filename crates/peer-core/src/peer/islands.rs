@@ -9,7 +9,7 @@ use super::Peer;
 use crate::roster::Heard;
 
 /// Presences in a shuffle, our own among them.
-const SHUFFLED: usize = 4;
+const SHUFFLED: usize = 3;
 
 impl Peer {
     /// Sends what is due of both.
@@ -88,9 +88,10 @@ impl Peer {
     }
 
     fn shuffle(&mut self, now: Time, discovery: DiscoveryKey, to: PeerId, reply: bool) {
-        let links: Vec<PeerId> = self.links.neighbours(&discovery).collect();
         let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
-        let ours = swarm.sign_presence(now, links.into_iter(), self.homes.signalers(), false, &mut self.env);
+        // Who reads it wants to know how to reach us, and not whom we reach.
+        let links = std::iter::empty();
+        let ours = swarm.sign_presence(now, links, self.homes.signalers(), false, &mut self.env);
         let others = swarm.roster.sample(SHUFFLED - 1, &mut self.env);
         let members = List::first(std::iter::once(ours).chain(others).map(Bytes));
         self.links.send(to, &Frame::Shuffle { party: swarm.tag, reply, members }, &mut self.env);
