@@ -10,10 +10,10 @@ use crate::engine::{Content, NodeId, Vice, Violation};
 use crate::graph::Graph;
 use crate::measure;
 use crate::report::{Messages, PhaseReport, Publications, Round, Spread, figure, ratio, round};
-use crate::run::{Change, Failure, Run};
+use crate::run::{Change, Failure, Ledger, Run};
 use crate::scenario::{Phase, Sender, seconds};
 use crate::svg;
-use crate::watch::{Floors, mean_of, spread_of};
+use crate::watch::{Arrival, Floors, mean_of, spread_of};
 
 /// Publications of phases that do not wait for each one must be there after this long.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -51,23 +51,33 @@ pub fn play(run: &mut Run<'_>, phase: &Phase) -> Result<PhaseReport, Failure> {
             report.note = format!("{rate} documents of {body_bytes} bytes a second for {time} s");
             let every = seconds(1.0 / rate.max(0.001));
             let sender = one(run)?;
-            let publications = publish(run, seconds(*time), every, *body_bytes, |_| Some(sender), |_, _| {})?;
+            let publications =
+                publish(run, seconds(*time), every, *body_bytes, |_| Some(sender), |_, _| Ok(()))?;
             report.publications = Some(publications);
         }
-        Phase::Churn { per_minute, minutes, publish_every_ms, body_bytes } => {
+        Phase::Churn { per_minute, minutes, publish_every_ms, body_bytes, message_every_ms } => {
             report.note = format!("{:.0} % replaced in a minute for {minutes} min", per_minute * 100.0);
             let every = Duration::from_millis(*publish_every_ms);
             let time = seconds(minutes * 60.0);
             let mut owed = 0.0;
-            let replace = |run: &mut Run<'_>, passed: Duration| {
+            let mut post = Post::open(run);
+            let meanwhile = |run: &mut Run<'_>, passed: Duration| {
                 owed += figure(u64::from(run.scenario.peers)) * per_minute * passed.as_secs_f64() / 60.0;
                 while owed >= 1.0 {
                     owed -= 1.0;
                     replace(run, passed);
                 }
+                let now = run.world.now();
+                let messages = passed.as_millis().checked_div(u128::from(*message_every_ms)).unwrap_or(0);
+                for n in 0..u32::try_from(messages).unwrap_or(u32::MAX) {
+                    post.send(run, now + passed / u32::try_from(messages).unwrap_or(1) * n, *body_bytes)?;
+                }
+                post.collect(run);
+                Ok(())
             };
             let sender = |run: &mut Run<'_>| one(run).ok();
-            report.publications = Some(publish(run, time, every, *body_bytes, sender, replace)?);
+            report.publications = Some(publish(run, time, every, *body_bytes, sender, meanwhile)?);
+            report.messages = (*message_every_ms > 0).then(|| post.close(run));
         }
         Phase::Crash { share, count } => {
             let mut victims = run.some(if *count > 0 { 1.0 } else { *share });
@@ -212,7 +222,7 @@ fn publish(
     every: Duration,
     body: usize,
     mut sender: impl FnMut(&mut Run<'_>) -> Option<NodeId>,
-    mut meanwhile: impl FnMut(&mut Run<'_>, Duration),
+    mut meanwhile: impl FnMut(&mut Run<'_>, Duration) -> Result<(), Failure>,
 ) -> Result<Publications, Failure> {
     let first = run.ledger();
     let began = run.world.now();
@@ -235,7 +245,7 @@ fn publish(
         number += 1;
         next = next + every;
         let passed = next.since(run.world.now());
-        meanwhile(run, passed);
+        meanwhile(run, passed)?;
         run.advance(passed)?;
         let old = run.world.now() - PATIENCE;
         end_older(run, old);
@@ -300,44 +310,88 @@ fn replace(run: &mut Run<'_>, within: Duration) {
 }
 
 fn messages(run: &mut Run<'_>, count: u32, every: Duration, body: usize) -> Result<Messages, Failure> {
-    let before = run.ledger();
-    let frames = run.signaler_frames();
-    let outcomes = |run: &Run<'_>| {
-        run.world
-            .peers()
-            .fold((0, 0), |(ok, failed), (_, peer)| (ok + peer.tally.sent.0, failed + peer.tally.sent.1))
-    };
-    let (ok, failed) = outcomes(run);
-    let mut direct = Vec::new();
+    let mut post = Post::open(run);
     for _ in 0..count {
+        let now = run.world.now();
+        post.send(run, now, body)?;
+        run.advance(every)?;
+    }
+    run.advance(MESSAGE_PATIENCE)?;
+    Ok(post.close(run))
+}
+
+/// Messages between random pairs, and what there was before them.
+struct Post {
+    before: Ledger,
+    signaler_frames: u64,
+    outcomes: (u64, u64),
+    direct_ms: Vec<f64>,
+    arrivals: Vec<Arrival>,
+}
+
+impl Post {
+    fn open(run: &Run<'_>) -> Self {
+        Self {
+            before: run.ledger(),
+            signaler_frames: run.signaler_frames(),
+            outcomes: outcomes(run),
+            direct_ms: Vec::new(),
+            arrivals: Vec::new(),
+        }
+    }
+
+    /// Sends one at a time that is not before now.
+    fn send(&mut self, run: &mut Run<'_>, at: Time, body: usize) -> Result<(), Failure> {
         let (from, to) = (one(run)?, one(run)?);
         let number = run.number();
         let document = Content { number, topic: 0 }.document(body)?;
         if let Some(identity) = run.world.identity(to).filter(|_| from != to) {
-            direct.push(run.world.network().latency(from, to).as_secs_f64() * 1_000.0);
-            run.watches.begin_message(&run.world, number);
-            let now = run.world.now();
-            run.world.act(from, now, Act::Command(Command::Send { to: identity, document }));
+            self.direct_ms.push(run.world.network().latency(from, to).as_secs_f64() * 1_000.0);
+            run.watches.begin_message(&run.world, number, [from, to], at);
+            run.world.act(from, at, Act::Command(Command::Send { to: identity, document }));
         }
-        run.advance(every)?;
+        Ok(())
     }
-    run.advance(MESSAGE_PATIENCE)?;
-    let (delays, hops) = run.watches.end_messages();
-    let change = run.change(&before);
-    let after = outcomes(run);
-    Ok(Messages {
-        sent: u32::try_from(direct.len()).unwrap_or(u32::MAX),
-        arrived: u32::try_from(delays.len()).unwrap_or(u32::MAX),
-        confirmed: after.0.saturating_sub(ok),
-        failed: after.1.saturating_sub(failed),
-        delivery_ms: Spread::of(delays),
-        direct_ms: Spread::of(direct),
-        signaler_frames: run.signaler_frames() - frames,
-        over_links: u32::try_from(hops.len()).unwrap_or(u32::MAX),
-        hops: Spread::of(hops),
-        bytes: change.bytes,
-        kinds: change.kinds,
-    })
+
+    /// Takes what came of those that have arrived or been given up.
+    fn collect(&mut self, run: &mut Run<'_>) {
+        let old = run.world.now() - MESSAGE_PATIENCE;
+        self.arrivals.extend(run.watches.end_messages(&run.world, old));
+    }
+
+    fn close(mut self, run: &mut Run<'_>) -> Messages {
+        self.arrivals.extend(run.watches.end_messages(&run.world, run.world.now()));
+        let over_links: Vec<(f64, f64)> =
+            self.arrivals.iter().filter_map(|arrival| arrival.hops.zip(arrival.shortest)).collect();
+        let (hops, shortest): (Vec<f64>, Vec<f64>) = over_links.into_iter().unzip();
+        let delays: Vec<f64> = self.arrivals.iter().filter_map(|arrival| arrival.delay_ms).collect();
+        let change = run.change(&self.before);
+        let after = outcomes(run);
+        let whole = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
+        let least: f64 = shortest.iter().sum();
+        Messages {
+            sent: whole(self.arrivals.len()),
+            arrived: whole(delays.len()),
+            confirmed: after.0.saturating_sub(self.outcomes.0),
+            failed: after.1.saturating_sub(self.outcomes.1),
+            delivery_ms: Spread::of(delays),
+            direct_ms: Spread::of(self.direct_ms),
+            signaler_frames: run.signaler_frames() - self.signaler_frames,
+            over_links: whole(hops.len()),
+            stretch: if least > 0.0 { round(hops.iter().sum::<f64>() / least) } else { 0.0 },
+            hops: Spread::of(hops),
+            shortest: Spread::of(shortest),
+            bytes: change.bytes,
+            kinds: change.kinds,
+        }
+    }
+}
+
+/// Messages whose senders know that they arrived, and that they gave up.
+fn outcomes(run: &Run<'_>) -> (u64, u64) {
+    run.world
+        .peers()
+        .fold((0, 0), |(ok, failed), (_, peer)| (ok + peer.tally.sent.0, failed + peer.tally.sent.1))
 }
 
 /// Waits until everybody is connected to everybody, by way of links that both sides have.

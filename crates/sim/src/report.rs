@@ -206,6 +206,10 @@ pub struct Messages {
     pub signaler_frames: u64,
     /// Links that a message came over, of those that came over links, where peers say so.
     pub hops: Spread,
+    /// Links that these had to come over at least, when they were sent.
+    pub shortest: Spread,
+    /// Links that messages came over for each that they had to.
+    pub stretch: f64,
     /// Messages that came over links.
     pub over_links: u32,
     /// Bytes sent on links meanwhile.

@@ -171,6 +171,9 @@ pub enum Phase {
         /// Encoded size of each document.
         #[serde(default = "small_document")]
         body_bytes: usize,
+        /// Milliseconds between messages of random pairs; none if 0.
+        #[serde(default)]
+        message_every_ms: u64,
     },
     /// Groups of peers do not reach each other for a time.
     Partition {

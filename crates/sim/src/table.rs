@@ -176,8 +176,8 @@ fn write_messages(out: &mut String, all: &Messages) -> std::fmt::Result {
     )?;
     writeln!(
         out,
-        "{:>11}{} came over links ({:.1} mean, {:.0} at most); signalers sent {} frames meanwhile",
-        "", all.over_links, all.hops.mean, all.hops.max, all.signaler_frames
+        "{:>11}{} came over links ({:.2} mean, {:.0} at most, {:.2} times the shortest way); signalers sent {} frames",
+        "", all.over_links, all.hops.mean, all.hops.max, all.stretch, all.signaler_frames
     )?;
     write_kinds(out, &all.kinds)
 }

@@ -66,12 +66,32 @@ pub struct Outcome {
     pub delays_ms: Vec<f64>,
 }
 
+/// A message that is watched.
+#[derive(Clone, Debug)]
+struct Letter {
+    at: Time,
+    ends: [NodeId; 2],
+    /// Links between sender and recipient at least, when it was sent.
+    shortest: Option<u32>,
+    arrived: Option<Delivery>,
+}
+
+/// What came of a message.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival {
+    /// From sending to arrival, milliseconds; none if it did not arrive.
+    pub delay_ms: Option<f64>,
+    /// Links that it came over, if it came over links.
+    pub hops: Option<f64>,
+    /// Links between sender and recipient at least, when it was sent.
+    pub shortest: Option<f64>,
+}
+
 /// All publications that are being watched.
 #[derive(Debug, Default)]
 pub struct Watches {
     open: BTreeMap<u32, Watch>,
-    /// Messages: when they were sent, and when they arrived.
-    messages: BTreeMap<u32, (Time, Option<Delivery>)>,
+    messages: BTreeMap<u32, Letter>,
 }
 
 impl Watches {
@@ -104,9 +124,13 @@ impl Watches {
         self.open.insert(number, watch);
     }
 
-    /// Watches a message that is about to be sent now.
-    pub fn begin_message(&mut self, world: &World, number: u32) {
-        self.messages.insert(number, (world.now(), None));
+    /// Watches a message that is sent at a time.
+    pub fn begin_message(&mut self, world: &World, number: u32, [from, to]: [NodeId; 2], at: Time) {
+        let graph = Graph::of(world, |_| true);
+        let shortest =
+            graph.vertex(from).zip(graph.vertex(to)).map(|(from, to)| graph.hops(from)[to as usize]);
+        let shortest = shortest.filter(|hops| *hops != UNREACHED);
+        self.messages.insert(number, Letter { at, ends: [from, to], shortest, arrived: None });
     }
 
     /// Takes what applications saw since the last time.
@@ -120,8 +144,8 @@ impl Watches {
                 }
             }
             for message in messages {
-                if let Some((_, arrived)) = self.messages.get_mut(&message.number) {
-                    arrived.get_or_insert(message);
+                if let Some(letter) = self.messages.get_mut(&message.number) {
+                    letter.arrived.get_or_insert(message);
                 }
             }
         }
@@ -162,17 +186,25 @@ impl Watches {
         Some(Outcome { round: round_of, delays_ms })
     }
 
-    /// Ends the watch of all messages: after how many milliseconds they arrived, and over how many links those that came
-    /// over links.
-    pub fn end_messages(&mut self) -> (Vec<f64>, Vec<f64>) {
-        let messages = std::mem::take(&mut self.messages);
-        let (mut delays, mut hops) = (Vec::new(), Vec::new());
-        for (sent, arrived) in messages.into_values() {
-            let Some(arrived) = arrived else { continue };
-            delays.push(arrived.at.since(sent).as_secs_f64() * 1_000.0);
-            hops.extend(arrived.hops.map(f64::from));
-        }
-        (delays, hops)
+    /// Ends the watch of messages that were sent before a time. One that did not arrive counts if sender and recipient
+    /// still live.
+    pub fn end_messages(&mut self, world: &World, than: Time) -> Vec<Arrival> {
+        let mut arrivals = Vec::new();
+        self.messages.retain(|_, letter| {
+            if letter.at >= than {
+                return true;
+            }
+            let live = letter.ends.iter().all(|node| world.peer(*node).is_some());
+            if letter.arrived.is_some() || live {
+                arrivals.push(Arrival {
+                    delay_ms: letter.arrived.map(|got| got.at.since(letter.at).as_secs_f64() * 1_000.0),
+                    hops: letter.arrived.and_then(|got| got.hops).map(f64::from),
+                    shortest: letter.shortest.map(f64::from),
+                });
+            }
+            false
+        });
+        arrivals
     }
 }
 

@@ -189,7 +189,7 @@ impl Peer {
             }
             Frame::Presence { hops, presence } => self.on_presence(now, Some(peer), hops, presence),
             Frame::Envelope { to, hops, envelope, left } => {
-                self.on_way(now, peer, (to, hops, left), envelope)
+                self.on_way(now, peer, (to, hops, left), envelope);
             }
             Frame::Routes { party, anew, near } => {
                 if let Some(swarm) = self.common_mut(&peer, party) {
