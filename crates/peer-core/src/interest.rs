@@ -33,7 +33,9 @@ const GROW_AFTER: Duration = Duration::from_millis(20);
 /// A neighbour is told of changes at most this often; the first one at once.
 const PAUSE: Duration = Duration::from_millis(300);
 /// What is no longer wanted is so for so long before anybody is told.
-const SHRINK_AFTER: Duration = Duration::from_secs(5);
+const SHRINK_AFTER: Duration = Duration::from_millis(1500);
+/// A new neighbour that has not told what is wanted behind it after so long will not: it takes the swarm for a small one.
+const TELLS_WITHIN: Duration = Duration::from_secs(2);
 /// Feeds of which it is remembered what a neighbour was not sent.
 const FEEDS: usize = 1024;
 
@@ -54,18 +56,54 @@ struct Neighbour {
     wants: Option<Summary>,
     told: Option<Summary>,
     told_at: Time,
+    /// When it is told that less is wanted, if that is still so then.
+    shrink_at: Option<Time>,
+    /// What it asked for when it became a neighbour; none: everything, or nothing yet.
+    asked: Option<Summary>,
     /// What it wanted when it was last told of what was passed over, if it has begun to want something else.
     wanted: Option<Summary>,
     caught_up_at: Time,
+    since: Time,
     /// What it was not sent because nobody behind it wants it.
     skipped: Map<Tag, Ranges>,
+}
+
+impl Neighbour {
+    /// What it is to be told now, or when to ask again.
+    fn tell(&mut self, now: Time, wants: Summary) -> Result<Vec<u8>, Option<Time>> {
+        let mut next = wants.clone();
+        if let Some(told) = &self.told {
+            if *told == wants {
+                self.shrink_at = None;
+                return Err(None);
+            }
+            let mut both = told.clone();
+            both.merge(&wants, limits::INTEREST);
+            let at = *self.shrink_at.get_or_insert(now + SHRINK_AFTER);
+            let shrinks = at <= now;
+            if both == *told && !shrinks {
+                return Err(Some(at));
+            }
+            if self.told_at + PAUSE > now {
+                return Err(Some(self.told_at + PAUSE));
+            }
+            if !shrinks {
+                next = both;
+            }
+        }
+        self.shrink_at = (next != wants).then_some(now + SHRINK_AFTER);
+        self.told_at = now;
+        let encoded = next.encode();
+        self.told = Some(next);
+        Ok(encoded)
+    }
 }
 
 impl Interest {
     // ---- inputs ----
 
     pub(crate) fn on_linked(&mut self, now: Time, peer: PeerId) {
-        self.neighbours.insert(peer, Neighbour::default());
+        self.neighbours.insert(peer, Neighbour { since: now, ..Neighbour::default() });
         self.tell_at = Some(now);
     }
 
@@ -90,8 +128,15 @@ impl Interest {
         let Some(neighbour) = self.neighbours.get_mut(from) else { return };
         let soon = now + GROW_AFTER;
         self.tell_at = Some(self.tell_at.map_or(soon, |at| at.min(soon)));
-        if let Some(before) = neighbour.wants.replace(wants) {
+        if let Some(before) = neighbour.wants.replace(wants).or(neighbour.asked.take()) {
             neighbour.wanted.get_or_insert(before);
+        }
+    }
+
+    /// A neighbour asks for what it lacks of what it wants so far: what it begins to want later is announced to it.
+    pub(crate) fn on_asked(&mut self, from: &PeerId, wants: Option<&Summary>) {
+        if let Some(neighbour) = self.neighbours.get_mut(from) {
+            neighbour.asked = wants.cloned();
         }
     }
 
@@ -126,9 +171,9 @@ impl Interest {
     }
 
     /// What we want ourselves, and for our children. `own` gives what our filters want.
-    pub(crate) fn downward(&mut self, tree: &Tree, own: impl FnOnce() -> Summary) -> Summary {
+    pub(crate) fn downward(&mut self, now: Time, tree: &Tree, own: impl FnOnce() -> Summary) -> Summary {
         self.refresh(own);
-        self.merged(tree, None)
+        self.merged(now, tree, None)
     }
 
     // ---- what was passed over ----
@@ -188,25 +233,23 @@ impl Interest {
         let mut told = Vec::new();
         let peers: Vec<PeerId> = self.neighbours.keys().copied().collect();
         for peer in peers {
-            let wants = self.merged(tree, Some(&peer));
+            let wants = self.merged(now, tree, Some(&peer));
             let Some(neighbour) = self.neighbours.get_mut(&peer) else { continue };
-            if neighbour.told.as_ref() == Some(&wants) {
-                continue;
+            match neighbour.tell(now, wants) {
+                Ok(wants) => told.push((peer, wants)),
+                Err(None) => {}
+                Err(Some(at)) => self.tell_at = Some(self.tell_at.map_or(at, |soonest| soonest.min(at))),
             }
-            let may_at = neighbour.told_at + PAUSE;
-            if may_at > now && neighbour.told.is_some() {
-                self.tell_at = Some(self.tell_at.map_or(may_at, |at| at.min(may_at)));
-                continue;
-            }
-            neighbour.told_at = now;
-            told.push((peer, wants.encode()));
-            neighbour.told = Some(wants);
+            self.tell_at = self.tell_at.into_iter().chain(neighbour.shrink_at).min();
         }
+        let unknown = self.neighbours.values().filter(|neighbour| neighbour.wants.is_none());
+        let patience = unknown.map(|neighbour| neighbour.since + TELLS_WITHIN).filter(|at| *at > now);
+        self.tell_at = self.tell_at.into_iter().chain(patience).min();
         told
     }
 
     /// Our own wants and those behind the links that publications for `to` would come over to us.
-    fn merged(&self, tree: &Tree, to: Option<&PeerId>) -> Summary {
+    fn merged(&self, now: Time, tree: &Tree, to: Option<&PeerId>) -> Summary {
         let mut merged = self.own.clone();
         let in_tree = to.is_some_and(|to| tree.has(to));
         for (peer, neighbour) in &self.neighbours {
@@ -216,6 +259,8 @@ impl Interest {
             }
             match &neighbour.wants {
                 Some(wants) => merged.merge(wants, limits::INTEREST),
+                // It is about to tell; what it wants is announced to it then.
+                None if now.since(neighbour.since) < TELLS_WITHIN => {}
                 None => return Summary::everything(),
             }
         }

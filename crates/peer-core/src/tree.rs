@@ -42,6 +42,10 @@ const WEIGHTS: u8 = 12;
 const SAME_TREE: u32 = 60;
 /// Who has had no way to the root for so long says so, and is no way for others any more.
 const LOST_AFTER: Duration = Duration::from_millis(300);
+/// It says so again after so long, and asks for a new beacon each time.
+const LOST_AGAIN: Duration = Duration::from_secs(1);
+/// A root that is asked for a beacon sends none sooner than this after the last one.
+const ASKED_BEACON: Duration = Duration::from_secs(2);
 /// A root to which nobody around has had a way for so long is gone: its beacon would have made one.
 const GONE_AFTER: Duration = Duration::from_secs(4);
 /// Roots that are remembered as silent.
@@ -108,8 +112,11 @@ pub(crate) struct Tree {
     orphan_since: Option<Time>,
     /// Neighbours are told so.
     says_lost: bool,
-    /// When time was last looked at.
-    looked: Time,
+    /// When they were last told so.
+    said_lost: Time,
+    /// With which beacon, and when, the parent was last asked for a newer one; and whether it is to be asked.
+    asked: Option<(u32, Time)>,
+    ask: bool,
     /// Since when some neighbour has had a newer beacon than our parent gave us.
     late_since: Option<Time>,
     /// Silent roots, and the beacon that is not believed any more.
@@ -142,7 +149,9 @@ impl Tree {
             grown: now,
             orphan_since: None,
             says_lost: false,
-            looked: Time::ZERO,
+            said_lost: Time::ZERO,
+            asked: None,
+            ask: false,
             late_since: None,
             silent: Map::new(),
             beacon_at: now,
@@ -161,6 +170,16 @@ impl Tree {
     /// The link is part of the tree.
     pub(crate) fn has(&self, peer: &PeerId) -> bool {
         self.parent == Some(*peer) || self.neighbours.get(peer).is_some_and(|one| one.child)
+    }
+
+    /// The way to the root.
+    pub(crate) fn parent(&self) -> Option<PeerId> {
+        self.parent
+    }
+
+    /// We know no way to the root, and neighbours are told so.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.says_lost
     }
 
     /// The link was part of the tree a moment ago: until the others have followed a change, publications take both ways.
@@ -239,7 +258,7 @@ impl Tree {
 
     /// A neighbour says where it stands. Not more hops than a frame may take are believed.
     pub(crate) fn on_tree(&mut self, now: Time, from: &PeerId, frame: &Frame<'_>, env: &Env) {
-        let &Frame::Tree { root, weight, seq, hops, cost, parent, links, .. } = frame else { return };
+        let &Frame::Tree { root, weight, seq, hops, cost, parent, links, anew, .. } = frame else { return };
         let Some(one) = self.neighbours.get_mut(from) else { return };
         let claim = Claim { weight: weight.min(WEIGHTS), root: Reverse(root) };
         // A beacon that leaps is made up, to outlive the root's own.
@@ -259,6 +278,24 @@ impl Tree {
             self.beacon_at = now;
         }
         self.settle(now, env);
+        if anew == Some(true) && (root, seq) == self.root() {
+            self.on_asked(now, from);
+        }
+    }
+
+    /// Somebody has lost its way to the root, and cannot take another one with the beacon that it has: it asks for a
+    /// new one (as Babel does, RFC 8966, section 3.8.1.2).
+    fn on_asked(&mut self, now: Time, from: &PeerId) {
+        let again = |(seq, at): (u32, Time)| seq == self.place.seq && now.since(at) < LOST_AGAIN;
+        if self.place.claim.root.0 == self.me {
+            self.beacon_at = self.beacon_at.min(self.grown + ASKED_BEACON);
+        } else if let Some(parent) =
+            self.parent.filter(|parent| parent != from && !self.asked.is_some_and(again))
+        {
+            self.asked = Some((self.place.seq, now));
+            self.ask = true;
+            self.tell.insert(parent);
+        }
     }
 
     /// We publish: whoever does that much is a good root.
@@ -270,15 +307,17 @@ impl Tree {
     // ---- timers ----
 
     pub(crate) fn on_time(&mut self, now: Time, env: &Env) {
-        self.looked = now;
         if self.fresh.1.is_some_and(|at| at <= now) {
             self.activity = self.activity_at(now) + self.fresh.0;
             self.active_at = now;
             self.fresh = (0.0, None);
         }
         let is_root = self.place.claim.root.0 == self.me;
-        let known =
-            |one: &Neighbour| one.place.is_some_and(|place| place.claim.root == self.place.claim.root);
+        let known = |one: &Neighbour| {
+            !one.suspect
+                && !one.child
+                && one.place.is_some_and(|place| place.claim.root == self.place.claim.root)
+        };
         let lost = self.orphan_since.is_some_and(|at| now.since(at) >= GONE_AFTER)
             && !self.neighbours.values().any(known);
         if !is_root && (lost || now.since(self.grown) >= env.config.root_dead) {
@@ -288,8 +327,9 @@ impl Tree {
             self.silent.insert(self.place.claim.root.0, self.place.seq);
             self.forget_root(now);
         }
-        if self.orphan_since.is_some_and(|at| now.since(at) >= LOST_AFTER) && !self.says_lost {
+        if self.lost_at().is_some_and(|at| at <= now) {
             self.says_lost = true;
+            self.said_lost = now;
             self.advertise(now);
         }
         self.tell.extend(self.parting.iter().filter(|(_, at)| **at <= now).map(|(peer, _)| *peer));
@@ -318,11 +358,15 @@ impl Tree {
             self.grown + env.config.root_dead
         };
         let late = self.late_since.map(|at| at + PARENT_LATE);
-        let lost = self.orphan_since.map(|at| at + if self.says_lost { GONE_AFTER } else { LOST_AFTER });
-        // Once it has been waited for, only news of a neighbour makes a difference.
-        let lost = lost.filter(|at| *at > self.looked);
+        let lost = self.lost_at();
         let parting = self.parting.values().copied();
         parting.chain([Some(root), late, lost, self.advertise_at, self.fresh.1].into_iter().flatten()).min()
+    }
+
+    /// When neighbours are to be told that we have no way to the root.
+    fn lost_at(&self) -> Option<Time> {
+        let since = self.orphan_since?;
+        Some(if self.says_lost { self.said_lost + LOST_AGAIN } else { since + LOST_AFTER })
     }
 
     /// Something is due to be told.
@@ -337,7 +381,9 @@ impl Tree {
             self.tell.extend(self.neighbours.keys().copied());
         }
         let tell = core::mem::take(&mut self.tell);
-        tell.into_iter().map(|peer| (peer, self.frame(&peer, links))).collect()
+        let frames = tell.into_iter().map(|peer| (peer, self.frame(&peer, links))).collect();
+        self.ask = false;
+        frames
     }
 
     // ---- helpers ----
@@ -353,6 +399,7 @@ impl Tree {
             cost: self.place.cost,
             parent: self.parent == Some(*to) || self.parting.contains_key(to),
             links: u8::try_from(links).unwrap_or(u8::MAX),
+            anew: (self.says_lost || (self.ask && self.parent == Some(*to))).then_some(true),
         }
     }
 

@@ -95,6 +95,7 @@ scaled_down! {
         assert_eq!(messages.arrived, messages.sent);
     };
     few_are_interested: "interest" PEERS assert_complete;
+    few_are_interested_and_a_third_crashes: "interest-crash" PEERS assert_complete;
     a_steady_stream: "control" FEW assert_complete;
     messages_arrive: "unicast" FEW |report| {
         let messages = report.phases[0].messages.as_ref().unwrap();

@@ -163,6 +163,9 @@ pub enum Link<'a> {
         /// Links that the sender has, of all parties.
         #[n(7)]
         links: u8,
+        /// Somebody knows no way to the root, and asks it for a new beacon.
+        #[n(8)]
+        anew: Option<bool>,
     },
     /// Publications that the sender has and does not send unasked.
     #[n(12)]

@@ -103,6 +103,7 @@ fn vectors() -> Vec<Vector> {
                 cost: 60,
                 parent: true,
                 links: 5,
+                anew: None,
             },
         ),
         link("digest", &Link::Digest { party, have: List::first([range]) }),

@@ -8,13 +8,15 @@ use weft_wire::{Bundle, DiscoveryKey, PeerId, Tag, Time, decode, limits};
 
 use super::Peer;
 use crate::broadcast::burst;
+use crate::env::Env;
 use crate::feeds;
 use crate::kept::Kept;
+use crate::swarm::Swarm;
 
 use std::time::Duration;
 
 /// Who begins to want something is told of what was published this long before.
-const LATELY: Duration = Duration::from_secs(30);
+const LATELY: Duration = Duration::from_secs(15);
 
 impl Peer {
     /// Tells neighbours what is wanted here and behind us, in large swarms.
@@ -63,15 +65,16 @@ impl Peer {
         let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
         let neighbours = swarm.synced.iter().copied();
         let interest = &swarm.interest;
-        // What neighbours said when the swarm was large does not hold in a small one.
-        let selective = swarm.roster.is_large(&self.env) && interest.is_selective();
+        let selective = selected_by(swarm, &self.env);
         let documents = if selective { documents(kept) } else { Vec::new() };
-        let wanted = |peer: &PeerId| !selective || interest.wants(peer, &documents);
+        // Our own go to all neighbours in any case: the tree may have lost its way to those who want them, and we may leave
+        // before anybody asks for what a digest named.
+        let own = from.is_none();
+        let wanted = |peer: &PeerId| own || !selective || interest.wants(peer, &documents);
         // The root's own publications take the shortest ways anyway.
         let radius = burst(swarm.roster.size(), self.env.config.active_view);
-        // Our own go to all neighbours in any case: we may leave before anybody asks for what a digest named.
         let spreads = kept.hops < radius && swarm.tree.root().0 != Tag::from(&kept.feed);
-        let burst = from.is_none() || spreads;
+        let burst = own || spreads;
         let (range, tree) = (kept.range(), (&swarm.tree, wanted, burst));
         let (eager, skipped) = swarm.broadcast.on_new(now, from, range, neighbours, tree, &self.env);
         for peer in skipped {
@@ -83,6 +86,19 @@ impl Peer {
                 self.env.stats.forwarded += kept.last - kept.first + 1;
             }
             self.links.probe(now, peer, &mut self.env);
+        }
+    }
+
+    /// Tells of a publication that is not new, those who want it.
+    pub(super) fn tell_of(&mut self, now: Time, kept: &Arc<Kept>, discovery: DiscoveryKey, from: PeerId) {
+        let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
+        let documents = selected_by(swarm, &self.env).then(|| documents(kept));
+        let neighbours: Vec<PeerId> = swarm.synced.iter().copied().collect();
+        let wants = |peer: &PeerId| documents.as_ref().is_none_or(|all| swarm.interest.wants(peer, all));
+        let (wanted, skipped): (Vec<_>, Vec<_>) = neighbours.into_iter().partition(wants);
+        swarm.broadcast.on_old(now, from, kept.range(), wanted.into_iter(), &self.env);
+        for peer in skipped {
+            swarm.interest.skip(&peer, kept.range());
         }
     }
 
@@ -100,6 +116,7 @@ impl Peer {
         let at_most = age_ms.map(Duration::from_millis);
         let wants = wants.and_then(Summary::decode);
         let heads = swarm.feeds.heads(now, at_most);
+        swarm.interest.on_asked(&peer, wants.as_ref());
         for (kept, age) in swarm.feeds.answer(now, peer, at_most, have, &self.env) {
             let wanted = |wants: &Summary| documents(&kept).iter().any(|one| wants.may_match(one));
             if !wants.as_ref().is_none_or(wanted) {
@@ -114,6 +131,11 @@ impl Peer {
         swarm.synced.insert(peer);
         self.links.send_after_kept(peer, &Frame::Sent { discovery, heads }, &mut self.env);
     }
+}
+
+/// It matters what neighbours want. What they said when the swarm was large does not hold in a small one.
+fn selected_by(swarm: &Swarm, env: &Env) -> bool {
+    swarm.roster.is_large(env) && swarm.interest.is_selective()
 }
 
 /// The documents of a bundle.

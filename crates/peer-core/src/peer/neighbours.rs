@@ -145,7 +145,7 @@ impl Peer {
         swarm.interest.on_linked(now, peer);
         let selective = !backlog && swarm.roster.is_large(&self.env);
         let own = || self.subscriptions.summary(&discovery, limits::INTEREST);
-        let wants = selective.then(|| swarm.interest.downward(&swarm.tree, own).encode());
+        let wants = selective.then(|| swarm.interest.downward(now, &swarm.tree, own).encode());
         let want = swarm.want(now, peer, backlog, wants.as_deref());
         self.links.send(peer, &want, &mut self.env);
         self.subscriptions.on_asked(&discovery, peer);
@@ -307,12 +307,9 @@ impl Peer {
                 }
                 if age.told < self.env.config.gap_wait {
                     self.pass_on(now, &kept, discovery, Some(peer));
-                } else {
+                } else if now.since(kept.since) < self.env.config.repair_age {
                     // Most have it: those who lack it, too, may ask.
-                    let neighbours = swarm.synced.iter().copied();
-                    if now.since(kept.since) < self.env.config.repair_age {
-                        swarm.broadcast.on_old(now, peer, range, neighbours, &self.env);
-                    }
+                    self.tell_of(now, &kept, discovery, peer);
                 }
                 self.deliver(discovery, &ready);
             }

@@ -12,6 +12,8 @@ use crate::view::{Open, PartyView};
 
 /// Rosters are looked at this often for members of whom nothing was heard.
 pub(super) const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// In large swarms the parent in the tree is asked for a sign of life after so long.
+const PARENT_SILENT: Duration = Duration::from_secs(3);
 
 impl Peer {
     /// Does whatever is due, and looks for links that are missing. Most inputs are messages of neighbours, which concern
@@ -56,6 +58,13 @@ impl Peer {
                     swarm.roster.on_link_health(now, peer, healthy, &mut self.env);
                 }
                 swarm.roster.on_time(now, &mut self.env);
+                // Who only listens, and wants little, would not notice for long that the tree has broken above.
+                if swarm.roster.is_large(&self.env)
+                    && let Some(parent) = swarm.tree.parent()
+                    && self.links.heard(&parent).is_some_and(|heard| now.since(heard) >= PARENT_SILENT)
+                {
+                    self.links.ping(now, parent, &mut self.env);
+                }
             }
         }
         self.seek_links(now);
@@ -80,6 +89,11 @@ impl Peer {
         let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
         let ready = swarm.feeds.on_time(now, &self.env);
         swarm.tree.on_time(now, &self.env);
+        if swarm.tree.is_lost() {
+            // Those who are dead know no way either, whatever they said last.
+            let neighbours: Vec<PeerId> = self.links.neighbours(&discovery).collect();
+            neighbours.into_iter().for_each(|peer| self.links.probe(now, peer, &mut self.env));
+        }
         let mut frames = Vec::new();
         if swarm.tree.has_frames(now) {
             frames = swarm.tree.frames(now, self.links.open().count());
@@ -87,7 +101,14 @@ impl Peer {
         if swarm.broadcast.deadline().is_some_and(|at| at <= now) {
             let feeds = &swarm.feeds;
             let lacking = |feed, ranges: &_| feeds.lacking(feed, ranges);
-            frames.extend(swarm.broadcast.frames(now, swarm.tag, lacking, &self.env));
+            let due = swarm.broadcast.frames(now, swarm.tag, lacking, &self.env);
+            // What the tree did not bring: is it still there?
+            if due.iter().any(|(_, frame)| matches!(frame, Frame::Graft { .. }))
+                && let Some(parent) = swarm.tree.parent()
+            {
+                self.links.probe(now, parent, &mut self.env);
+            }
+            frames.extend(due);
         }
         frames.extend(swarm.routes.frames(now, swarm.tag, &self.env));
         for (peer, frame) in frames {

@@ -134,3 +134,24 @@ fn in_a_large_swarm_presences_are_not_passed_on_and_everybody_is_still_reached()
     let reached = (0..30).filter(|node| world.numbers(*node, subscriptions[*node]) == [9]).count();
     assert_eq!(reached, 29);
 }
+
+#[test]
+fn a_root_that_dies_without_a_word_is_replaced_in_seconds() {
+    for seed in 1..4 {
+        let (mut world, discovery, subscriptions) = swarm(seed, 40, |config| config.presence_members = 12);
+        // Nobody has published, so it is the one with the smallest id.
+        let root = (0..40).min_by_key(|node| world.id(*node)).unwrap();
+        world.crash(root);
+        world.run(S * 12);
+        let sender = (root + 1) % 40;
+        world.publish(sender, discovery, 7);
+        // Sooner than anybody could ask for what was announced.
+        world.run(Duration::from_millis(240));
+        let missed: Vec<usize> = (0..40)
+            .filter(|node| {
+                ![root, sender].contains(node) && world.numbers(*node, subscriptions[*node]) != [7]
+            })
+            .collect();
+        assert_eq!(missed, [0; 0], "seed {seed}");
+    }
+}

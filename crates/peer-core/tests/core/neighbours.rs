@@ -150,6 +150,7 @@ fn the_greatest_numbers_do_no_harm() {
             cost,
             parent: true,
             links,
+            anew: Some(true),
         };
         let near = [(0, feed), (255, feed), (3, me), (1, Tag([0xff; 8]))];
         let near = || List::first(near.map(|(hops, peer)| Near { peer, identity: me, hops }));
