@@ -70,15 +70,15 @@ struct Neighbour {
 
 impl Neighbour {
     /// What it is to be told now, or when to ask again.
-    fn tell(&mut self, now: Time, wants: Summary) -> Result<Vec<u8>, Option<Time>> {
+    fn tell(&mut self, now: Time, wants: &Summary) -> Result<Vec<u8>, Option<Time>> {
         let mut next = wants.clone();
         if let Some(told) = &self.told {
-            if *told == wants {
+            if told == wants {
                 self.shrink_at = None;
                 return Err(None);
             }
             let mut both = told.clone();
-            both.merge(&wants, limits::INTEREST);
+            both.merge(wants, limits::INTEREST);
             let at = *self.shrink_at.get_or_insert(now + SHRINK_AFTER);
             let shrinks = at <= now;
             if both == *told && !shrinks {
@@ -91,7 +91,7 @@ impl Neighbour {
                 next = both;
             }
         }
-        self.shrink_at = (next != wants).then_some(now + SHRINK_AFTER);
+        self.shrink_at = (next != *wants).then_some(now + SHRINK_AFTER);
         self.told_at = now;
         let encoded = next.encode();
         self.told = Some(next);
@@ -235,7 +235,7 @@ impl Interest {
         for peer in peers {
             let wants = self.merged(now, tree, Some(&peer));
             let Some(neighbour) = self.neighbours.get_mut(&peer) else { continue };
-            match neighbour.tell(now, wants) {
+            match neighbour.tell(now, &wants) {
                 Ok(wants) => told.push((peer, wants)),
                 Err(None) => {}
                 Err(Some(at)) => self.tell_at = Some(self.tell_at.map_or(at, |soonest| soonest.min(at))),

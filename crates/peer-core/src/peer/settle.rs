@@ -92,7 +92,9 @@ impl Peer {
         if swarm.tree.is_lost() {
             // Those who are dead know no way either, whatever they said last.
             let neighbours: Vec<PeerId> = self.links.neighbours(&discovery).collect();
-            neighbours.into_iter().for_each(|peer| self.links.probe(now, peer, &mut self.env));
+            for peer in neighbours {
+                self.links.probe(now, peer, &mut self.env);
+            }
         }
         let mut frames = Vec::new();
         if swarm.tree.has_frames(now) {
