@@ -116,17 +116,30 @@ function weft(name: string, peers: number, seed: number): Run {
 
 /** What `cargo xtask sim --json` writes. The only place that knows. */
 function read(told: unknown): Run {
-  const { phases } = told as {
-    phases: { rounds: { rmr: number | null; last_hop: number; last_ms: number; missed: number }[] }[];
+  const { runs } = told as {
+    runs: {
+      report: {
+        phases: {
+          rounds?: { rmr: number; last_hop: number; delivery_ms: { max: number }; missed: number }[];
+        }[];
+      };
+    }[];
   };
-  return phases.map((phase) =>
-    phase.rounds.map(({ rmr, last_hop, last_ms, missed }) => ({
-      rmr,
-      hops: last_hop,
-      last: last_ms,
-      missed,
-    })),
+  // Before and after the crash; what comes when all has healed has no counterpart.
+  const phases = (runs[0]?.report.phases ?? []).flatMap(({ rounds }) =>
+    rounds === undefined ? [] : [rounds],
   );
+  if (phases.length === 0) throw new Error("cargo xtask sim told of no broadcast");
+  return phases
+    .slice(0, 2)
+    .map((phase) =>
+      phase.map(({ rmr, last_hop, delivery_ms, missed }) => ({
+        rmr,
+        hops: last_hop,
+        last: delivery_ms.max,
+        missed,
+      })),
+    );
 }
 
 /** What the table says about a case. */

@@ -19,6 +19,8 @@ use weft_wire::{DiscoveryKey, List, PeerId, SessionId, Text, Time, limits};
 use crate::api::{Event, IceState, LinkId, LinkState, Output};
 use crate::env::Env;
 
+/// A wish for a link that was not answered for so long does not take the place of another: two repetitions.
+const UNANSWERED: Duration = Duration::from_secs(2);
 /// Session ids that are remembered so that a replayed offer opens nothing.
 const SEEN: usize = 1024;
 /// Remote candidates that may wait for their description, or be known, per session.
@@ -139,7 +141,7 @@ impl Negotiator {
     }
 
     /// With whom there is a link or one is being negotiated.
-    pub(crate) fn all(&self) -> impl Iterator<Item = &PeerId> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &PeerId> + Clone {
         let knocks = self.knocks.keys().filter(|peer| !self.sessions.contains_key(peer));
         self.sessions.keys().chain(knocks)
     }
@@ -151,6 +153,15 @@ impl Negotiator {
     /// The link is interrupted: it may come back, but nobody should count on it.
     pub(crate) fn is_interrupted(&self, peer: &PeerId) -> bool {
         self.sessions.get(peer).is_some_and(|session| session.troubled_since.is_some())
+    }
+
+    /// It was asked for a link and has not said a word for so long that it may not be there.
+    pub(crate) fn is_unanswered(&self, now: Time, peer: &PeerId) -> bool {
+        let late = |since| now.since(since) >= UNANSWERED;
+        match self.sessions.get(peer) {
+            Some(session) => session.open_since.is_none() && session.remote.is_none() && late(session.since),
+            None => self.knocks.get(peer).is_some_and(|knock| late(knock.since)),
+        }
     }
 
     /// The link that has been interrupted the longest.

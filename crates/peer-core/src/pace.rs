@@ -14,6 +14,8 @@ pub(crate) struct Pace {
 impl Pace {
     /// Takes what costs so much time, if not more than `burst` would then be owed; else says when to ask again.
     pub(crate) fn take(&mut self, now: Time, cost: Duration, burst: Duration) -> Result<(), Time> {
+        // Who has been slow and is in a hurry now does not pay for that at the slow rate.
+        self.paid_at = self.paid_at.min(now + burst);
         let paid_at = self.paid_at.max(now) + cost;
         if paid_at > now + burst {
             return Err(now + paid_at.since(now + burst));
@@ -35,5 +37,13 @@ mod tests {
         assert_eq!(pace.take(now + s, s, s * 3), Ok(()));
         assert_eq!(pace.take(now + s, s, s * 3), Err(now + s * 2));
         assert!((0..3).all(|_| pace.take(now + s * 9, s, s * 3).is_ok()));
+    }
+
+    #[test]
+    fn what_was_done_at_a_slow_rate_does_not_hold_up_a_fast_one() {
+        let (mut pace, now, s) = (Pace::default(), Time::from_millis(1000), Duration::from_secs(1));
+        assert!((0..5).all(|_| pace.take(now, s * 3, s * 15).is_ok()));
+        assert_eq!(pace.take(now, s, s * 5), Err(now + s));
+        assert_eq!(pace.take(now + s, s, s * 5), Ok(()));
     }
 }

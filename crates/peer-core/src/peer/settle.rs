@@ -162,7 +162,7 @@ impl Peer {
             // Others have taken its place.
             self.drop_link(now, worst, ByeReason::MadeRoom, "interrupted, and there are others");
         }
-        let links = self.working(None);
+        let links = self.working(now, None);
         let mut parties = Vec::new();
         for (discovery, swarm) in &self.swarms {
             let neighbours = self.links.neighbours(discovery).filter(|peer| self.works(peer)).count();
@@ -186,12 +186,15 @@ impl Peer {
         }
     }
 
-    /// How many links work or are being negotiated, but for that with one peer.
-    pub(super) fn working(&self, without: Option<&PeerId>) -> usize {
+    /// How many links work or are being negotiated, but for that with one peer. Of those that nobody has answered for a
+    /// while some do not count: where most members are dead, as signalers may not know yet, they would take all places.
+    pub(super) fn working(&self, now: Time, without: Option<&PeerId>) -> usize {
         let counts = |peer: &&PeerId| {
             Some(*peer) != without && !self.negotiator.is_interrupted(peer) && !self.links.is_suspect(peer)
         };
-        self.negotiator.all().filter(counts).count()
+        let all = self.negotiator.all().filter(counts);
+        let unanswered = all.clone().filter(|peer| self.negotiator.is_unanswered(now, peer)).count();
+        all.count() - unanswered.min(self.env.config.active_view)
     }
 
     fn works(&self, peer: &PeerId) -> bool {

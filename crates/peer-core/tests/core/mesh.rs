@@ -155,3 +155,18 @@ fn a_root_that_dies_without_a_word_is_replaced_in_seconds() {
         assert_eq!(missed, [0; 0], "seed {seed}");
     }
 }
+
+#[test]
+fn where_most_members_are_dead_and_still_listed_the_living_find_each_other_in_seconds() {
+    for seed in 1..6 {
+        let (mut world, discovery, _) = swarm(seed, 40, |config| config.presence_members = 12);
+        let alive: Vec<usize> = (0..40).filter(|node| node % 5 == 0).collect();
+        // Nothing tells the signalers: what is sent to the dead by way of them is never answered.
+        for node in (0..40).filter(|node| node % 5 != 0) {
+            world.cut(node);
+        }
+        let one = |world: &World| reachable(&graph(world, &discovery, &alive)) == alive.len();
+        let took = world.run_until(S * 60, one).expect("one swarm");
+        assert!(took < S * 15, "seed {seed}: {took:?}");
+    }
+}
