@@ -262,7 +262,9 @@ impl Feeds {
         }
         if self.others.len() >= env.config.feeds && !self.others.contains_key(&record.peer) {
             let oldest = self.others.iter().min_by_key(|(_, feed)| feed.heard).map(|(peer, _)| *peer);
-            oldest.map(|peer| self.others.remove(&peer));
+            let gone = oldest.and_then(|peer| self.others.remove(&peer));
+            let held = gone.iter().flat_map(|feed| feed.held.values());
+            self.held_bytes -= held.map(|accepted| accepted.kept.bytes.len()).sum::<usize>();
         }
         let feed = self.others.entry(record.peer).or_insert_with(|| Feed {
             author: record.identity,
@@ -297,10 +299,10 @@ impl Feeds {
         announced.without(seen).into_iter().map(|(first, last)| feed_range(feed, first, last)).collect()
     }
 
-    /// What came since, oldest first.
+    /// What was published since, in the order in which it came.
     pub(crate) fn since(&self, time: Time) -> impl Iterator<Item = &Arc<Kept>> {
-        let begin = self.kept.partition_point(|kept| kept.since < time);
-        self.kept.iter().skip(begin)
+        // They are in the order in which they came, which is another one.
+        self.kept.iter().filter(move |kept| kept.since >= time)
     }
 
     /// What we keep of a feed between two numbers.
@@ -320,12 +322,12 @@ impl Feeds {
 
     /// What we have, for a want of ours.
     pub(crate) fn have(&self) -> List<FeedHave, { limits::WANT_FEEDS }> {
-        List::first(
-            self.others
-                .iter()
-                .filter(|(_, feed)| feed.seen.pairs().next().is_some())
-                .map(|(peer, feed)| FeedHave { feed: *peer, ranges: List::first(feed.seen.pairs()) }),
-        )
+        List::first(self.others.iter().filter(|(_, feed)| feed.seen.pairs().next().is_some()).map(
+            |(peer, feed)| FeedHave {
+                feed: *peer,
+                ranges: List::first(feed.seen.newest(limits::WANT_RANGES)),
+            },
+        ))
     }
 
     /// What answers a want, in the order of each feed, with its age. What was published when nobody was there goes to
@@ -447,7 +449,9 @@ impl Feeds {
                 feed.held_since = now;
             }
             self.held_bytes += len;
-            feed.held.insert(first, accepted);
+            if let Some(other) = feed.held.insert(first, accepted) {
+                self.held_bytes -= other.kept.bytes.len();
+            }
             if self.held_bytes > env.config.gap_bytes {
                 feed.release(now, &mut ready, &mut self.held_bytes);
             }

@@ -211,6 +211,14 @@ impl Interest {
         self.tell_at.into_iter().chain(wanted.map(|neighbour| neighbour.caught_up_at + PAUSE)).min()
     }
 
+    /// Neighbours that were told that we do not want everything, and forgets that.
+    pub(crate) fn take_back(&mut self) -> Vec<PeerId> {
+        self.tree = None;
+        let everything = Summary::everything();
+        let told = |neighbour: &mut Neighbour| neighbour.told.take().is_some_and(|told| told != everything);
+        self.neighbours.iter_mut().filter_map(|(peer, one)| told(one).then_some(*peer)).collect()
+    }
+
     fn refresh(&mut self, own: impl FnOnce() -> Summary) {
         if core::mem::take(&mut self.stale) {
             self.own = own();

@@ -216,8 +216,9 @@ impl Links {
             let Some(link) = self.links.get_mut(&peer) else { continue };
             let joined = List::first([prove(party, &link.transcript, env.me)]);
             link.outbox.push(encode(&Frame::Parties { joined, left: List::default() }));
-            let offered = link.offered.remove(&party.discovery());
-            if offered.is_some_and(|proof| link.admits(&peer, party, &proof)) && link.open {
+            let offered = link.offered.get(&party.discovery()).cloned();
+            let admitted = offered.and_then(|proof| link.admits(&peer, party, &proof));
+            if admitted == Some(true) && link.open {
                 events.push(LinkEvent::Parties { peer, joined: vec![party.discovery()], left: Vec::new() });
             }
             self.pump(peer, env);
@@ -346,13 +347,17 @@ impl Links {
             Frame::Parties { joined, left } => {
                 let mut news = Vec::new();
                 for proof in joined.iter() {
-                    match party(&proof.discovery) {
-                        Some(ours) if link.admits(&peer, ours, proof) => news.push(proof.discovery),
-                        Some(_) => {
+                    let Some(ours) = party(&proof.discovery) else {
+                        link.remember(proof.clone());
+                        continue;
+                    };
+                    match link.admits(&peer, ours, proof) {
+                        Some(true) => news.push(proof.discovery),
+                        Some(false) => {}
+                        None => {
                             let text = "a false proof of a party's key";
                             return Taken::Done(Some(misbehaved(peer, text.into(), env)));
                         }
-                        None => link.remember(proof.clone()),
                     }
                 }
                 let left: Vec<DiscoveryKey> = left.iter().filter(|key| link.forget(key)).copied().collect();
@@ -392,10 +397,14 @@ impl Links {
         };
         let mut common = Vec::new();
         for proof in parties.iter() {
-            match party(&proof.discovery) {
-                Some(ours) if link.admits(&peer, ours, proof) => common.push(proof.discovery),
-                Some(_) => return misbehaved(peer, "a false proof of a party's key".into(), env),
-                None => link.remember(proof.clone()),
+            let Some(ours) = party(&proof.discovery) else {
+                link.remember(proof.clone());
+                continue;
+            };
+            match link.admits(&peer, ours, proof) {
+                Some(true) => common.push(proof.discovery),
+                Some(false) => {}
+                None => return misbehaved(peer, "a false proof of a party's key".into(), env),
             }
         }
         link.open = true;
@@ -488,17 +497,17 @@ impl Links {
 impl Link {
     /// When the other side's silence begins to look like death. What we have given the channel delays our pings.
     fn suspect_at(&self, env: &Env) -> Option<Time> {
-        let asked = self.pinged.filter(|at| self.heard <= *at && !self.suspect);
-        asked.filter(|_| self.outbox.given <= env.config.channel_low).map(|at| at + env.config.suspect_after)
+        let asked = self.pinged.filter(|_| !self.suspect && self.outbox.given <= env.config.channel_low);
+        asked.map(|at| at.max(self.heard) + env.config.suspect_after)
     }
 
-    /// Checks a proof; if it is good, the party is in common.
-    fn admits(&mut self, peer: &PeerId, party: &Party, proof: &PartyProof) -> bool {
-        let good = party.check(self.transcript.hash(), &peer.0, &proof.proof);
-        if good {
-            self.parties.insert(party.discovery());
-        }
-        good
+    /// Checks a proof; if it is good, the party is in common, and this says whether it was not before. The proof is kept
+    /// for when we leave and join again.
+    fn admits(&mut self, peer: &PeerId, party: &Party, proof: &PartyProof) -> Option<bool> {
+        party.check(self.transcript.hash(), &peer.0, &proof.proof).then(|| {
+            self.remember(proof.clone());
+            self.parties.insert(party.discovery())
+        })
     }
 
     fn remember(&mut self, proof: PartyProof) {

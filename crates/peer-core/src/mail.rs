@@ -33,6 +33,7 @@ struct Outgoing {
     body: Vec<u8>,
     since: Time,
     retry_at: Time,
+    sent_at: Time,
     wait: Duration,
     attempt: u32,
 }
@@ -63,8 +64,17 @@ impl Mail {
     ) {
         let id = MessageId(env.random());
         let wait = env.config.message_retry;
-        let outgoing =
-            Outgoing { command, to, time: now.millis(), body, since: now, retry_at: now, wait, attempt: 0 };
+        let outgoing = Outgoing {
+            command,
+            to,
+            time: now.millis(),
+            body,
+            since: now,
+            retry_at: now,
+            sent_at: now,
+            wait,
+            attempt: 0,
+        };
         self.outgoing.insert(id, outgoing);
     }
 
@@ -100,12 +110,15 @@ impl Mail {
         self.outgoing.values().any(|message| message.to == *identity)
     }
 
-    /// A peer of this identity has become known: what waits for it need not wait for its timer.
-    pub(crate) fn on_known(&mut self, now: Time, identity: &IdentityId) {
-        for message in
-            self.outgoing.values_mut().filter(|message| message.to == *identity && message.attempt > 0)
-        {
-            message.retry_at = message.retry_at.min(now);
+    /// A peer of this identity has become known: what waits for it need not wait for its timer. However often that is
+    /// said, nothing is sent again sooner than after its first wait.
+    pub(crate) fn on_known(&mut self, now: Time, identity: &IdentityId, env: &Env) {
+        let waits = |message: &&mut Outgoing| message.to == *identity && message.attempt > 0;
+        for message in self.outgoing.values_mut().filter(waits) {
+            // The first attempt may have found nobody to send it to.
+            let soonest =
+                if message.attempt == 1 { now } else { now.max(message.sent_at + env.config.message_retry) };
+            message.retry_at = message.retry_at.min(soonest);
         }
     }
 
@@ -135,8 +148,9 @@ impl Mail {
                 attempt: message.attempt,
             });
             message.retry_at = now + message.wait;
-            message.wait *= 2;
-            message.attempt += 1;
+            message.sent_at = now;
+            message.wait = (message.wait * 2).min(env.config.message_give_up);
+            message.attempt = message.attempt.saturating_add(1);
         }
         letters
     }

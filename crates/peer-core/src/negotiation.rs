@@ -19,6 +19,8 @@ use weft_wire::{DiscoveryKey, List, PeerId, SessionId, Text, Time, limits};
 use crate::api::{Event, IceState, LinkId, LinkState, Output};
 use crate::env::Env;
 
+/// Longest wait before a signal is sent again.
+const RETRY_AT_MOST: Duration = Duration::from_secs(10);
 /// A wish for a link that was not answered for so long does not take the place of another: two repetitions.
 const UNANSWERED: Duration = Duration::from_secs(2);
 /// Session ids that are remembered so that a replayed offer opens nothing.
@@ -125,9 +127,9 @@ impl Retry {
     }
 
     fn next(&mut self, now: Time) -> u32 {
-        self.wait *= 2;
+        self.wait = (self.wait * 2).min(RETRY_AT_MOST);
         self.at = now + self.wait;
-        self.attempt += 1;
+        self.attempt = self.attempt.saturating_add(1);
         self.attempt
     }
 }

@@ -6,7 +6,8 @@
 pub(crate) struct Ranges(Vec<(u64, u64)>);
 
 impl Ranges {
-    const MOST: usize = weft_wire::limits::WANT_RANGES;
+    /// Where only some of an author's publications are wanted, each of the others is a gap.
+    const MOST: usize = 256;
 
     pub(crate) fn from_pairs(pairs: impl IntoIterator<Item = (u64, u64)>) -> Self {
         let mut ranges = Self::default();
@@ -41,6 +42,11 @@ impl Ranges {
                 next.0 = first;
             }
         }
+    }
+
+    /// The last so many ranges.
+    pub(crate) fn newest(&self, most: usize) -> impl Iterator<Item = (u64, u64)> + '_ {
+        self.0.iter().skip(self.0.len().saturating_sub(most)).copied()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -105,9 +111,10 @@ mod tests {
 
     #[test]
     fn the_number_of_ranges_is_bounded() {
-        let ranges = Ranges::from_pairs((0..100).map(|n| (n * 10, n * 10)));
+        let ranges = Ranges::from_pairs((0..1000).map(|n| (n * 10, n * 10)));
         assert_eq!(ranges.0.len(), Ranges::MOST);
-        assert!(ranges.contains_all(990, 990));
+        assert!(ranges.contains_all(9990, 9990));
+        assert_eq!(ranges.newest(2).collect::<Vec<_>>(), [(9980, 9980), (9990, 9990)]);
     }
 
     proptest! {

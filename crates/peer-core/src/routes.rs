@@ -249,11 +249,11 @@ impl Routes {
         one.is_some_and(|one| one.searches.take(now, SEARCH_EVERY, SEARCH_EVERY * SEARCHES).is_ok())
     }
 
-    /// An envelope of so many bytes that a neighbour gives us for others is passed on.
-    pub(crate) fn may_pass(&mut self, now: Time, from: &PeerId, len: usize) -> bool {
+    /// Whether an envelope of so many bytes that a neighbour gives us for others is passed on; none if it is no neighbour.
+    pub(crate) fn may_pass(&mut self, now: Time, from: &PeerId, len: usize) -> Option<bool> {
         let cost = Duration::from_secs(1) * u32::try_from(len).unwrap_or(u32::MAX) / ENVELOPES_PER_S;
-        let one = self.neighbours.get_mut(from);
-        one.is_some_and(|one| one.envelopes.take(now, cost, ENVELOPES_AT_ONCE).is_ok())
+        let one = self.neighbours.get_mut(from)?;
+        Some(one.envelopes.take(now, cost, ENVELOPES_AT_ONCE).is_ok())
     }
 
     // ---- timers ----

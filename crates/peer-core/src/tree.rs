@@ -34,6 +34,8 @@ const PARENT_LATE: Duration = Duration::from_secs(2);
 const WORTH: u16 = 8;
 /// What a link counts beside its time, milliseconds: of two ways that take as long the one with fewer links is better.
 const PER_HOP: u16 = 12;
+/// Clocks differ by less than this, seconds.
+const CLOCK: u32 = 60;
 /// A beacon counts seconds, so it does not grow by more than this while anybody remembers it.
 const LEAP: u32 = 24 * 3600;
 /// Greatest weight of a claim: one step for each fourfold of publications.
@@ -56,6 +58,10 @@ const LINGER: Duration = Duration::from_millis(800);
 const COUNTED_AFTER: Duration = Duration::from_millis(500);
 /// Half-life of the count of our own publications, by which we may claim to be root.
 const ACTIVITY: Duration = Duration::from_secs(120);
+
+fn seconds(time: Time) -> u32 {
+    u32::try_from(time.millis() / 1000).unwrap_or(u32::MAX)
+}
 
 /// A claim to be root; the greater one counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -272,10 +278,10 @@ impl Tree {
         }
         one.child = parent;
         one.links = links;
-        if root == self.me && seq > self.own_seq && seq - self.own_seq < LEAP {
+        if root == self.me && seq > self.own_seq && seq <= seconds(now).saturating_add(CLOCK) {
             // Of an earlier life of ours: our own beacon goes on from there.
             self.own_seq = seq;
-            self.beacon_at = now;
+            self.beacon_at = self.beacon_at.min(self.grown + ASKED_BEACON);
         }
         self.settle(now, env);
         if anew == Some(true) && (root, seq) == self.root() {
@@ -321,10 +327,7 @@ impl Tree {
         let lost = self.orphan_since.is_some_and(|at| now.since(at) >= GONE_AFTER)
             && !self.neighbours.values().any(known);
         if !is_root && (lost || now.since(self.grown) >= env.config.root_dead) {
-            if self.silent.len() >= SILENT {
-                self.silent.pop_first();
-            }
-            self.silent.insert(self.place.claim.root.0, self.place.seq);
+            self.disbelieve(self.place);
             self.forget_root(now);
         }
         if self.lost_at().is_some_and(|at| at <= now) {
@@ -404,13 +407,26 @@ impl Tree {
     }
 
     fn beacon(&mut self, now: Time, env: &Env) {
-        let seconds = u32::try_from(now.millis() / 1000).unwrap_or(u32::MAX);
-        self.own_seq = seconds.max(self.own_seq.saturating_add(1));
-        self.place.seq = self.own_seq;
-        self.place.claim = self.own_claim(now);
+        self.own_seq = seconds(now).max(self.own_seq.saturating_add(1));
+        self.parent = None;
+        self.place = Place { claim: self.own_claim(now), seq: self.own_seq, hops: 0, cost: 0 };
         self.grown = now;
         self.beacon_at = now + env.config.beacon_every;
         self.advertise(now);
+    }
+
+    /// A root is believed again only with a newer beacon than it had there.
+    fn disbelieve(&mut self, place: Place) {
+        if self.silent.len() >= SILENT {
+            self.silent.pop_first();
+        }
+        let seq = self.silent.entry(place.claim.root.0).or_insert(0);
+        *seq = place.seq.max(*seq);
+    }
+
+    fn is_believed(&self, place: &Place) -> bool {
+        let root = place.claim.root.0;
+        root != self.me && self.silent.get(&root).is_none_or(|seq| place.seq > *seq)
     }
 
     fn forget_root(&mut self, now: Time) {
@@ -445,8 +461,8 @@ impl Tree {
     /// Chooses root and parent from what is known.
     fn settle(&mut self, now: Time, env: &Env) {
         let before = (self.place, self.parent);
-        let no_way = |parent| self.neighbours.get(&parent).is_none_or(|one: &Neighbour| one.place.is_none());
-        if self.parent.is_some_and(no_way) {
+        let way = |parent| self.neighbours.get(&parent)?.place.filter(|place| self.is_believed(place));
+        if self.parent.is_some_and(|parent| way(parent).is_none()) {
             self.parent = None;
         }
         self.choose(now, env);
@@ -490,12 +506,8 @@ impl Tree {
 
     fn choose(&mut self, now: Time, env: &Env) {
         let own = self.own_claim(now);
-        let believed = |place: &Place| {
-            place.claim.root.0 != self.me
-                && self.silent.get(&place.claim.root.0).is_none_or(|seq| place.seq > *seq)
-        };
         let usable =
-            |one: &Neighbour| one.place.filter(|place| !one.child && !one.suspect && believed(place));
+            |one: &Neighbour| one.place.filter(|place| !one.child && !one.suspect && self.is_believed(place));
         let best = self.neighbours.values().filter_map(|one| usable(one).map(|place| place.claim)).max();
         let is_root = self.place.claim.root.0 == self.me;
         let (current, orphan) = (self.place.claim, !is_root && self.parent.is_none());
@@ -558,9 +570,13 @@ impl Tree {
 
     /// Stands where the parent says, one hop further.
     fn follow(&mut self, now: Time) {
-        let Some(one) = self.parent.and_then(|parent| self.neighbours.get(&parent)) else { return };
-        let Some(place) = one.place else { return };
+        let parent = self.parent.and_then(|parent| self.neighbours.get(&parent));
+        let Some((place, way)) = parent.and_then(|one| Some((one.place?, one.cost))) else { return };
         let changed = place.claim.root != self.place.claim.root;
+        if place.claim < self.place.claim && changed && self.place.claim.root.0 != self.me {
+            // The parent has lost a better root. Who still tells of it with this beacon may be behind us.
+            self.disbelieve(self.place);
+        }
         if changed || place.seq > self.place.seq {
             self.grown = now;
         }
@@ -572,7 +588,7 @@ impl Tree {
             claim: place.claim,
             seq: place.seq,
             hops: place.hops.saturating_add(1),
-            cost: place.cost.saturating_add(one.cost),
+            cost: place.cost.saturating_add(way),
         };
         let distance = self.place.distance();
         self.nearest = if newer { distance } else { self.nearest.min(distance) };

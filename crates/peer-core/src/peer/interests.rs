@@ -23,6 +23,11 @@ impl Peer {
     pub(super) fn tell_interest(&mut self, now: Time, discovery: DiscoveryKey) {
         let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
         if !swarm.roster.is_large(&self.env) {
+            // What we told while it was large does not hold any more.
+            for peer in swarm.interest.take_back() {
+                let wants = Summary::everything().encode();
+                self.links.send(peer, &Frame::Interest { party: swarm.tag, wants: &wants }, &mut self.env);
+            }
             return;
         }
         let subscriptions = &self.subscriptions;
@@ -114,12 +119,13 @@ impl Peer {
         self.flush(now, discovery);
         let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
         let at_most = age_ms.map(Duration::from_millis);
-        let wants = wants.and_then(Summary::decode);
+        let wants = wants.filter(|wants| wants.len() <= limits::INTEREST).and_then(Summary::decode);
         let heads = swarm.feeds.heads(now, at_most);
         swarm.interest.on_asked(&peer, wants.as_ref());
         for (kept, age) in swarm.feeds.answer(now, peer, at_most, have, &self.env) {
             let wanted = |wants: &Summary| documents(&kept).iter().any(|one| wants.may_match(one));
-            if !wants.as_ref().is_none_or(wanted) {
+            // Our own are nobody else's to find, should we leave.
+            if kept.feed != self.env.me && !wants.as_ref().is_none_or(wanted) {
                 swarm.interest.skip(&peer, kept.range());
                 continue;
             }

@@ -23,7 +23,10 @@ impl Peer {
         if envelope.len() > limits::ENVELOPE || hops >= limits::HOPS {
             return;
         }
-        if !self.swarms.values_mut().any(|swarm| swarm.routes.may_pass(now, &from, envelope.len())) {
+        // Wherever it is a neighbour first: it has one allowance.
+        let may =
+            self.swarms.values_mut().find_map(|swarm| swarm.routes.may_pass(now, &from, envelope.len()));
+        if may != Some(true) {
             return;
         }
         let left = left.map_or(u8::from(hops == 1), |left| left.min(limits::HOPS));
@@ -126,7 +129,7 @@ impl Peer {
         let discovery = swarm.party.discovery();
         if let Some(swarm) = self.swarms.get_mut(&discovery).filter(|_| self.mail.seeks(&record.identity)) {
             swarm.roster.on_found(now, &record, &self.env);
-            self.mail.on_known(now, &record.identity);
+            self.mail.on_known(now, &record.identity, &self.env);
         }
     }
 }

@@ -11,7 +11,7 @@ use weft_wire::{
 };
 
 use crate::hostile::{deliver, introduce, low_and_high};
-use crate::world::{World, everything, number, one_chunk};
+use crate::world::{World, everything, number, object, one_chunk};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -247,4 +247,60 @@ fn a_feed_that_begins_with_the_greatest_number_ends_there() {
     }
     assert!(!pair.world.numbers(pair.victim, subscription).is_empty());
     assert!(pair.world.linked(pair.victim, pair.neighbour));
+}
+
+#[test]
+fn who_says_again_and_again_that_it_is_found_is_not_written_to_again_and_again() {
+    let mut pair = Pair::new(64);
+    let stranger = IdentityKey::new(&Seed::new([8; 32]));
+    let to = stranger.id();
+    pair.world.command(pair.victim, Command::Send { to, document: number(1) });
+    pair.world.run(SECOND);
+    let sent =
+        |pair: &Pair| pair.world.forwards + pair.world.nodes[pair.victim].peer.stats().sent.unicast.frames;
+    let before = sent(&pair);
+    let (me, peer) = (pair.world.id(pair.victim), PeerKey::new(&Seed::new([7; 32])).id());
+    let record = claim(&pair.world, &stranger, peer);
+    for _ in 0..200 {
+        let found = Frame::Found { party: pair.party(), origin: Tag::from(&me), hops: 0, record: &record };
+        pair.say(&found);
+    }
+    assert!(sent(&pair) - before <= 2, "{} frames for 200", sent(&pair) - before);
+    pair.world.run(SECOND * 20);
+}
+
+#[test]
+fn what_was_published_alone_is_given_to_the_first_neighbour_whatever_it_wants() {
+    let mut world = World::new(4, 1);
+    let large = |config: &mut Config| config.presence_members = 0;
+    let (author, other) = (world.add_with(&[0], large), world.add_with(&[0], large));
+    let discovery = world.join(author, "p");
+    world.publish(author, discovery, 1);
+    world.run(SECOND);
+    let elsewhere = object(vec![("n", weft_query::Value::Int(2))]);
+    world.join(other, "p");
+    world.subscribe(other, discovery, &elsewhere, false);
+    world.run(SECOND * 2);
+    let received = world.nodes[other].peer.stats().received;
+    assert_eq!(received, 1, "nobody else could give it to those who want it");
+}
+
+#[test]
+fn who_leaves_a_party_and_joins_it_again_over_a_link_that_stays_gets_its_documents() {
+    let mut pair = Pair::new(64);
+    for node in [pair.victim, pair.neighbour] {
+        pair.world.join(node, "other");
+    }
+    pair.world.run(SECOND);
+    let made = pair.world.connections_made;
+    let discovery = pair.discovery;
+    pair.world.command(pair.victim, Command::Leave { discovery });
+    pair.world.run(SECOND);
+    pair.world.join(pair.victim, "p");
+    let subscription = pair.world.subscribe(pair.victim, discovery, &everything(), false);
+    pair.world.run(SECOND * 2);
+    pair.world.publish(pair.neighbour, discovery, 5);
+    pair.world.run(SECOND * 2);
+    assert_eq!(pair.world.numbers(pair.victim, subscription), [5]);
+    assert_eq!(pair.world.connections_made, made, "over the link that there was");
 }
