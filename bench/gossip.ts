@@ -130,16 +130,14 @@ function read(told: unknown): Run {
     rounds === undefined ? [] : [rounds],
   );
   if (phases.length === 0) throw new Error("cargo xtask sim told of no broadcast");
-  return phases
-    .slice(0, 2)
-    .map((phase) =>
-      phase.map(({ rmr, last_hop, delivery_ms, missed }) => ({
-        rmr,
-        hops: last_hop,
-        last: delivery_ms.max,
-        missed,
-      })),
-    );
+  return phases.slice(0, 2).map((phase) =>
+    phase.map(({ rmr, last_hop, delivery_ms, missed }) => ({
+      rmr,
+      hops: last_hop,
+      last: delivery_ms.max,
+      missed,
+    })),
+  );
 }
 
 /** What the table says about a case. */
