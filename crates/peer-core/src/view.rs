@@ -83,6 +83,10 @@ impl View {
         self.blocked.insert(peer);
     }
 
+    pub(crate) fn is_blocked(&self, peer: &PeerId) -> bool {
+        self.blocked.contains(peer)
+    }
+
     pub(crate) fn unblock(&mut self, peer: &PeerId) {
         self.blocked.remove(peer);
     }

@@ -45,7 +45,7 @@ impl Peer {
         (root, seq): (Tag, u32),
         reply: bool,
     ) {
-        let room = self.working(now, None) < self.env.config.active_view + self.env.config.active_slack;
+        let room = self.working(None) < self.env.config.active_view + self.env.config.active_slack;
         let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
         if self.links.shares(&from, &discovery) {
             return;

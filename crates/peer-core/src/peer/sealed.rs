@@ -101,7 +101,7 @@ impl Peer {
                 _ => (false, None),
             };
             // A peer whose session we hold takes its own place, and so does one we are knocking at.
-            let links = self.working(now, Some(&from));
+            let links = self.working(Some(&from));
             let mut open = self.open_links();
             open.retain(|one| one.peer != from);
             match self.view.admit(now, &from, need, links, &open, &mut self.env) {

@@ -162,7 +162,8 @@ impl Peer {
             // Others have taken its place.
             self.drop_link(now, worst, ByeReason::MadeRoom, "interrupted, and there are others");
         }
-        let links = self.working(now, None);
+        self.give_up_unanswered(now);
+        let links = self.working(None);
         let mut parties = Vec::new();
         for (discovery, swarm) in &self.swarms {
             let neighbours = self.links.neighbours(discovery).filter(|peer| self.works(peer)).count();
@@ -186,15 +187,34 @@ impl Peer {
         }
     }
 
-    /// How many links work or are being negotiated, but for that with one peer. Of those that nobody has answered for a
-    /// while some do not count: where most members are dead, as signalers may not know yet, they would take all places.
-    pub(super) fn working(&self, now: Time, without: Option<&PeerId>) -> usize {
+    /// How many links work or are being negotiated, but for that with one peer.
+    pub(super) fn working(&self, without: Option<&PeerId>) -> usize {
         let counts = |peer: &&PeerId| {
             Some(*peer) != without && !self.negotiator.is_interrupted(peer) && !self.links.is_suspect(peer)
         };
-        let all = self.negotiator.all().filter(counts);
-        let unanswered = all.clone().filter(|peer| self.negotiator.is_unanswered(now, peer)).count();
-        all.count() - unanswered.min(self.env.config.active_view)
+        self.negotiator.all().filter(counts).count()
+    }
+
+    /// With few links, who does not answer makes room for members that have not been asked yet: where most are dead, as
+    /// signalers may not know yet, they would take all places.
+    fn give_up_unanswered(&mut self, now: Time) {
+        if self.open_links().len() * 2 > self.env.config.active_view {
+            return;
+        }
+        let unanswered: Vec<PeerId> =
+            self.negotiator.all().filter(|peer| self.negotiator.is_unanswered(now, peer)).copied().collect();
+        if unanswered.is_empty() {
+            return;
+        }
+        let others = self.swarms.values().flat_map(|swarm| swarm.roster.candidates(now, &self.env));
+        let free = |(peer, _): &(PeerId, bool)| {
+            !self.negotiator.has(peer) && !self.view.is_blocked(peer) && self.backoff.ready_at(peer) <= now
+        };
+        let free = others.filter(free).count();
+        for peer in unanswered.into_iter().take(free) {
+            let steps = self.negotiator.close(peer, "no answer, and there are others", &mut self.env);
+            self.take(now, steps);
+        }
     }
 
     fn works(&self, peer: &PeerId) -> bool {
