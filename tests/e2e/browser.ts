@@ -92,6 +92,11 @@ export class Peer {
     return await this.run("join", party);
   }
 
+  /** Joins and subscribes without a pause between. */
+  async enter(party: string, query: unknown): Promise<void> {
+    await this.run("enter", party, query);
+  }
+
   async subscribe(party: string, query: unknown, label = party, options: unknown = {}): Promise<void> {
     await this.run("subscribe", party, query, label, options);
   }

@@ -45,6 +45,11 @@ const mesh = {
     return party.key;
   },
 
+  async enter(name, query) {
+    await mesh.join(name);
+    mesh.subscribe(name, query);
+  },
+
   subscribe(name, query, label = name, options = {}) {
     const subscription = mesh.parties[name].subscribe(query, options);
     const kept = { got: [], live: false };

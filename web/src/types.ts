@@ -209,6 +209,9 @@ export interface Party extends Emitter<PartyEvents>, AsyncDisposable {
   /**
    * Gets the publications of others that match, from now on, or also what was published before.
    *
+   * Directly after `await weft.join(…)` nothing can have come yet. Who subscribes later, and without `backlog`, misses
+   * what came between.
+   *
    * With `Data`, as in `subscribe<Film>(…)`, the compiler checks the query against it; without, it takes any. Throws
    * `bad-query` with the path of what is wrong, for a member that is undefined too, and `bad-option`.
    */
