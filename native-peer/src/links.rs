@@ -14,12 +14,12 @@ use crate::options::Network;
 /// Links that may flush at once; beyond it the oldest is dropped as it is.
 const CLOSING: usize = 32;
 
-/// The links.
 /// What the channels had been given at some time. Links go on talking, so one that waits until nothing at all is
 /// unacknowledged might wait for long.
 #[derive(Debug)]
 pub(crate) struct Given(BTreeMap<LinkId, u64>);
 
+/// The links.
 #[derive(Debug)]
 pub(crate) struct Links {
     crypto: Arc<CryptoProvider>,

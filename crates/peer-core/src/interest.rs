@@ -28,7 +28,7 @@ use weft_wire::{PeerId, Tag, Time, limits};
 use crate::ranges::Ranges;
 use crate::tree::Tree;
 
-/// New wants are collected for so long.
+/// Changes are collected for so long.
 const GROW_AFTER: Duration = Duration::from_millis(20);
 /// A neighbour is told of changes at most this often; the first one at once.
 const PAUSE: Duration = Duration::from_millis(300);
@@ -63,6 +63,7 @@ struct Neighbour {
     /// What it wanted when it was last told of what was passed over, if it has begun to want something else.
     wanted: Option<Summary>,
     caught_up_at: Time,
+    /// When it became a neighbour.
     since: Time,
     /// What it was not sent because nobody behind it wants it.
     skipped: Map<Tag, Ranges>,
@@ -112,25 +113,19 @@ impl Interest {
         self.tell_at = self.tell_at.or(Some(now + GROW_AFTER));
     }
 
-    pub(crate) fn on_subscribed(&mut self, now: Time) {
+    /// Our filters have changed.
+    pub(crate) fn on_filters(&mut self, now: Time) {
         self.stale = true;
-        let soon = now + GROW_AFTER;
-        self.tell_at = Some(self.tell_at.map_or(soon, |at| at.min(soon)));
-    }
-
-    pub(crate) fn on_unsubscribed(&mut self, now: Time) {
-        self.stale = true;
-        self.tell_at = self.tell_at.or(Some(now + SHRINK_AFTER));
+        self.soon(now);
     }
 
     /// A neighbour says what is wanted behind it.
     pub(crate) fn on_interest(&mut self, now: Time, from: &PeerId, wants: Summary) {
         let Some(neighbour) = self.neighbours.get_mut(from) else { return };
-        let soon = now + GROW_AFTER;
-        self.tell_at = Some(self.tell_at.map_or(soon, |at| at.min(soon)));
         if let Some(before) = neighbour.wants.replace(wants).or(neighbour.asked.take()) {
             neighbour.wanted.get_or_insert(before);
         }
+        self.soon(now);
     }
 
     /// A neighbour asks for what it lacks of what it wants so far: what it begins to want later is announced to it.
@@ -217,6 +212,12 @@ impl Interest {
         let everything = Summary::everything();
         let told = |neighbour: &mut Neighbour| neighbour.told.take().is_some_and(|told| told != everything);
         self.neighbours.iter_mut().filter_map(|(peer, one)| told(one).then_some(*peer)).collect()
+    }
+
+    /// What is wanted here may have changed: neighbours are told after a short while.
+    fn soon(&mut self, now: Time) {
+        let soon = now + GROW_AFTER;
+        self.tell_at = Some(self.tell_at.map_or(soon, |at| at.min(soon)));
     }
 
     fn refresh(&mut self, own: impl FnOnce() -> Summary) {

@@ -26,8 +26,6 @@ use crate::traffic::Traffic;
 
 /// Frames that may wait on one link.
 const QUEUE_FRAMES: usize = 65_536;
-/// Who was not heard for so long is asked for a sign of life before it is relied upon.
-const PROBE: Duration = Duration::from_secs(2);
 /// Feeds whose record is known to have crossed a link; beyond it records are sent again.
 const RECORDS: usize = 4096;
 
@@ -345,21 +343,10 @@ impl Links {
                 link.pinged.take().map(|at| LinkEvent::Measured { peer, round_trip: now.since(at) })
             }
             Frame::Parties { joined, left } => {
-                let mut news = Vec::new();
-                for proof in joined.iter() {
-                    let Some(ours) = party(&proof.discovery) else {
-                        link.remember(proof.clone());
-                        continue;
-                    };
-                    match link.admits(&peer, ours, proof) {
-                        Some(true) => news.push(proof.discovery),
-                        Some(false) => {}
-                        None => {
-                            let text = "a false proof of a party's key";
-                            return Taken::Done(Some(misbehaved(peer, text.into(), env)));
-                        }
-                    }
-                }
+                let news = match link.take_proofs(&peer, joined.iter(), party) {
+                    Ok(news) => news,
+                    Err(text) => return Taken::Done(Some(misbehaved(peer, text.into(), env))),
+                };
                 let left: Vec<DiscoveryKey> = left.iter().filter(|key| link.forget(key)).copied().collect();
                 Some(LinkEvent::Parties { peer, joined: news, left })
             }
@@ -395,18 +382,10 @@ impl Links {
         let Some(opened) = opened.ok().filter(|record| owner == peer && record.until > now.millis()) else {
             return misbehaved(peer, "the hello's record is another peer's, or has expired".into(), env);
         };
-        let mut common = Vec::new();
-        for proof in parties.iter() {
-            let Some(ours) = party(&proof.discovery) else {
-                link.remember(proof.clone());
-                continue;
-            };
-            match link.admits(&peer, ours, proof) {
-                Some(true) => common.push(proof.discovery),
-                Some(false) => {}
-                None => return misbehaved(peer, "a false proof of a party's key".into(), env),
-            }
-        }
+        let common = match link.take_proofs(&peer, parties.iter(), party) {
+            Ok(common) => common,
+            Err(text) => return misbehaved(peer, text.into(), env),
+        };
         link.open = true;
         link.opened = now;
         let event = LinkEvent::Open {
@@ -419,9 +398,9 @@ impl Links {
         event
     }
 
-    /// Asks for a sign of life if there was none lately: it matters now whether anybody is there.
-    pub(crate) fn probe(&mut self, now: Time, peer: PeerId, env: &mut Env) {
-        if self.links.get(&peer).is_some_and(|link| now.since(link.heard) >= PROBE) {
+    /// Asks for a sign of life if there was none for so long: it matters whether anybody is there.
+    pub(crate) fn probe(&mut self, now: Time, peer: PeerId, silent: Duration, env: &mut Env) {
+        if self.links.get(&peer).is_some_and(|link| now.since(link.heard) >= silent) {
             self.ping(now, peer, env);
         }
     }
@@ -499,6 +478,26 @@ impl Link {
     fn suspect_at(&self, env: &Env) -> Option<Time> {
         let asked = self.pinged.filter(|_| !self.suspect && self.outbox.given <= env.config.channel_low);
         asked.map(|at| at.max(self.heard) + env.config.suspect_after)
+    }
+
+    /// Takes what the other side proves; gives the parties that are in common now and were not before.
+    fn take_proofs<'f, 'p>(
+        &mut self,
+        peer: &PeerId,
+        proofs: impl Iterator<Item = &'f PartyProof>,
+        party: impl Fn(&DiscoveryKey) -> Option<&'p Party>,
+    ) -> Result<Vec<DiscoveryKey>, &'static str> {
+        let mut news = Vec::new();
+        for proof in proofs {
+            let Some(ours) = party(&proof.discovery) else {
+                self.remember(proof.clone());
+                continue;
+            };
+            if self.admits(peer, ours, proof).ok_or("a false proof of a party's key")? {
+                news.push(proof.discovery);
+            }
+        }
+        Ok(news)
     }
 
     /// Checks a proof; if it is good, the party is in common, and this says whether it was not before. The proof is kept

@@ -36,6 +36,8 @@ mod ways;
 const AFTER_FULL: Duration = Duration::from_secs(2);
 /// Leave a peer alone for this long after it gave our place to another, or we its place.
 const AFTER_MADE_ROOM: Duration = Duration::from_secs(20);
+/// Who was not heard for so long is asked for a sign of life before it is relied upon.
+const SILENT: Duration = Duration::from_secs(2);
 /// Leave a peer alone for this long after it broke the protocol.
 const AFTER_MISBEHAVIOUR: Duration = Duration::from_secs(60);
 
@@ -117,7 +119,7 @@ impl Peer {
                 let discovery = self.subscriptions.remove(subscription);
                 let discovery = discovery.ok_or(CommandError::UnknownSubscription)?;
                 if let Some(swarm) = self.swarms.get_mut(&discovery) {
-                    swarm.interest.on_unsubscribed(now);
+                    swarm.interest.on_filters(now);
                 }
             }
             Command::Publish { discovery, document } => self.publish(now, id, discovery, &document)?,

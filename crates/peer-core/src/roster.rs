@@ -153,7 +153,7 @@ impl Roster {
 
     /// How many members there are, as far as anybody told us.
     pub(crate) fn size(&self) -> usize {
-        self.total.max(self.members.len()) + 1
+        self.total.max(self.members.len()).saturating_add(1)
     }
 
     /// A member without a link whom a signaler lists, at random.

@@ -5,7 +5,7 @@
 //! never refused, and who is short of links takes one with whoever has room.
 //!
 //! Inputs: candidates of each party, links that there are, wishes of others.
-//! Outputs: peers to dial; whether a wish is admitted, and whose place it takes; links to give up.
+//! Outputs: peers to dial, dials to give up; whether a wish is admitted, and whose place it takes; links to give up.
 //! Timers: none of its own; asked after every input and when a wait ends ([`View::deadline`]).
 //! Invariants: we seek at most [`Config::active_view`](crate::Config::active_view) links, one more only for a party in
 //! which we have none or that seems split; [`Config::active_slack`](crate::Config::active_slack) more places are for
@@ -143,6 +143,25 @@ impl View {
             }
         }
         dials
+    }
+
+    /// Dials to give up. With few links, who does not answer makes room for members (`others`) that could be asked instead:
+    /// where most are dead, as signalers may not know yet, they would take all places.
+    pub(crate) fn give_up(
+        &self,
+        now: Time,
+        mut unanswered: Vec<PeerId>,
+        others: impl Iterator<Item = PeerId>,
+        open: usize,
+        backoff: &Backoff,
+        env: &Env,
+    ) -> Vec<PeerId> {
+        if open * 2 > env.config.active_view {
+            return Vec::new();
+        }
+        let free = others.filter(|peer| !self.is_blocked(peer) && backoff.ready_at(peer) <= now);
+        unanswered.truncate(free.count());
+        unanswered
     }
 
     pub(crate) fn deadline(&self) -> Option<Time> {

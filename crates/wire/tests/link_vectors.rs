@@ -106,6 +106,20 @@ fn vectors() -> Vec<Vector> {
                 anew: None,
             },
         ),
+        link(
+            "tree, asking for a new beacon",
+            &Link::Tree {
+                party,
+                root: Tag::from(&peer),
+                weight: 1,
+                seq: 7,
+                hops: 4,
+                cost: 61,
+                parent: false,
+                links: 2,
+                anew: Some(true),
+            },
+        ),
         link("digest", &Link::Digest { party, have: List::first([range]) }),
         link("graft", &Link::Graft { party, want: List::first([range]) }),
         link(

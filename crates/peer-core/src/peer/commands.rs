@@ -53,7 +53,7 @@ impl Peer {
         if self.subscriptions.len() >= self.env.config.subscriptions {
             return Err(CommandError::TooManySubscriptions(self.env.config.subscriptions));
         }
-        swarm.interest.on_subscribed(now);
+        swarm.interest.on_filters(now);
         let neighbours: Vec<PeerId> = self.links.neighbours(&discovery).collect();
         if backlog {
             for peer in &neighbours {

@@ -6,7 +6,7 @@ use weft_query::{Document, Summary};
 use weft_wire::link::{FeedHave, Link as Frame};
 use weft_wire::{Bundle, DiscoveryKey, PeerId, Tag, Time, decode, limits};
 
-use super::Peer;
+use super::{Peer, SILENT};
 use crate::broadcast::burst;
 use crate::env::Env;
 use crate::feeds;
@@ -90,7 +90,7 @@ impl Peer {
             if self.links.send_kept(peer, (kept, begin), None, &mut self.env) && from.is_some() {
                 self.env.stats.forwarded += kept.last - kept.first + 1;
             }
-            self.links.probe(now, peer, &mut self.env);
+            self.links.probe(now, peer, SILENT, &mut self.env);
         }
     }
 

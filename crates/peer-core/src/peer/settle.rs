@@ -5,7 +5,7 @@ use std::time::Duration;
 use weft_wire::link::{ByeReason, Link as Frame};
 use weft_wire::{DiscoveryKey, PeerId, Time};
 
-use super::Peer;
+use super::{Peer, SILENT};
 use crate::api::Event;
 use crate::swarm::Swarm;
 use crate::view::{Open, PartyView};
@@ -61,9 +61,8 @@ impl Peer {
                 // Who only listens, and wants little, would not notice for long that the tree has broken above.
                 if swarm.roster.is_large(&self.env)
                     && let Some(parent) = swarm.tree.parent()
-                    && self.links.heard(&parent).is_some_and(|heard| now.since(heard) >= PARENT_SILENT)
                 {
-                    self.links.ping(now, parent, &mut self.env);
+                    self.links.probe(now, parent, PARENT_SILENT, &mut self.env);
                 }
             }
         }
@@ -93,7 +92,7 @@ impl Peer {
             // Those who are dead know no way either, whatever they said last.
             let neighbours: Vec<PeerId> = self.links.neighbours(&discovery).collect();
             for peer in neighbours {
-                self.links.probe(now, peer, &mut self.env);
+                self.links.probe(now, peer, SILENT, &mut self.env);
             }
         }
         let mut frames = Vec::new();
@@ -108,7 +107,7 @@ impl Peer {
             if due.iter().any(|(_, frame)| matches!(frame, Frame::Graft { .. }))
                 && let Some(parent) = swarm.tree.parent()
             {
-                self.links.probe(now, parent, &mut self.env);
+                self.links.probe(now, parent, SILENT, &mut self.env);
             }
             frames.extend(due);
         }
@@ -195,23 +194,16 @@ impl Peer {
         self.negotiator.all().filter(counts).count()
     }
 
-    /// With few links, who does not answer makes room for members that have not been asked yet: where most are dead, as
-    /// signalers may not know yet, they would take all places.
     fn give_up_unanswered(&mut self, now: Time) {
-        if self.open_links().len() * 2 > self.env.config.active_view {
-            return;
-        }
         let unanswered: Vec<PeerId> =
             self.negotiator.all().filter(|peer| self.negotiator.is_unanswered(now, peer)).copied().collect();
         if unanswered.is_empty() {
             return;
         }
         let others = self.swarms.values().flat_map(|swarm| swarm.roster.candidates(now, &self.env));
-        let free = |(peer, _): &(PeerId, bool)| {
-            !self.negotiator.has(peer) && !self.view.is_blocked(peer) && self.backoff.ready_at(peer) <= now
-        };
-        let free = others.filter(free).count();
-        for peer in unanswered.into_iter().take(free) {
+        let others = others.map(|(peer, _)| peer).filter(|peer| !self.negotiator.has(peer));
+        let open = self.open_links().len();
+        for peer in self.view.give_up(now, unanswered, others, open, &self.backoff, &self.env) {
             let steps = self.negotiator.close(peer, "no answer, and there are others", &mut self.env);
             self.take(now, steps);
         }
