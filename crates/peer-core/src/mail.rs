@@ -34,6 +34,7 @@ struct Outgoing {
     since: Time,
     retry_at: Time,
     sent_at: Time,
+    /// After the next time it is sent.
     wait: Duration,
     attempt: u32,
 }
@@ -110,14 +111,14 @@ impl Mail {
         self.outgoing.values().any(|message| message.to == *identity)
     }
 
-    /// A peer of this identity has become known: what waits for it need not wait for its timer. However often that is
-    /// said, nothing is sent again sooner than after its first wait.
-    pub(crate) fn on_known(&mut self, now: Time, identity: &IdentityId, env: &Env) {
+    /// A peer of this identity, or a way to one, has become known: what waits for it need not wait for its timer. However
+    /// often that is said, nothing is sent again sooner than after half of its wait.
+    pub(crate) fn on_known(&mut self, now: Time, identity: &IdentityId) {
         let waits = |message: &&mut Outgoing| message.to == *identity && message.attempt > 0;
         for message in self.outgoing.values_mut().filter(waits) {
             // The first attempt may have found nobody to send it to.
             let soonest =
-                if message.attempt == 1 { now } else { now.max(message.sent_at + env.config.message_retry) };
+                if message.attempt == 1 { now } else { now.max(message.sent_at + message.wait / 4) };
             message.retry_at = message.retry_at.min(soonest);
         }
     }

@@ -28,6 +28,10 @@ use crate::recent::Recent;
 const TELL_AFTER: Duration = Duration::from_millis(300);
 /// A way that was found is believed for so long.
 const FOUND_FOR: Duration = Duration::from_secs(60);
+/// A way that was found so lately is believed more than what neighbours say.
+const PROVEN: Duration = Duration::from_secs(5);
+/// What was found within so long was found by the same search, and of that the shortest way counts.
+const SAME_SEARCH: Duration = Duration::from_secs(1);
 /// Ways that were found.
 const FOUND: usize = 1024;
 /// Searches that are remembered, so that none is passed on twice.
@@ -123,21 +127,21 @@ impl Routes {
 
     // ---- questions ----
 
-    /// The next link towards a peer and the links it takes altogether. `detour`: how many better ones to pass over, if
-    /// there are others.
-    pub(crate) fn way(&self, now: Time, to: &PeerId, detour: usize) -> Option<(PeerId, u8)> {
+    /// The next link towards a peer and the links it takes altogether, at most `most`. `detour`: how many better ones to
+    /// pass over, if there are others. A way that was found just now was gone along and comes first: what neighbours say
+    /// of their surroundings may be as old as it takes to notice a death.
+    pub(crate) fn way(&self, now: Time, to: &PeerId, detour: usize, most: u8) -> Option<(PeerId, u8)> {
         let tag = Tag::from(to);
-        let mut ways: Vec<(u8, PeerId)> = self
+        let near = self
             .neighbours
             .iter()
             .filter(|(peer, _)| *peer != to)
-            .filter_map(|(peer, one)| one.near.get(&tag).map(|(_, hops)| (hops + 1, *peer)))
-            .collect();
-        if let Some(found) = self.found.get(&tag).filter(|way| way.until > now) {
-            ways.push((found.hops, found.via));
-        }
-        ways.sort_unstable();
-        let (hops, via) = *ways.get(detour % ways.len().max(1))?;
+            .filter_map(|(peer, one)| one.near.get(&tag).map(|(_, hops)| (false, hops + 1, *peer)));
+        let found = self.found.get(&tag).filter(|way| way.until > now);
+        let found = found.map(|way| (way.until > now + FOUND_FOR - PROVEN, way.hops, way.via));
+        let mut ways: Vec<_> = near.chain(found).filter(|(_, hops, _)| *hops <= most).collect();
+        ways.sort_unstable_by_key(|(proven, hops, via)| (!proven, *hops, *via));
+        let (_, hops, via) = *ways.get(detour % ways.len().max(1))?;
         Some((via, hops))
     }
 
@@ -238,7 +242,11 @@ impl Routes {
             let first = self.found.iter().min_by_key(|(_, way)| way.until).map(|(tag, _)| *tag);
             first.map(|tag| self.found.remove(&tag));
         }
-        let better = self.found.get(&tag).is_none_or(|known| known.until <= now || hops <= known.hops);
+        // What was found before may have broken since: what is found now counts for more, even if it is longer.
+        let better = self
+            .found
+            .get(&tag)
+            .is_none_or(|known| hops <= known.hops || known.until <= now + FOUND_FOR - SAME_SEARCH);
         if better {
             self.found.insert(tag, Way { via, hops, until: now + FOUND_FOR });
         }
@@ -318,5 +326,51 @@ impl Routes {
     fn change(&mut self, now: Time, tag: Tag) {
         self.changed.insert(tag);
         self.tell_at = self.tell_at.or(Some(now + TELL_AFTER));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Time = Time::from_millis(1_000_000);
+    const TARGET: PeerId = PeerId([9; 32]);
+    const TRUE: PeerId = PeerId([1; 32]);
+    const STALE: PeerId = PeerId([2; 32]);
+
+    /// Two neighbours; one of them still believes that the target is two links away.
+    fn routes() -> Routes {
+        let mut routes = Routes::default();
+        routes.on_linked(NOW, TRUE, None);
+        routes.on_linked(NOW, STALE, None);
+        let near = &mut routes.neighbours.get_mut(&STALE).unwrap().near;
+        near.insert(Tag::from(&TARGET), (Tag([0; 8]), 2));
+        routes
+    }
+
+    #[test]
+    fn a_way_that_was_just_gone_comes_before_what_neighbours_say() {
+        let mut routes = routes();
+        let way = |routes: &Routes, at, detour, most| routes.way(at, &TARGET, detour, most);
+        assert_eq!(way(&routes, NOW, 0, limits::HOPS), Some((STALE, 3)));
+        routes.learn(NOW, Tag::from(&TARGET), TRUE, 6);
+        assert_eq!(way(&routes, NOW, 0, limits::HOPS), Some((TRUE, 6)));
+        assert_eq!(way(&routes, NOW, 1, limits::HOPS), Some((STALE, 3)), "the next attempt");
+        assert_eq!(way(&routes, NOW, 0, 5), Some((STALE, 3)), "an envelope that may take five links");
+        assert_eq!(way(&routes, NOW, 0, 2), None);
+        assert_eq!(way(&routes, NOW + PROVEN, 0, limits::HOPS), Some((STALE, 3)), "it may have broken since");
+        assert_eq!(way(&routes, NOW + PROVEN, 1, limits::HOPS), Some((TRUE, 6)));
+    }
+
+    #[test]
+    fn of_one_search_the_shortest_way_counts_and_of_two_the_later_one() {
+        let mut routes = Routes::default();
+        for (after, via, hops, best) in
+            [(0, STALE, 3, STALE), (10, TRUE, 5, STALE), (4_000, TRUE, 5, TRUE), (4_010, STALE, 4, STALE)]
+        {
+            let at = NOW + Duration::from_millis(after);
+            routes.learn(at, Tag::from(&TARGET), via, hops);
+            assert_eq!(routes.way(at, &TARGET, 0, limits::HOPS).map(|(via, _)| via), Some(best));
+        }
     }
 }

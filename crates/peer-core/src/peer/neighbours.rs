@@ -132,7 +132,7 @@ impl Peer {
             swarm.feeds.learn(now, &record, &bytes, &self.env);
             let identity = record.identity;
             swarm.roster.on_record(now, record, &bytes, &mut self.env);
-            self.mail.on_known(now, &identity, &self.env);
+            self.mail.on_known(now, &identity);
         }
         swarm.roster.on_linked(now, peer, true, &mut self.env);
         swarm.tree.on_linked(peer);
@@ -264,7 +264,7 @@ impl Peer {
             Heard::New => {
                 if let Some((record, record_bytes)) = swarm.roster.record(&peeked.peer) {
                     swarm.feeds.learn(now, record, record_bytes, &self.env);
-                    self.mail.on_known(now, &record.identity, &self.env);
+                    self.mail.on_known(now, &record.identity);
                 }
                 if hops < limits::HOPS && !swarm.roster.is_large(&self.env) {
                     let neighbours: Vec<PeerId> =

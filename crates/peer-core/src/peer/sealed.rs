@@ -21,6 +21,9 @@ pub(super) enum Way {
     Mesh(u8),
 }
 
+/// From this attempt on, the ways that are known are believed to be broken.
+const SEARCH_ANYWAY: u32 = 2;
+
 impl Peer {
     pub(super) fn on_envelope(&mut self, now: Time, bytes: &[u8], way: Way) {
         let opened = match envelope::open(&self.env.keys.peer, bytes) {
@@ -166,7 +169,8 @@ impl Peer {
     pub(super) fn post(&mut self, now: Time, letter: &Letter) {
         let peers: Set<PeerId> =
             self.swarms.values().flat_map(|swarm| swarm.roster.peers_of(&letter.to)).collect();
-        if letter.attempt.is_multiple_of(3) && !peers.iter().any(|peer| self.has_way(now, peer)) {
+        let lost = || !peers.iter().any(|peer| self.has_way(now, peer));
+        if letter.attempt >= SEARCH_ANYWAY || letter.attempt == 0 && lost() {
             self.search(&letter.to);
             if letter.attempt == 0 && self.links.open().next().is_some() {
                 return; // What is found sends it; else the next attempt goes through signalers.

@@ -47,9 +47,8 @@ impl Peer {
         let (via, left) = if self.links.is_open(&to) && !self.links.is_suspect(&to) {
             (to, 0)
         } else {
-            let ways = self.swarms.values().filter_map(|swarm| swarm.routes.way(now, &to, detour));
-            let shortest = ways.filter(|(_, links)| *links <= left).min_by_key(|(_, links)| *links);
-            let Some((via, _)) = shortest else { return false };
+            let ways = self.swarms.values().filter_map(|swarm| swarm.routes.way(now, &to, detour, left));
+            let Some((via, _)) = ways.min_by_key(|(_, links)| *links) else { return false };
             (via, left - 1)
         };
         // What is passed on for others does not fill a link up.
@@ -62,8 +61,8 @@ impl Peer {
 
     /// Sends an envelope of ours over several links. Later attempts take other ways, if there are any.
     pub(super) fn send_over_mesh(&mut self, now: Time, to: PeerId, envelope: &[u8], attempt: u32) -> bool {
-        let detour = attempt as usize / 2;
-        let ways = self.swarms.values().filter_map(|swarm| swarm.routes.way(now, &to, detour));
+        let detour = attempt.saturating_sub(1) as usize;
+        let ways = self.swarms.values().filter_map(|swarm| swarm.routes.way(now, &to, detour, limits::HOPS));
         // One more than the way is long: it may have changed meanwhile.
         let left = ways.map(|(_, links)| links.saturating_add(1)).min();
         left.is_some_and(|left| self.go_on(now, (to, 0, left), envelope, detour))
@@ -71,7 +70,8 @@ impl Peer {
 
     /// There is a way to a peer over links.
     pub(super) fn has_way(&self, now: Time, to: &PeerId) -> bool {
-        self.links.is_open(to) || self.swarms.values().any(|swarm| swarm.routes.way(now, to, 0).is_some())
+        self.links.is_open(to)
+            || self.swarms.values().any(|swarm| swarm.routes.way(now, to, 0, limits::HOPS).is_some())
     }
 
     /// Looks for the peers of an identity in every party.
@@ -129,7 +129,7 @@ impl Peer {
         let discovery = swarm.party.discovery();
         if let Some(swarm) = self.swarms.get_mut(&discovery).filter(|_| self.mail.seeks(&record.identity)) {
             swarm.roster.on_found(now, &record, &self.env);
-            self.mail.on_known(now, &record.identity, &self.env);
+            self.mail.on_known(now, &record.identity);
         }
     }
 }
