@@ -11,7 +11,8 @@
 //! Timers: digests that are due, publications that were announced and have not come.
 //! Invariants: never back to where it came from, and by each peer once, whatever is said of the hops it took; one digest per lazy neighbour and
 //! [`Config::digest_wait`](crate::Config::digest_wait), one per [`DIGEST_PAUSE`] while there is always something new; at
-//! most [`MISSING`] feeds are waited for, and a neighbour that announces what it does not have is not listened to.
+//! most [`MISSING`] feeds are waited for, of which no neighbour takes all places, and a neighbour that announces what it
+//! does not have is not listened to.
 
 use crate::sorted::Map;
 use std::time::Duration;
@@ -35,7 +36,8 @@ const GRAFT_AGAIN: Duration = Duration::from_millis(400);
 const GRAFTS: u32 = 12;
 /// A grafted link stays eager so long, unless it brings what is known already: the tree has mended itself by then.
 const GRAFTED: Duration = Duration::from_secs(20);
-/// Unanswered grafts after which a neighbour's digests are not believed, and for how long.
+/// After so many grafts, each [`GRAFT_AGAIN`] after the last, of which none was answered, a neighbour's digests are not
+/// believed for so long.
 const LIES: u32 = 8;
 const DISTRUST: Duration = Duration::from_secs(60);
 
@@ -58,8 +60,11 @@ struct Lazy {
     eager_until: Time,
     /// We asked it.
     grafted_until: Time,
-    /// Grafts that it has not answered.
+    /// What it was asked for since it last sent something of that.
+    asked: Map<Tag, Ranges>,
+    /// How often, and when that was counted last.
     unanswered: u32,
+    counted_at: Time,
     distrusted_until: Time,
 }
 
@@ -151,11 +156,13 @@ impl Broadcast {
         }
     }
 
-    /// A neighbour has this: it need not be told, and if it said so it did not lie.
+    /// A neighbour has this: it need not be told, and if it was asked for that it did not lie.
     fn on_had(&mut self, from: Option<PeerId>, range: FeedRange) {
         let Some(lazy) = from.and_then(|peer| self.lazy.get_mut(&peer)) else { return };
-        lazy.unanswered = 0;
         lazy.forget(range);
+        if lazy.asked.get(&range.feed).is_some_and(|asked| asked.overlaps(range.first, range.last())) {
+            lazy.believe();
+        }
     }
 
     // ---- what neighbours say ----
@@ -176,9 +183,15 @@ impl Broadcast {
         if lazy.distrusted_until > now {
             return;
         }
+        let theirs = |missing: &&Missing| missing.by.first() == Some(&from);
+        let mut theirs = self.missing.values().filter(theirs).count();
         for range in have.iter().filter(|range| lacks(range)) {
-            if self.missing.len() >= MISSING && !self.missing.contains_key(&range.feed) {
-                return;
+            if !self.missing.contains_key(&range.feed) {
+                // Half of what is left at most, so that there always is something left for others.
+                if theirs + self.missing.len() >= MISSING {
+                    continue;
+                }
+                theirs += 1;
             }
             let at = now + env.config.graft_wait;
             let missing =
@@ -259,6 +272,7 @@ impl Broadcast {
             if missing.at > now {
                 return true;
             }
+            missing.by.retain(|by| lazy.get(by).is_some_and(|one| one.distrusted_until <= now));
             let wanted = lacking(*feed, &missing.announced);
             if wanted.is_empty() || missing.asked >= GRAFTS || missing.by.is_empty() {
                 return false;
@@ -271,10 +285,9 @@ impl Broadcast {
         });
         for (peer, want) in asked {
             let Some(one) = lazy.get_mut(&peer) else { continue };
-            one.unanswered += 1;
             one.grafted_until = now + GRAFTED;
-            if one.unanswered > LIES {
-                one.unanswered = 0;
+            if one.lies(now, &want) {
+                one.believe();
                 one.distrusted_until = now + DISTRUST;
                 continue;
             }
@@ -286,6 +299,24 @@ impl Broadcast {
 }
 
 impl Lazy {
+    /// It is asked for this. True if it was asked too often for what it has announced and does not send.
+    fn lies(&mut self, now: Time, want: &[FeedRange]) -> bool {
+        for range in want {
+            self.asked.entry(range.feed).or_default().insert(range.first, range.last());
+        }
+        // Grafts of the same moment cannot have been answered yet.
+        if now.since(self.counted_at) >= GRAFT_AGAIN {
+            self.counted_at = now;
+            self.unanswered += 1;
+        }
+        self.unanswered > LIES
+    }
+
+    fn believe(&mut self) {
+        self.unanswered = 0;
+        self.asked.clear();
+    }
+
     fn announce(&mut self, now: Time, range: FeedRange, to: PeerId, env: &Env) {
         if self.pending.len() >= PENDING && !self.pending.contains_key(&range.feed) {
             self.pending.pop_first();
@@ -336,6 +367,98 @@ pub(crate) fn feed_range(feed: Tag, first: u64, last: u64) -> FeedRange {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Config, Keys};
+    use weft_crypto::{IdentityKey, PeerKey, Seed};
+
+    const NOW: Time = Time::from_millis(1_000_000);
+    const LIAR: PeerId = PeerId([1; 32]);
+    const HONEST: PeerId = PeerId([2; 32]);
+    const PARTY: Tag = Tag([7; 8]);
+
+    fn env() -> Env {
+        let identity = IdentityKey::new(&Seed::new([3; 32]));
+        let keys = Keys { identity, peer: PeerKey::new(&Seed::new([4; 32])) };
+        Env::new(Config::default(), keys, [5; 32], NOW)
+    }
+
+    fn neighbours() -> Broadcast {
+        let mut broadcast = Broadcast::default();
+        for peer in [LIAR, HONEST] {
+            broadcast.on_linked(peer);
+        }
+        broadcast
+    }
+
+    /// The feed of somebody.
+    fn feed(n: u64) -> FeedRange {
+        feed_range(Tag(n.to_be_bytes()), 5, 5)
+    }
+
+    /// Neighbours that are asked at a time, where nothing of what was announced has come.
+    fn grafted(broadcast: &mut Broadcast, now: Time, env: &Env) -> Vec<PeerId> {
+        let lacking = |feed, ranges: &Ranges| {
+            ranges.pairs().map(|(first, last)| feed_range(feed, first, last)).collect()
+        };
+        let frames = broadcast.frames(now, PARTY, lacking, env);
+        let mut grafted: Vec<PeerId> = frames
+            .into_iter()
+            .filter_map(|(peer, frame)| matches!(frame, Frame::Graft { .. }).then_some(peer))
+            .collect();
+        grafted.dedup();
+        grafted
+    }
+
+    #[test]
+    fn one_neighbours_digests_leave_room_for_anothers() {
+        let (mut broadcast, env) = (neighbours(), env());
+        let many: Vec<FeedRange> = (0..5000).map(feed).collect();
+        broadcast.on_digest(NOW, LIAR, &many, |_| true, &env);
+        assert!(broadcast.missing.len() < MISSING);
+        broadcast.on_digest(NOW, HONEST, &[feed(9999)], |_| true, &env);
+        assert!(broadcast.missing.contains_key(&feed(9999).feed));
+    }
+
+    #[test]
+    fn who_announces_what_it_does_not_have_is_not_believed_whatever_else_it_sends() {
+        let (mut broadcast, env) = (neighbours(), env());
+        let mut now = NOW;
+        let asked = (0..40).filter(|round| {
+            broadcast.on_digest(now, LIAR, &[feed(*round)], |_| true, &env);
+            // Something that it had no need to send, and that it was not asked for.
+            broadcast.on_had(Some(LIAR), feed(7777));
+            now = now + GRAFT_AGAIN;
+            grafted(&mut broadcast, now, &env).contains(&LIAR)
+        });
+        assert_eq!(asked.count(), LIES as usize);
+    }
+
+    #[test]
+    fn who_is_asked_for_much_at_once_has_time_to_answer() {
+        let (mut broadcast, env) = (neighbours(), env());
+        for n in 0..60 {
+            let now = NOW + Duration::from_millis(n * 5);
+            broadcast.on_digest(now, HONEST, &[feed(n)], |_| true, &env);
+            grafted(&mut broadcast, now, &env);
+        }
+        // A new one each 5 ms, so that it was asked again and again before it could answer.
+        let now = NOW + Duration::from_millis(320);
+        broadcast.on_digest(now, HONEST, &[feed(100)], |_| true, &env);
+        assert_eq!(grafted(&mut broadcast, now + env.config.graft_wait, &env), [HONEST]);
+    }
+
+    #[test]
+    fn who_answers_now_and_then_stays_believed() {
+        let (mut broadcast, env) = (neighbours(), env());
+        let mut now = NOW;
+        for n in 0..40 {
+            broadcast.on_digest(now, HONEST, &[feed(n)], |_| true, &env);
+            now = now + GRAFT_AGAIN;
+            assert_eq!(grafted(&mut broadcast, now, &env), [HONEST], "{n}");
+            if n % 4 == 0 {
+                broadcast.on_had(Some(HONEST), feed(n));
+            }
+        }
+    }
 
     #[test]
     fn a_burst_reaches_less_than_a_ninth_of_the_swarm() {

@@ -39,6 +39,7 @@ mod swarm;
 mod traffic;
 mod tree;
 mod view;
+mod wants;
 
 pub use api::{
     Command, CommandError, CommandId, Event, HomeIndex, IceState, Input, LinkId, LinkState, Output,

@@ -21,6 +21,10 @@ impl Ranges {
         self.0.iter().any(|&(a, b)| a <= first && last <= b)
     }
 
+    pub(crate) fn overlaps(&self, first: u64, last: u64) -> bool {
+        self.0.iter().any(|&(a, b)| a <= last && first <= b)
+    }
+
     pub(crate) fn insert(&mut self, first: u64, last: u64) {
         if first > last {
             return;

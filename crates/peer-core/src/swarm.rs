@@ -21,6 +21,7 @@ use crate::interest::Interest;
 use crate::roster::Roster;
 use crate::routes::Routes;
 use crate::tree::Tree;
+use crate::wants::Wants;
 
 /// What is asked of a further neighbour in a large swarm: two parts of one are found and joined in this time.
 const WANT_LATE: Duration = Duration::from_secs(180);
@@ -39,6 +40,7 @@ pub(crate) struct Swarm {
     pub(crate) broadcast: Broadcast,
     pub(crate) routes: Routes,
     pub(crate) interest: Interest,
+    pub(crate) wants: Wants,
     /// Neighbours that have said what they have.
     pub(crate) synced: Set<PeerId>,
     /// When a neighbour was first asked for what it has.
@@ -86,6 +88,7 @@ impl Swarm {
             broadcast: Broadcast::default(),
             routes: Routes::default(),
             interest: Interest::default(),
+            wants: Wants::default(),
             synced: Set::new(),
             asked: Map::new(),
             ready: false,
@@ -138,6 +141,7 @@ impl Swarm {
         self.broadcast.on_unlinked(now, &peer);
         self.routes.on_unlinked(now, &peer);
         self.interest.on_unlinked(now, &peer);
+        self.wants.on_unlinked(&peer);
         self.roster.on_linked(now, peer, false, env);
         self.on_changed(now, env);
     }
@@ -213,6 +217,7 @@ impl Swarm {
             self.tree.deadline(env),
             self.broadcast.deadline(),
             self.routes.deadline(),
+            self.wants.deadline(),
             self.roster.is_large(env).then(|| self.interest.deadline(&self.tree)).flatten(),
         ];
         let rhythms = [self.shuffle.0, self.probe.0, Some(self.presence_at)];

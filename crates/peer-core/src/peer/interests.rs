@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use weft_query::{Document, Summary};
-use weft_wire::link::{FeedHave, Link as Frame};
+use weft_wire::link::Link as Frame;
 use weft_wire::{Bundle, DiscoveryKey, PeerId, Tag, Time, decode, limits};
 
 use super::{Peer, SILENT};
@@ -12,6 +12,7 @@ use crate::env::Env;
 use crate::feeds;
 use crate::kept::Kept;
 use crate::swarm::Swarm;
+use crate::wants::Want;
 
 use std::time::Duration;
 
@@ -107,22 +108,16 @@ impl Peer {
         }
     }
 
-    /// A neighbour asks for what it lacks: all of it, or what it wants.
-    pub(super) fn on_want(
-        &mut self,
-        now: Time,
-        peer: PeerId,
-        (discovery, age_ms): (DiscoveryKey, Option<u64>),
-        have: &[FeedHave],
-        wants: Option<&[u8]>,
-    ) {
+    /// Gives a neighbour what it lacks: all of it, or what it wants.
+    pub(super) fn answer(&mut self, now: Time, peer: PeerId, discovery: DiscoveryKey, want: Want) {
         self.flush(now, discovery);
         let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
-        let at_most = age_ms.map(Duration::from_millis);
-        let wants = wants.filter(|wants| wants.len() <= limits::INTEREST).and_then(Summary::decode);
+        let Want { since, age, have, wants } = want;
+        // What was young enough when it asked still is.
+        let at_most = age.map(|age| age + now.since(since));
         let heads = swarm.feeds.heads(now, at_most);
         swarm.interest.on_asked(&peer, wants.as_ref());
-        for (kept, age) in swarm.feeds.answer(now, peer, at_most, have, &self.env) {
+        for (kept, age) in swarm.feeds.answer(now, peer, at_most, &have, &self.env) {
             let wanted = |wants: &Summary| documents(&kept).iter().any(|one| wants.may_match(one));
             // Our own are nobody else's to find, should we leave.
             if kept.feed != self.env.me && !wants.as_ref().is_none_or(wanted) {

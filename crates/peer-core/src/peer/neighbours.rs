@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use weft_crypto::statement;
+use weft_query::Summary;
 use weft_wire::link::{ByeReason, Link as Frame};
 use weft_wire::{Bundle, DiscoveryKey, PeerId, PeerRecord, Tag, Time, decode, limits};
 
@@ -18,6 +19,7 @@ use crate::ranges::Ranges;
 use crate::roster::Heard;
 use crate::sorted::Map;
 use crate::swarm::Swarm;
+use crate::wants::Want;
 
 impl Peer {
     pub(super) fn on_chunk(&mut self, now: Time, peer: PeerId, chunk: &[u8]) {
@@ -177,7 +179,13 @@ impl Peer {
         self.stirred |= !of_a_swarm;
         match frame {
             Frame::Want { discovery, age_ms, have, wants } if self.links.shares(&peer, &discovery) => {
-                self.on_want(now, peer, (discovery, age_ms), &have, wants);
+                let wants = wants.filter(|wants| wants.len() <= limits::INTEREST).and_then(Summary::decode);
+                let age = age_ms.map(Duration::from_millis);
+                let want = Want { since: now, age, have: have.into_vec(), wants };
+                let swarm = self.swarms.get_mut(&discovery);
+                if let Some(want) = swarm.and_then(|swarm| swarm.wants.on_want(now, peer, want)) {
+                    self.answer(now, peer, discovery, want);
+                }
             }
             Frame::Sent { discovery, heads } => {
                 if let Some(swarm) =

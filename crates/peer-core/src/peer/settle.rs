@@ -86,6 +86,10 @@ impl Peer {
             self.flush(now, discovery);
         }
         let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
+        for (peer, want) in swarm.wants.due(now) {
+            self.answer(now, peer, discovery, want);
+        }
+        let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
         let ready = swarm.feeds.on_time(now, &self.env);
         swarm.tree.on_time(now, &self.env);
         if swarm.tree.is_lost() {
