@@ -233,6 +233,10 @@ pub enum ViceName {
     Noise,
     /// See [`Vice::Repeat`].
     Repeat,
+    /// See [`Vice::Boast`].
+    Boast,
+    /// See [`Vice::Usurp`].
+    Usurp,
 }
 
 impl From<ViceName> for Vice {
@@ -242,6 +246,8 @@ impl From<ViceName> for Vice {
             ViceName::Silent => Self::Silent,
             ViceName::Noise => Self::Noise,
             ViceName::Repeat => Self::Repeat,
+            ViceName::Boast => Self::Boast,
+            ViceName::Usurp => Self::Usurp,
         }
     }
 }

@@ -122,4 +122,8 @@ pub enum Vice {
     Noise,
     /// Sends every publication of others twice.
     Repeat,
+    /// Announces publications that there are not.
+    Boast,
+    /// Says that it is next to a root with the greatest claim that there may be, and passes no publication on.
+    Usurp,
 }

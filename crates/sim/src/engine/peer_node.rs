@@ -411,7 +411,7 @@ impl PeerNode {
             None => connection.write(bytes, scope),
             Some(vice) => {
                 let count = u64::from(scope.me.0) ^ scope.now.micros();
-                for bytes in hostility::turn(vice, bytes, count) {
+                for bytes in hostility::turn(vice, bytes, count, scope.now) {
                     connection.write(bytes, scope);
                 }
             }
