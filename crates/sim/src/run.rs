@@ -1,4 +1,4 @@
-//! Runs a scenario: the swarm comes about, then one phase after another.
+//! A scenario being run: the swarm comes about, time passes, and figures are taken.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,14 +7,13 @@ use std::time::Duration;
 use weft_peer_core::Stats;
 use weft_wire::Time;
 
-use crate::cost::Stopwatch;
 use crate::engine::dice::{is_in_share, mix};
 use crate::engine::{Dice, NodeId, START, Violation, World};
 use crate::graph::Graph;
-use crate::report::{Bootstrap, Cost, Report, Sample, Spread, Totals, count, figure, round};
+use crate::measure;
+use crate::report::{Bootstrap, Sample, Spread, Totals, count, figure, round};
 use crate::scenario::{Scenario, seconds};
 use crate::watch::Watches;
-use crate::{measure, phases, svg};
 
 /// Links that only one side has open may be found in so many samples, one a second, before that is a violation.
 const ASYMMETRIC: u32 = 5;
@@ -31,17 +30,6 @@ pub struct Options {
     pub threads: usize,
     /// Draw pictures.
     pub draw: bool,
-}
-
-/// What a run leaves behind.
-#[derive(Clone, Debug)]
-pub struct Results {
-    /// What was found out.
-    pub report: Report,
-    /// What it cost.
-    pub cost: Cost,
-    /// Pictures: names, and SVG.
-    pub pictures: Vec<(String, String)>,
 }
 
 /// Why a run ended early.
@@ -89,7 +77,7 @@ pub struct Run<'a> {
     /// Told what goes on, in a few words.
     progress: &'a mut dyn FnMut(&str),
     next_number: u32,
-    timeline: Vec<Sample>,
+    pub(crate) timeline: Vec<Sample>,
     asymmetric: BTreeMap<(NodeId, NodeId), u32>,
     next_sample: Time,
     /// Peers that were added, in order.
@@ -121,45 +109,8 @@ pub struct Change {
     pub kinds: BTreeMap<&'static str, u64>,
 }
 
-/// Runs a scenario to its end.
-///
-/// # Errors
-/// See [`Failure`].
-pub fn run(
-    scenario: &Scenario,
-    options: Options,
-    progress: &mut dyn FnMut(&str),
-) -> Result<Results, Failure> {
-    let mut watch = Stopwatch::start();
-    let mut run = Run::new(scenario, options, progress)?;
-    let bootstrap = run.bootstrap()?;
-    watch.lap(run.deliveries());
-    if options.draw {
-        let picture = svg::swarm(&run.world);
-        run.pictures.push(("swarm".into(), picture));
-    }
-    let mut reports = Vec::new();
-    for phase in &scenario.phase {
-        reports.push(phases::play(&mut run, phase)?);
-    }
-    let events = figure(run.world.events());
-    let cost = watch.stop(run.deliveries(), events, run.world.threads());
-    let report = Report {
-        scenario: scenario.name.clone(),
-        seed: options.seed,
-        peers: scenario.peers,
-        signalers: scenario.signalers,
-        bootstrap,
-        phases: reports,
-        end: run.sample(&Graph::of(&run.world, |_| true)),
-        totals: run.totals(),
-        timeline: run.timeline,
-    };
-    Ok(Results { report, cost, pictures: run.pictures })
-}
-
 impl<'a> Run<'a> {
-    fn new(
+    pub(crate) fn new(
         scenario: &'a Scenario,
         options: Options,
         progress: &'a mut dyn FnMut(&str),
@@ -188,7 +139,7 @@ impl<'a> Run<'a> {
         })
     }
 
-    fn bootstrap(&mut self) -> Result<Bootstrap, Failure> {
+    pub(crate) fn bootstrap(&mut self) -> Result<Bootstrap, Failure> {
         let began = self.world.now();
         let joining = seconds(self.scenario.join_s);
         for n in 0..self.scenario.peers {
@@ -385,7 +336,7 @@ impl<'a> Run<'a> {
         self.world.signalers().map(|signaler| signaler.counters().sent_frames).sum()
     }
 
-    fn totals(&self) -> Totals {
+    pub(crate) fn totals(&self) -> Totals {
         let mut totals = Totals {
             simulated_s: self.elapsed_s(),
             events: self.world.events(),

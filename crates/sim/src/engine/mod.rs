@@ -1,5 +1,6 @@
 //! The discrete-event engine: nodes, the network between them, and time.
 
+mod clock;
 mod connection;
 pub mod content;
 pub mod dice;
@@ -18,6 +19,7 @@ pub mod world;
 #[cfg(test)]
 mod tests;
 
+pub use clock::START;
 pub use content::Content;
 pub use dice::Dice;
 pub use network::{Cut, Laws, Network};
@@ -25,4 +27,4 @@ pub use parcel::{NodeId, Vice};
 pub use peer_node::PeerNode;
 pub use tally::{Delivery, Tally, Violation};
 pub use trace::Trace;
-pub use world::{START, World};
+pub use world::World;

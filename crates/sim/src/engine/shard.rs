@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use weft_wire::Time;
 
+use super::clock::Clock;
 use super::network::Network;
 use super::node::{Node, UNLISTED};
 use super::parcel::{NodeId, Parcel};
 use super::queue::{NEVER, Post, SHARDS, place};
 use super::tally::Violation;
-use super::world::Clock;
 
 #[derive(Debug)]
 pub(crate) struct Shard {

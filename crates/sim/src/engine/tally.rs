@@ -6,11 +6,11 @@ use std::fmt;
 use weft_peer_core::{CommandId, Event, LinkState, Publication};
 use weft_wire::{PeerId, Time};
 
+use super::clock::START;
 use super::content::Content;
 use super::network::Network;
 use super::parcel::NodeId;
 use super::trace::Trace;
-use super::world::START;
 use crate::measure;
 
 /// A rule that was broken.

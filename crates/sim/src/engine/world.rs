@@ -14,6 +14,7 @@ use weft_peer_core::{Config, Keys};
 use weft_signaler_core::{Config as SignalerConfig, SiblingConfig, Signaler};
 use weft_wire::{IdentityId, Time};
 
+use super::clock::{Clock, START};
 use super::dice::Dice;
 use super::network::{Cut, Laws, Network};
 use super::node::{Node, Role, UNLISTED};
@@ -24,27 +25,8 @@ use super::shard::Shard;
 use super::signaler_node::{SignalerNode, url_of};
 use super::tally::Violation;
 
-/// When every world begins.
-pub const START: Time = Time::from_millis(1_700_000_000_000);
 /// Windows with less to do than this are not worth waking other threads for.
 const PARALLEL: usize = 64;
-
-/// How time is divided into windows.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Clock {
-    /// Microseconds of a window.
-    length: u64,
-}
-
-impl Clock {
-    pub(crate) fn window(self, at: Time) -> u64 {
-        at.micros() / self.length
-    }
-
-    pub(crate) fn end(self, window: u64) -> Time {
-        Time::from_micros((window + 1).saturating_mul(self.length))
-    }
-}
 
 /// Peers and signalers, and the network between them.
 #[derive(Debug)]
@@ -69,7 +51,7 @@ impl World {
     pub fn new(laws: Laws, seed: u64, signalers: u32, members: u32, threads: usize) -> Result<Self> {
         let network = Network::new(laws, seed, signalers);
         let length = u64::try_from(network.least_latency().as_micros())?;
-        let clock = Clock { length };
+        let clock = Clock::new(length);
         let pool = (threads != 1)
             .then(|| rayon::ThreadPoolBuilder::new().num_threads(threads).build())
             .transpose()
