@@ -52,6 +52,9 @@ pub(crate) struct Driver {
     listeners: Vec<queue::Sender<Message>>,
     publishing: BTreeMap<CommandId, oneshot::Sender<Result<Published, Error>>>,
     sending: BTreeMap<CommandId, oneshot::Sender<Result<MessageId, Error>>>,
+    asking: BTreeMap<CommandId, oneshot::Sender<Result<Document, Error>>>,
+    /// Who answers requests.
+    answerer: Option<queue::Sender<Message>>,
     waiting: VecDeque<Waiting>,
     flushing: Vec<Flush>,
     /// The core has no room for another publication until it says so.
@@ -117,6 +120,8 @@ impl Driver {
             listeners: Vec::new(),
             publishing: BTreeMap::new(),
             sending: BTreeMap::new(),
+            asking: BTreeMap::new(),
+            answerer: None,
             waiting: VecDeque::new(),
             flushing: Vec::new(),
             full: false,
@@ -328,6 +333,21 @@ impl Driver {
                     let _ = reply.send(Err(error.into()));
                 }
             },
+            Some(Request::Ask { to, peer, document, timeout, reply }) => {
+                match self.command(Command::Request { to, peer, document, timeout }) {
+                    Ok(id) => {
+                        self.asking.insert(id, reply);
+                    }
+                    Err(error) => {
+                        let _ = reply.send(Err(error.into()));
+                    }
+                }
+            }
+            Some(Request::Answer { reply }) => {
+                let (into, from) = queue::queue();
+                self.answerer = Some(into);
+                let _ = reply.send(from);
+            }
             Some(Request::Listen { reply }) => {
                 let (into, from) = queue::queue();
                 self.listeners.push(into);
@@ -393,6 +413,23 @@ impl Driver {
             Event::Sent { command, id, outcome } => {
                 if let Some(reply) = self.sending.remove(&command) {
                     let _ = reply.send(outcome.map(|()| id).map_err(Error::from));
+                }
+            }
+            Event::Request { from, peer, id, time, document } => {
+                let size = document.encode().len();
+                let request = Message { from, peer, id, time, document };
+                let read =
+                    self.answerer.as_mut().is_some_and(|answerer| answerer.push(request, size).is_ok());
+                if !read {
+                    self.answerer = None;
+                    let outcome = Err("nobody answers requests there".to_owned());
+                    // It may have been forgotten: there are only so many.
+                    let _ = self.command(Command::Respond { request: id, outcome });
+                }
+            }
+            Event::Answered { command, id: _, outcome } => {
+                if let Some(reply) = self.asking.remove(&command) {
+                    let _ = reply.send(outcome.map_err(Error::from));
                 }
             }
             Event::Closed => {

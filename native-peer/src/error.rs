@@ -1,6 +1,6 @@
 //! What can go wrong for a caller.
 
-use weft_peer_core::{CommandError, SendError};
+use weft_peer_core::{CommandError, RequestError, SendError};
 
 use crate::keystore::KeyStoreError;
 
@@ -23,6 +23,9 @@ pub enum Error {
     /// The message was not delivered, as far as is known.
     #[error(transparent)]
     Send(#[from] SendError),
+    /// The request has no answer.
+    #[error(transparent)]
+    Request(#[from] RequestError),
     /// The peer was closed before it could answer.
     #[error("the peer is closed")]
     Closed,
@@ -37,6 +40,7 @@ impl Error {
             Self::Randomness(_) => "no-randomness",
             Self::Command(error) => error.code(),
             Self::Send(error) => error.code(),
+            Self::Request(error) => error.code(),
             Self::Closed => "closed",
         }
     }

@@ -44,12 +44,12 @@ mod weft;
 
 pub use error::Error;
 pub use options::{KeySource, Network, Options};
-pub use weft::{Delivery, Events, Message, Messages, Published, Publishing, Subscription, Weft};
+pub use weft::{Delivery, Events, Message, Messages, Published, Publishing, Requests, Subscription, Weft};
 
 pub use weft_crypto::Party;
 pub use weft_peer_core::{
-    CommandError, Config, Event, HomeIndex, LinkState, PeerChange, PeerInfo, Publication, SendError,
-    SignalerState, Stats,
+    CommandError, Config, Event, HomeIndex, LinkState, PeerChange, PeerInfo, Publication, RequestError,
+    SendError, SignalerState, Stats,
 };
 pub use weft_query::{Document, Filter};
 pub use weft_wire::{DiscoveryKey, IdentityId, MessageId, PeerId, PublicationId};

@@ -1,9 +1,11 @@
 //! What handles ask of the driver.
 
+use std::time::Duration;
+
 use tokio::sync::oneshot;
 use weft_peer_core::{Command, CommandError, CommandId, PeerInfo, Stats};
 use weft_query::{Document, Filter};
-use weft_wire::{DiscoveryKey, IdentityId, MessageId};
+use weft_wire::{DiscoveryKey, IdentityId, MessageId, PeerId};
 
 use crate::error::Error;
 use crate::queue;
@@ -25,6 +27,16 @@ pub(crate) enum Request {
     Publish { discovery: DiscoveryKey, document: Document, reply: oneshot::Sender<Result<Published, Error>> },
     /// A message; answered when its fate is known.
     Send { to: IdentityId, document: Document, reply: oneshot::Sender<Result<MessageId, Error>> },
+    /// A request; answered when its answer has come, or will not.
+    Ask {
+        to: IdentityId,
+        peer: Option<PeerId>,
+        document: Document,
+        timeout: Duration,
+        reply: oneshot::Sender<Result<Document, Error>>,
+    },
+    /// Requests of others from now on, in place of whoever got them before.
+    Answer { reply: oneshot::Sender<queue::Receiver<Message>> },
     /// Messages from now on.
     Listen { reply: oneshot::Sender<queue::Receiver<Message>> },
     /// Who is in a party.

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::sync::{broadcast, mpsc, oneshot};
 use weft_crypto::Party;
@@ -109,7 +110,7 @@ impl Weft {
         backlog: bool,
     ) -> Result<Subscription, Error> {
         let (reply, answer) = oneshot::channel();
-        self.request(Request::Subscribe { discovery, filter, backlog, reply }).await?;
+        self.ask(Request::Subscribe { discovery, filter, backlog, reply }).await?;
         let (id, from) = answer.await.map_err(|_| Error::Closed)??;
         Ok(Subscription { id, from, requests: self.requests.downgrade() })
     }
@@ -133,7 +134,7 @@ impl Weft {
         document: Document,
     ) -> Result<Publishing, Error> {
         let (reply, answer) = oneshot::channel();
-        self.request(Request::Publish { discovery, document, reply }).await?;
+        self.ask(Request::Publish { discovery, document, reply }).await?;
         Ok(Publishing { answer })
     }
 
@@ -143,8 +144,43 @@ impl Weft {
     /// [`Error::Send`], [`Error::Command`] or [`Error::Closed`].
     pub async fn send(&self, to: IdentityId, document: Document) -> Result<MessageId, Error> {
         let (reply, answer) = oneshot::channel();
-        self.request(Request::Send { to, document, reply }).await?;
+        self.ask(Request::Send { to, document, reply }).await?;
         answer.await.map_err(|_| Error::Closed)?
+    }
+
+    /// Asks an identity, or only one peer of it, and waits for the answer.
+    ///
+    /// # Errors
+    /// [`Error::Request`], [`Error::Command`] or [`Error::Closed`].
+    pub async fn request(
+        &self,
+        to: IdentityId,
+        peer: Option<PeerId>,
+        document: Document,
+        timeout: Duration,
+    ) -> Result<Document, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Request::Ask { to, peer, document, timeout, reply }).await?;
+        answer.await.map_err(|_| Error::Closed)?
+    }
+
+    /// Requests of others from now on, to be answered with [`respond`](Self::respond). There is one reader: it takes the
+    /// place of an earlier one. As long as there is none, requests are refused.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub async fn requests(&self) -> Result<Requests, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Request::Answer { reply }).await?;
+        Ok(Requests { from: answer.await.map_err(|_| Error::Closed)? })
+    }
+
+    /// Answers a request, or says in words why not.
+    ///
+    /// # Errors
+    /// [`Error::Command`], with [`CommandError::UnknownRequest`] if it was answered before, or [`Error::Closed`].
+    pub async fn respond(&self, request: MessageId, outcome: Result<Document, String>) -> Result<(), Error> {
+        self.command(Command::Respond { request, outcome }).await
     }
 
     /// Messages from now on. Several readers each get all.
@@ -153,7 +189,7 @@ impl Weft {
     /// [`Error::Closed`].
     pub async fn messages(&self) -> Result<Messages, Error> {
         let (reply, answer) = oneshot::channel();
-        self.request(Request::Listen { reply }).await?;
+        self.ask(Request::Listen { reply }).await?;
         Ok(Messages { from: answer.await.map_err(|_| Error::Closed)? })
     }
 
@@ -163,7 +199,7 @@ impl Weft {
     /// [`Error::Closed`].
     pub async fn peers(&self, discovery: DiscoveryKey) -> Result<Vec<PeerInfo>, Error> {
         let (reply, answer) = oneshot::channel();
-        self.request(Request::Peers { discovery, reply }).await?;
+        self.ask(Request::Peers { discovery, reply }).await?;
         answer.await.map_err(|_| Error::Closed)
     }
 
@@ -173,7 +209,7 @@ impl Weft {
     /// [`Error::Closed`].
     pub async fn stats(&self) -> Result<Stats, Error> {
         let (reply, answer) = oneshot::channel();
-        self.request(Request::Stats { reply }).await?;
+        self.ask(Request::Stats { reply }).await?;
         answer.await.map_err(|_| Error::Closed)
     }
 
@@ -215,7 +251,7 @@ impl Weft {
     /// [`Error::Closed`].
     pub async fn flush(&self) -> Result<(), Error> {
         let (reply, answer) = oneshot::channel();
-        self.request(Request::Flush { reply }).await?;
+        self.ask(Request::Flush { reply }).await?;
         answer.await.map_err(|_| Error::Closed)
     }
 
@@ -228,11 +264,11 @@ impl Weft {
 
     async fn command(&self, command: Command) -> Result<(), Error> {
         let (reply, answer) = oneshot::channel();
-        self.request(Request::Command { command, reply }).await?;
+        self.ask(Request::Command { command, reply }).await?;
         Ok(answer.await.map_err(|_| Error::Closed)??)
     }
 
-    async fn request(&self, request: Request) -> Result<(), Error> {
+    async fn ask(&self, request: Request) -> Result<(), Error> {
         self.requests.send(request).await.map_err(|_| Error::Closed)
     }
 }
@@ -321,6 +357,27 @@ impl Messages {
             Item::Value(message) => Ok(message),
             Item::Missed(count) => Err(count),
         })
+    }
+}
+
+/// Requests as they come.
+#[derive(Debug)]
+pub struct Requests {
+    from: queue::Receiver<Message>,
+}
+
+impl Requests {
+    /// The next request; nothing once the peer is closed or somebody else reads them. What was dropped because the reader
+    /// was too slow is passed over: whoever asked hears of a timeout. Cancel safe.
+    pub async fn next(&mut self) -> Option<Message> {
+        loop {
+            match self.from.next().await? {
+                Item::Value(request) => return Some(request),
+                Item::Missed(count) => {
+                    tracing::warn!(count, "requests were dropped: they are read too slowly");
+                }
+            }
+        }
     }
 }
 

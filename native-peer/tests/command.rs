@@ -246,6 +246,51 @@ async fn a_message_is_delivered_or_its_sender_told_that_nobody_was_there() {
 }
 
 #[tokio::test]
+async fn a_request_is_answered_by_a_command_or_its_failure_told() {
+    let world = World::new().await;
+    let ada = world.identity("ada").await;
+    let script = r#"read -r it; case $it in
+        *slow*) exec sleep 60;; *bad*) echo first >&2; echo "no such film" >&2; exit 3;; *plain*) echo Ran;;
+        *) printf '{"for":"%s","was":%s}' "$WEFT_FROM" "$it";; esac"#;
+    let args = ["--count", "5", "--limit", "1", "--", "sh", "-c", script];
+    let mut answerer = world.weft("ada", "answer", &args).spawn().unwrap();
+    says(&mut answerer, "answering as").await;
+    let mut told = lines_of(&mut answerer);
+    let bob = world.identity("bob").await;
+    let ask = async |what: &str, more: &[&str]| {
+        let args: Vec<&str> = [&ada, what].iter().chain(more).copied().collect();
+        let (code, out, errors) = run(world.weft("bob", "request", &args)).await;
+        (code, serde_json::from_str::<Value>(&out).unwrap_or_else(|_| panic!("{out:?} {errors}")))
+    };
+    let (code, answer) = ask(r#"{"title":"Ran"}"#, &[]).await;
+    assert_eq!((code, &answer["outcome"]), (0, &"answered".into()));
+    assert_eq!(answer["data"], serde_json::json!({"for": bob, "was": {"title": "Ran"}}));
+    let line = next_json(&mut told).await;
+    assert_eq!((&line["from"], &line["answer"]), (&bob.into(), &answer["data"]));
+
+    let (code, answer) = ask("plain", &[]).await;
+    assert_eq!((code, &answer["data"]["text"]), (0, &"Ran".into()));
+    let (code, answer) = ask("bad", &[]).await;
+    assert_eq!(
+        (code, &answer["outcome"], &answer["reason"]),
+        (1, &"request-failed".into(), &"no such film".into())
+    );
+    let (code, answer) = ask("slow", &["--timeout", "0.3"]).await;
+    assert_eq!((code, &answer["outcome"]), (4, &"timeout".into()));
+    let (code, answer) = ask("slow", &[]).await;
+    assert_eq!((code, &answer["reason"]), (1, &"no answer within 1 s".into()));
+    assert_eq!(soon(answerer.wait()).await.unwrap().code(), Some(0), "after five");
+
+    let mut listener = world.weft("ada", "listen", &[]).spawn().unwrap();
+    says(&mut listener, "listening as").await;
+    let (code, answer) = ask("plain", &[]).await;
+    assert_eq!((code, &answer["reason"]), (1, &"nobody answers requests there".into()));
+    let nobody = weft_wire::IdentityId([1; 32]).to_string();
+    let (code, out, _) = run(world.weft("bob", "request", &[&nobody, "plain", "--timeout", "20"])).await;
+    assert_eq!(code, 3, "{out}");
+}
+
+#[tokio::test]
 async fn a_command_that_does_not_listen_tells_of_the_messages_it_got() {
     let world = World::new().await;
     let ada = world.identity("ada").await;

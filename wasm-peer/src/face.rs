@@ -1,12 +1,13 @@
 //! The peer as the TypeScript side sees it.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use js_sys::Array;
 use wasm_bindgen::prelude::*;
 use weft_crypto::{IdentityKey, Party, PeerKey, Seed};
 use weft_peer_core::{Command, CommandId, Keys, Stats};
-use weft_wire::{DiscoveryKey, IdentityId, PartyKey, PeerId};
+use weft_wire::{DiscoveryKey, IdentityId, MessageId, PartyKey, PeerId};
 
 use crate::convert;
 use crate::driver::{self, Driver};
@@ -118,6 +119,41 @@ impl Face {
         self.command(Command::Send { to, document })
     }
 
+    /// Asks an identity, or one peer if that is the id of one in a party; gives the command's number, by which `answered`
+    /// answers within so many milliseconds.
+    ///
+    /// # Errors
+    /// `bad-id`, `bad-document`, `too-large`, `queue-full` or `closed`.
+    pub fn request(&self, to: &str, document: &JsValue, timeout: f64) -> Result<f64, JsValue> {
+        let (id, document) = (id::<PeerId>(to)?, convert::document(document)?);
+        let owner = self.driver.look(|peer| peer.identity_of(&id));
+        let (to, peer) = owner.map_or((IdentityId(id.0), None), |owner| (owner, Some(id)));
+        let timeout = Duration::try_from_secs_f64(timeout / 1000.0).unwrap_or(Duration::MAX);
+        self.command(Command::Request { to, peer, document, timeout })
+    }
+
+    /// Forgets a request that was made.
+    pub fn cancel(&self, command: f64) {
+        // A number that this gave out; and of a peer that is closed nobody waits for anything.
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
+        let request = CommandId(command as u64);
+        _ = self.command(Command::Cancel { request });
+    }
+
+    /// Answers a request, or says why not if `failed` is given.
+    ///
+    /// # Errors
+    /// `bad-document`, `too-large`, `queue-full`, `unknown-request` or `closed`.
+    pub fn respond(&self, request: &str, document: &JsValue, failed: Option<String>) -> Result<(), JsValue> {
+        let request =
+            hexadecimal(request).map(MessageId).ok_or_else(|| Failure::new("internal", "not an id"))?;
+        let outcome = match failed {
+            Some(failed) => Err(failed),
+            None => Ok(convert::document(document)?),
+        };
+        self.command(Command::Respond { request, outcome }).map(|_| ())
+    }
+
     /// Has no links with a peer, or may have some again.
     ///
     /// # Errors
@@ -209,13 +245,15 @@ fn id<Id: std::str::FromStr<Err = weft_wire::IdError>>(text: &str) -> Result<Id,
 
 /// The 64 hexadecimal digits that [`Face::join`] gave out.
 fn discovery(text: &str) -> Result<DiscoveryKey, Failure> {
+    hexadecimal(text).map(DiscoveryKey).ok_or_else(|| Failure::new("internal", "not a party"))
+}
+
+fn hexadecimal<const N: usize>(text: &str) -> Option<[u8; N]> {
     let digit = |digit: &u8| char::from(*digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let digits: Option<Vec<u8>> = text.as_bytes().iter().map(digit).collect();
-    let bytes: Option<Vec<u8>> = digits.map(|digits| {
-        digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect()
-    });
-    let key = bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
-    key.map(DiscoveryKey).ok_or_else(|| Failure::new("internal", "not a party"))
+    let digits: Vec<u8> = text.as_bytes().iter().map(digit).collect::<Option<_>>()?;
+    let bytes: Vec<u8> =
+        digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect();
+    bytes.try_into().ok().filter(|_| digits.len() == N * 2)
 }
 
 #[cfg(test)]

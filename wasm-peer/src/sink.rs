@@ -45,6 +45,24 @@ extern "C" {
     #[wasm_bindgen(method, catch)]
     fn sent(this: &Sink, command: f64, id: &str, code: Option<&str>, reason: &str) -> Result<(), JsValue>;
     #[wasm_bindgen(method, catch)]
+    fn request(
+        this: &Sink,
+        data: &JsValue,
+        from: &str,
+        peer: &str,
+        id: &str,
+        time: f64,
+    ) -> Result<(), JsValue>;
+    /// Without a code: answered.
+    #[wasm_bindgen(method, catch)]
+    fn answered(
+        this: &Sink,
+        command: f64,
+        data: &JsValue,
+        code: Option<&str>,
+        reason: &str,
+    ) -> Result<(), JsValue>;
+    #[wasm_bindgen(method, catch)]
     fn signaler(this: &Sink, home: u32, info: &JsValue) -> Result<(), JsValue>;
     #[wasm_bindgen(method, catch)]
     fn ready(this: &Sink, party: &str) -> Result<(), JsValue>;
@@ -98,6 +116,20 @@ impl Sink {
                 let code = outcome.err().map(|error| error.code());
                 self.sent(count(command.0), &id.to_string(), code, &reason)
             }
+            Event::Request { from, peer, id, time, document } => self.request(
+                &convert::to_js(document.view()),
+                &from.to_string(),
+                &peer.to_string(),
+                &id.to_string(),
+                count(time),
+            ),
+            Event::Answered { command, id: _, outcome } => match outcome {
+                Ok(document) => self.answered(count(command.0), &convert::to_js(document.view()), None, ""),
+                Err(error) => {
+                    let (code, nothing) = (Some(error.code()), JsValue::UNDEFINED);
+                    self.answered(count(command.0), &nothing, code, &error.to_string())
+                }
+            },
             Event::Signaler { home, url, state } => self.signaler(home.0, &signaler_info(&url, state)),
             Event::Ready { discovery } => self.ready(&discovery.to_string()),
             Event::Peer { discovery, change, peer } => {

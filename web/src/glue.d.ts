@@ -24,6 +24,8 @@ export interface Sink {
   drained(): void;
   message(data: object, from: string, peer: string, id: string, time: number): void;
   sent(command: number, id: string, code: string | undefined, reason: string): void;
+  request(data: object, from: string, peer: string, id: string, time: number): void;
+  answered(command: number, data: object | undefined, code: string | undefined, reason: string): void;
   signaler(home: number, info: SignalerInfo): void;
   ready(party: string): void;
   peer(party: string, change: "joined" | "changed" | "left", info: PeerInfo): void;
@@ -51,6 +53,9 @@ export class Peer {
   unsubscribe(subscription: number): void;
   publish(party: string, document: object): number;
   send(to: string, document: object): number;
+  request(to: string, document: object, timeout: number): number;
+  cancel(command: number): void;
+  respond(request: string, document: object | undefined, failed: string | undefined): void;
   block(peer: string, blocked: boolean): void;
   rename(name: string): void;
   close(): void;

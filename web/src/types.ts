@@ -116,6 +116,26 @@ export interface Weft extends Emitter<WeftEvents>, AsyncDisposable {
    * `bad-document`, `too-large` or the signal's reason. A message that was given up may have been received all the same.
    */
   send(identity: string, data: object, options?: SendOptions): Promise<{ readonly id: string }>;
+  /**
+   * Asks for an answer: an identity, of whose peers the first answer counts, or one peer of a party that one is in.
+   *
+   * Resolves with what the other side's {@link Weft.onRequest} gave; rejects with `request-failed` and its words if it
+   * threw or there is none, with `timeout`, `queue-full`, and as {@link Weft.send} does. A request that was given up may
+   * have been acted upon all the same. Nobody checks that the answer has the type that one expects.
+   */
+  request<Answer extends object = Document>(
+    to: string,
+    data: object,
+    options?: RequestOptions,
+  ): Promise<Answer>;
+  /**
+   * Answers the requests of others from now on, in place of an earlier handler. Set it before joining: a request that
+   * nobody answers is refused at once. Gives a function that takes the handler back.
+   *
+   * What the handler returns, or resolves with, is the answer, nothing is `{}`; the message of what it throws is told to
+   * whoever asked, and to oneself as the warning `request-failed`.
+   */
+  onRequest(handler: RequestHandler): () => void;
   /** The signalers that were configured, and what is known of each. */
   signalers(): SignalerInfo[];
   /** Has no links with a peer from now on. Documents still travel around it. */
@@ -151,6 +171,18 @@ export interface SendOptions {
   /** Milliseconds to wait for the receipt, then `timeout`. Default: `limits.messageTimeout`, then `unreachable`. */
   readonly timeout?: number;
 }
+
+/** For {@link Weft.request}. */
+export interface RequestOptions {
+  /** Gives the request up: what has not been sent is not sent any more. */
+  readonly signal?: AbortSignal;
+  /** Milliseconds that the answer may take, then `timeout`. Default 10,000. */
+  readonly timeout?: number;
+}
+
+/** Answers requests; see {@link Weft.onRequest}. */
+// biome-ignore lint/suspicious/noConfusingVoidType: a handler that only acts need not return anything.
+export type RequestHandler = (request: Message) => object | void | Promise<object | void>;
 
 /** A message that came. */
 export interface Message {

@@ -4,6 +4,7 @@ import { WeftError, type WeftErrorCode } from "./errors.js";
 import { Peer, type Sink } from "./glue.js";
 import { JoinedParty, type PartyOwner } from "./party.js";
 import { type Publisher, PublishQueue } from "./publishing.js";
+import { LONGEST_TIMER, Requests } from "./requests.js";
 import type { Keys } from "./store.js";
 import { asyncDispose } from "./symbols.js";
 import type {
@@ -12,6 +13,8 @@ import type {
   Message,
   Party,
   PeerInfo,
+  RequestHandler,
+  RequestOptions,
   SendOptions,
   SignalerInfo,
   Stats,
@@ -29,8 +32,6 @@ const EVENT_BUFFER = 16_384;
 const CLOSE_TIMEOUT = 3000;
 
 const EVENTS = ["message", "signaler", "link", "warning", "closed"] as const;
-/** The longest that a timer of browsers can wait, milliseconds; more would be over at once. */
-const LONGEST_TIMER = 2 ** 31 - 1;
 
 /** A message on its way. */
 interface Sending {
@@ -50,6 +51,7 @@ export class RunningWeft implements Weft {
   readonly #signalers: SignalerInfo[];
   readonly #sending = new Map<number, Sending>();
   readonly #publishing: PublishQueue;
+  readonly #requests: Requests;
   readonly #owner: PartyOwner;
   /** What came before anybody listened. */
   readonly #held: { message: Message[]; warning: Warning[] };
@@ -69,6 +71,10 @@ export class RunningWeft implements Weft {
     this.#signalers = options.signalers.map((url) => ({ url, state: "idle" }));
     const publisher: Publisher = (party, document) => call(() => this.#running().publish(party, document));
     this.#publishing = new PublishQueue(publisher);
+    this.#requests = new Requests({
+      running: () => this.#running(),
+      warn: (code, message) => this.#hold("warning", { code, message }),
+    });
     this.#peer = call(
       () =>
         new Peer(
@@ -152,6 +158,14 @@ export class RunningWeft implements Weft {
     }
   }
 
+  async request<Answer extends object>(to: string, data: object, options?: RequestOptions): Promise<Answer> {
+    return (await this.#requests.request(to, data, options)) as Answer;
+  }
+
+  onRequest(handler: RequestHandler): () => void {
+    return this.#requests.onRequest(handler);
+  }
+
   signalers(): SignalerInfo[] {
     return [...this.#signalers];
   }
@@ -201,6 +215,7 @@ export class RunningWeft implements Weft {
     this.#state = "closed";
     const error = closedError();
     this.#publishing.end(error);
+    this.#requests.end(error);
     for (const sending of this.#sending.values()) sending.reject(error);
     for (const party of this.#parties.values()) party.ended();
     this.#parties.clear();
@@ -265,6 +280,8 @@ export class RunningWeft implements Weft {
         if (code === undefined) sending?.resolve({ id });
         else sending?.reject(new WeftError(code as WeftErrorCode, reason));
       },
+      request: (data, from, peer, id, time) => void this.#requests.came({ data, from, peer, id, time }),
+      answered: (command, data, code, reason) => this.#requests.answered(command, data, code, reason),
       signaler: (home, info) => {
         this.#signalers[home] = info;
         this.#handlers.emit("signaler", info);

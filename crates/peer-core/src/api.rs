@@ -11,6 +11,8 @@
 //!
 //! A driver holds no rule of the protocol: it opens what it is told to open and reports what happens.
 
+use std::time::Duration;
+
 use crate::sorted::Set;
 use crate::traffic::Traffic;
 
@@ -72,6 +74,29 @@ pub enum Command {
         /// What; at most about 255 KiB encoded.
         document: Document,
     },
+    /// Ask for an answer. Answered by [`Event::Answered`].
+    Request {
+        /// Whom. The first answer of any of its peers counts.
+        to: IdentityId,
+        /// Only this peer of it.
+        peer: Option<PeerId>,
+        /// What; as large as a message.
+        document: Document,
+        /// How long the answer may take.
+        timeout: Duration,
+    },
+    /// Give up waiting for an answer: it is not told any more.
+    Cancel {
+        /// The command that asked.
+        request: CommandId,
+    },
+    /// Answer an [`Event::Request`]; once.
+    Respond {
+        /// The request.
+        request: MessageId,
+        /// The answer, or why there is none; of a text the first [`limits::FAILURE`] bytes are told.
+        outcome: Result<Document, String>,
+    },
     /// Have no links with a peer from now on (documents still travel around it).
     Block {
         /// Whom.
@@ -121,6 +146,9 @@ pub enum CommandError {
     /// More is waiting to be sent than the queue may hold: wait for [`Event::Drained`].
     #[error("the queue of what waits to be sent is full ({0} bytes); wait until it drains")]
     QueueFull(usize),
+    /// No such request, or it has been answered, or it is too long ago.
+    #[error("no such request waits for an answer")]
+    UnknownRequest,
     /// A display name that is too long.
     #[error("a name has at most {max} bytes", max = limits::NAME)]
     NameTooLong,
@@ -137,6 +165,7 @@ impl CommandError {
             Self::UnknownSubscription => "unknown-subscription",
             Self::TooLarge { .. } => "too-large",
             Self::QueueFull(_) => "queue-full",
+            Self::UnknownRequest => "unknown-request",
             Self::NameTooLong => "name-too-long",
         }
     }
@@ -380,6 +409,28 @@ pub enum Event {
         /// Links it came over; none if a signaler brought it.
         hops: Option<u8>,
     },
+    /// Somebody asks for an answer: [`Command::Respond`].
+    Request {
+        /// The asker's identity.
+        from: IdentityId,
+        /// The asker's peer.
+        peer: PeerId,
+        /// Its id.
+        id: MessageId,
+        /// When it was written, milliseconds since the Unix epoch on the asker's clock.
+        time: u64,
+        /// What is asked.
+        document: Document,
+    },
+    /// What became of a request. Once for each, unless it was cancelled.
+    Answered {
+        /// The command.
+        command: CommandId,
+        /// Its id, the same as the other side sees.
+        id: MessageId,
+        /// The answer.
+        outcome: Result<Document, RequestError>,
+    },
     /// What became of a message.
     Sent {
         /// The command.
@@ -515,6 +566,32 @@ impl SendError {
         match self {
             Self::Unreachable(_) => "unreachable",
             Self::Closed => "closed",
+        }
+    }
+}
+
+/// Why a request has no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// No answer came in time; the request may have been received, and acted upon.
+    #[error("no answer within {0} ms; the request may have been received")]
+    Timeout(u64),
+    /// As [`SendError::Unreachable`].
+    #[error(transparent)]
+    NotSent(#[from] SendError),
+    /// The other side answers that it failed, in its words.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl RequestError {
+    /// The stable code that applications see.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Timeout(_) => "timeout",
+            Self::NotSent(error) => error.code(),
+            Self::Failed(_) => "request-failed",
         }
     }
 }

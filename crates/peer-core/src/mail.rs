@@ -1,57 +1,120 @@
-//! Messages from identity to identity: sealed to each peer of the recipient, sent again until a receipt comes.
+//! Messages from identity to identity: sealed to each peer of the recipient, sent again until a receipt comes. A request
+//! is a message that another one answers.
 //!
 //! Inputs: messages to send, messages and receipts that came.
-//! Outputs: [`Letter`]s to seal and send; [`Event::Message`], [`Event::Sent`].
-//! Timers: send again, give up.
+//! Outputs: [`Letter`]s to seal and send; [`Event::Message`], [`Event::Sent`], [`Event::Request`], [`Event::Answered`].
+//! Timers: send again, give up, answers that do not come.
 //! Invariants: a message is told to the application once, however often it comes; every message ends in one
-//! [`Event::Sent`]; at most [`OUTGOING`] messages are under way.
+//! [`Event::Sent`], every request that is not cancelled in one [`Event::Answered`]; at most [`OUTGOING`] messages are
+//! under way, as many answers waited for, and as many requests of others waiting for theirs.
 
 use crate::recent::Recent;
 use crate::sorted::Map;
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use weft_query::Document;
-use weft_wire::{IdentityId, MessageId, PeerId, Time};
+use weft_wire::{IdentityId, MessageId, PeerId, Text, Time, limits};
 
-use crate::api::{CommandId, Event, SendError};
+use crate::api::{CommandId, Event, RequestError, SendError};
 use crate::env::Env;
+use crate::roster::Contact;
 
 /// Messages that may be under way at once.
 pub(crate) const OUTGOING: usize = 1024;
+/// The body of an answer that is a failure: a document without members.
+pub(crate) const NOTHING: &[u8] = &[0xa0];
+
+/// Why a request has no other answer.
+type Reason = Text<{ limits::FAILURE }>;
 
 #[derive(Debug, Default)]
 pub(crate) struct Mail {
     outgoing: Map<MessageId, Outgoing>,
     received: Recent<MessageId>,
+    /// Our requests that have no answer yet.
+    asked: Map<MessageId, Asked>,
+    /// Requests of others that have no answer yet, oldest first.
+    requests: VecDeque<(MessageId, Asker)>,
+}
+
+/// Who has asked, and where the answer goes.
+#[derive(Clone, Debug)]
+pub(crate) struct Asker {
+    pub(crate) identity: IdentityId,
+    pub(crate) peer: PeerId,
+    pub(crate) contact: Contact,
+}
+
+/// What a message is sent for.
+#[derive(Clone, Debug)]
+pub(crate) enum Purpose {
+    /// It stands alone.
+    Message,
+    /// For an answer, which may take so long.
+    Request { timeout: Duration },
+    /// As the answer to this request, or because there is none.
+    Answer { request: MessageId, failed: Option<Reason>, to: Asker },
 }
 
 #[derive(Debug)]
 struct Outgoing {
     command: CommandId,
     to: IdentityId,
+    peer: Option<PeerId>,
+    purpose: Purpose,
     time: u64,
     body: Vec<u8>,
     since: Time,
     retry_at: Time,
     sent_at: Time,
+    /// The last letter went somewhere.
+    sent: bool,
     /// After the next time it is sent.
     wait: Duration,
     attempt: u32,
 }
 
-/// A message to seal to every known peer of an identity.
+#[derive(Debug)]
+struct Asked {
+    command: CommandId,
+    to: IdentityId,
+    since: Time,
+    until: Time,
+}
+
+/// A message to seal to every known peer of an identity, or to one.
 #[derive(Debug)]
 pub(crate) struct Letter {
     pub(crate) id: MessageId,
     pub(crate) to: IdentityId,
+    pub(crate) peer: Option<PeerId>,
+    pub(crate) purpose: Purpose,
     pub(crate) time: u64,
     pub(crate) body: Vec<u8>,
     pub(crate) attempt: u32,
 }
 
+/// A message that was opened and whose sender's record was checked.
+#[derive(Debug)]
+pub(crate) struct Came<'a> {
+    pub(crate) from: IdentityId,
+    pub(crate) peer: PeerId,
+    pub(crate) contact: Contact,
+    pub(crate) id: MessageId,
+    pub(crate) time: u64,
+    /// Links it came over; none if a signaler brought it.
+    pub(crate) hops: Option<u8>,
+    pub(crate) body: &'a [u8],
+    pub(crate) asks: bool,
+    pub(crate) answers: Option<MessageId>,
+    pub(crate) failed: Option<Reason>,
+}
+
 impl Mail {
+    /// Messages under way, or answers waited for, whichever are more.
     pub(crate) fn len(&self) -> usize {
-        self.outgoing.len()
+        self.outgoing.len().max(self.asked.len())
     }
 
     /// Begins to send; the first letter is due at once.
@@ -59,50 +122,119 @@ impl Mail {
         &mut self,
         now: Time,
         command: CommandId,
-        to: IdentityId,
+        (to, peer): (IdentityId, Option<PeerId>),
+        purpose: Purpose,
         body: Vec<u8>,
         env: &mut Env,
     ) {
         let id = MessageId(env.random());
-        let wait = env.config.message_retry;
+        if let Purpose::Request { timeout } = purpose {
+            self.asked.insert(id, Asked { command, to, since: now, until: now + timeout });
+        }
         let outgoing = Outgoing {
             command,
             to,
+            peer,
+            purpose,
             time: now.millis(),
             body,
             since: now,
             retry_at: now,
             sent_at: now,
-            wait,
+            sent: false,
+            wait: env.config.message_retry,
             attempt: 0,
         };
         self.outgoing.insert(id, outgoing);
     }
 
-    pub(crate) fn on_receipt(&mut self, id: MessageId, by: Option<IdentityId>, env: &mut Env) {
+    /// Nobody waits for the answer to a request any more.
+    pub(crate) fn cancel(&mut self, request: CommandId) {
+        self.asked.retain(|_, asked| asked.command != request);
+        self.outgoing.retain(|_, message| message.command != request);
+    }
+
+    /// Who waits for an answer to this request, which is given now.
+    pub(crate) fn take_request(&mut self, id: &MessageId) -> Option<Asker> {
+        let at = self.requests.iter().position(|(request, _)| request == id)?;
+        self.requests.remove(at).map(|(_, asker)| asker)
+    }
+
+    /// Bytes of answers that may not have arrived. Of messages and requests whoever sent them is told.
+    pub(crate) fn unsent(&self) -> usize {
+        let answers = self.outgoing.values().filter(|one| matches!(one.purpose, Purpose::Answer { .. }));
+        answers.map(|one| one.body.len()).sum()
+    }
+
+    /// `by`: whose peer it came from, if we know, and which.
+    pub(crate) fn on_receipt(
+        &mut self,
+        id: MessageId,
+        (by, from): (Option<IdentityId>, PeerId),
+        env: &mut Env,
+    ) {
         // Only the recipient can confirm: anybody else who somehow learned the id cannot.
-        if self.outgoing.get(&id).is_some_and(|message| by == Some(message.to))
-            && let Some(message) = self.outgoing.remove(&id)
-        {
-            env.event(Event::Sent { command: message.command, id, outcome: Ok(()) });
+        let confirms = |message: &Outgoing| by == Some(message.to) || message.peer == Some(from);
+        if self.outgoing.get(&id).is_some_and(confirms) {
+            self.end(id, Ok(()), env);
         }
     }
 
-    /// Takes a message that was opened and whose sender's record was checked. A receipt is due in any case.
-    pub(crate) fn on_message(
-        &mut self,
-        (from, peer): (IdentityId, PeerId),
-        id: MessageId,
-        (time, hops): (u64, Option<u8>),
-        body: &[u8],
-        env: &mut Env,
-    ) {
-        let Ok(document) = Document::decode(body) else {
+    /// Takes a message. A receipt is due in any case.
+    pub(crate) fn on_message(&mut self, came: Came<'_>, env: &mut Env) {
+        let Ok(document) = Document::decode(came.body) else {
             env.stats.malformed += 1;
             return;
         };
-        if self.received.insert(id, env.config.message_memory) {
+        if !self.received.insert(came.id, env.config.message_memory) {
+            return;
+        }
+        let Came { from, peer, id, time, hops, .. } = came;
+        if let Some(request) = came.answers {
+            let outcome =
+                came.failed.map_or(Ok(document), |text| Err(RequestError::Failed(text.into_string())));
+            self.on_answer(from, request, outcome, env);
+        } else if came.asks {
+            if self.requests.len() >= OUTGOING {
+                self.requests.pop_front();
+            }
+            self.requests.push_back((id, Asker { identity: from, peer, contact: came.contact }));
+            env.event(Event::Request { from, peer, id, time, document });
+        } else {
             env.event(Event::Message { from, peer, id, time, document, hops });
+        }
+    }
+
+    /// The answer says that the request was received, too.
+    fn on_answer(
+        &mut self,
+        from: IdentityId,
+        request: MessageId,
+        outcome: Result<Document, RequestError>,
+        env: &mut Env,
+    ) {
+        // Only who was asked can answer.
+        if self.asked.get(&request).is_some_and(|asked| asked.to == from) {
+            self.outgoing.remove(&request);
+            self.answered(request, outcome, env);
+        }
+    }
+
+    fn answered(&mut self, id: MessageId, outcome: Result<Document, RequestError>, env: &mut Env) {
+        if let Some(asked) = self.asked.remove(&id) {
+            env.event(Event::Answered { command: asked.command, id, outcome });
+        }
+    }
+
+    /// A message is confirmed or given up.
+    fn end(&mut self, id: MessageId, outcome: Result<(), SendError>, env: &mut Env) {
+        let Some(message) = self.outgoing.remove(&id) else { return };
+        match (message.purpose, outcome) {
+            (Purpose::Message, outcome) => {
+                env.event(Event::Sent { command: message.command, id, outcome });
+            }
+            (Purpose::Request { .. }, Err(error)) => self.answered(id, Err(error.into()), env),
+            (Purpose::Request { .. }, Ok(())) | (Purpose::Answer { .. }, _) => {}
         }
     }
 
@@ -112,44 +244,56 @@ impl Mail {
     }
 
     /// A peer of this identity, or a way to one, has become known: what waits for it need not wait for its timer. However
-    /// often that is said, nothing is sent again sooner than after half of its wait.
+    /// often that is said, nothing that was sent is sent again sooner than after half of its wait.
     pub(crate) fn on_known(&mut self, now: Time, identity: &IdentityId) {
         let waits = |message: &&mut Outgoing| message.to == *identity && message.attempt > 0;
         for message in self.outgoing.values_mut().filter(waits) {
-            // The first attempt may have found nobody to send it to.
-            let soonest =
-                if message.attempt == 1 { now } else { now.max(message.sent_at + message.wait / 4) };
+            let soonest = if message.sent { now.max(message.sent_at + message.wait / 4) } else { now };
             message.retry_at = message.retry_at.min(soonest);
         }
     }
 
+    /// There was nobody to send a letter to: it goes out as soon as somebody is found.
+    pub(crate) fn on_unsent(&mut self, id: &MessageId) {
+        if let Some(message) = self.outgoing.get_mut(id) {
+            message.sent = false;
+        }
+    }
+
     pub(crate) fn close(&mut self, env: &mut Env) {
-        for (id, message) in std::mem::take(&mut self.outgoing) {
-            env.event(Event::Sent { command: message.command, id, outcome: Err(SendError::Closed) });
+        let all: Vec<MessageId> = self.outgoing.keys().chain(self.asked.keys()).copied().collect();
+        for id in all {
+            self.end(id, Err(SendError::Closed), env);
+            self.answered(id, Err(SendError::Closed.into()), env);
         }
     }
 
     pub(crate) fn on_time(&mut self, now: Time, env: &mut Env) -> Vec<Letter> {
-        let late = |message: &Outgoing| now.since(message.since) >= env.config.message_give_up;
-        let given_up: Vec<MessageId> =
-            self.outgoing.iter().filter(|(_, message)| late(message)).map(|(id, _)| *id).collect();
-        for id in given_up {
-            if let Some(message) = self.outgoing.remove(&id) {
-                let outcome = Err(SendError::Unreachable(env.config.message_give_up.as_secs()));
-                env.event(Event::Sent { command: message.command, id, outcome });
-            }
+        let late = self.asked.iter().filter(|(_, asked)| asked.until <= now);
+        for id in late.map(|(id, _)| *id).collect::<Vec<_>>() {
+            let waited = self.asked.get(&id).map_or(Duration::ZERO, |asked| now.since(asked.since));
+            let error = RequestError::Timeout(u64::try_from(waited.as_millis()).unwrap_or(u64::MAX));
+            self.outgoing.remove(&id);
+            self.answered(id, Err(error), env);
+        }
+        let given_up = |message: &Outgoing| now.since(message.since) >= env.config.message_give_up;
+        let given_up = self.outgoing.iter().filter(|(_, message)| given_up(message));
+        for id in given_up.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.end(id, Err(SendError::Unreachable(env.config.message_give_up.as_secs())), env);
         }
         let mut letters = Vec::new();
         for (id, message) in self.outgoing.iter_mut().filter(|(_, message)| message.retry_at <= now) {
             letters.push(Letter {
                 id: *id,
                 to: message.to,
+                peer: message.peer,
+                purpose: message.purpose.clone(),
                 time: message.time,
                 body: message.body.clone(),
                 attempt: message.attempt,
             });
             message.retry_at = now + message.wait;
-            message.sent_at = now;
+            (message.sent_at, message.sent) = (now, true);
             message.wait = (message.wait * 2).min(env.config.message_give_up);
             message.attempt = message.attempt.saturating_add(1);
         }
@@ -157,6 +301,7 @@ impl Mail {
     }
 
     pub(crate) fn deadline(&self, env: &Env) -> Option<Time> {
-        self.outgoing.values().map(|m| m.retry_at.min(m.since + env.config.message_give_up)).min()
+        let messages = self.outgoing.values().map(|m| m.retry_at.min(m.since + env.config.message_give_up));
+        messages.chain(self.asked.values().map(|asked| asked.until)).min()
     }
 }

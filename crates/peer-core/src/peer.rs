@@ -124,6 +124,11 @@ impl Peer {
             }
             Command::Publish { discovery, document } => self.publish(now, id, discovery, &document)?,
             Command::Send { to, document } => self.send(now, id, to, &document)?,
+            Command::Request { to, peer, document, timeout } => {
+                self.request(now, id, (to, peer), &document, timeout)?;
+            }
+            Command::Cancel { request } => self.mail.cancel(request),
+            Command::Respond { request, outcome } => self.respond(now, id, request, &outcome)?,
             Command::Block { peer } => self.block(now, peer),
             Command::Unblock { peer } => self.view.unblock(&peer),
             Command::Rename { name } => self.rename(now, name)?,
@@ -216,17 +221,23 @@ impl Peer {
         [self.rest_at, self.links.deadline(&self.env), swarms].into_iter().flatten().min()
     }
 
+    /// Whose peer somebody is, if it is in a party that we are in, as far as we know.
+    pub fn identity_of(&self, peer: &PeerId) -> Option<IdentityId> {
+        self.swarms.values().find_map(|swarm| swarm.roster.identity(peer))
+    }
+
     /// Who is in a party, ourselves not counted; ordered by id.
     pub fn peers(&self, discovery: &DiscoveryKey) -> Vec<PeerInfo> {
         self.swarms.get(discovery).map(|swarm| swarm.roster.infos()).unwrap_or_default()
     }
 
-    /// Bytes that closing now could lose: own publications that nobody has been given yet, and what waits for channels.
+    /// Bytes that closing now could lose: own publications that nobody has been given yet, answers that are not confirmed,
+    /// and what waits for channels.
     /// When it is 0 and every channel has drained, all is on its way.
     pub fn unsent(&self) -> usize {
         let alone: usize = self.swarms.values().map(|swarm| swarm.feeds.alone_bytes()).sum();
         let queued: usize = self.links.open().map(|(peer, _)| self.links.queued(&peer)).sum();
-        alone + queued
+        alone + queued + self.mail.unsent()
     }
 
     /// Figures since the start.

@@ -42,6 +42,8 @@ pub const PRESENCE_LINKS: usize = 32;
 pub const PRESENCE_HOMES: usize = 4;
 /// Bytes of a display name.
 pub const NAME: usize = 64;
+/// Bytes of the reason for which a request has no other answer.
+pub const FAILURE: usize = 512;
 /// Bytes of a client's self-description.
 pub const AGENT: usize = 64;
 /// Bytes of a signaler's URL.

@@ -48,6 +48,15 @@ pub enum Sealed {
         /// For whom. Somebody else could claim that the receiving peer is theirs.
         #[n(5)]
         to: IdentityId,
+        /// It is a request: an answer is waited for.
+        #[n(6)]
+        asks: Option<bool>,
+        /// It answers the request of this id.
+        #[n(7)]
+        answers: Option<MessageId>,
+        /// With `answers`: why there is no other answer; the body says nothing then.
+        #[n(8)]
+        failed: Option<Text<{ limits::FAILURE }>>,
     },
     /// The message was taken by the recipient's application.
     #[n(3)]

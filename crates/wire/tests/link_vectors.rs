@@ -31,6 +31,24 @@ fn link(name: &'static str, frame: &Link<'_>) -> Vector {
     }
 }
 
+fn message(
+    asks: Option<bool>,
+    answers: Option<MessageId>,
+    failed: Option<Text<{ limits::FAILURE }>>,
+) -> Sealed {
+    Sealed::Message {
+        id: MessageId([0x66; 16]),
+        record: vec![1],
+        time: 1_700_000_000_000,
+        body: vec![0xa0],
+        entry: vec![2],
+        to: IdentityId([0x99; 32]),
+        asks,
+        answers,
+        failed,
+    }
+}
+
 fn sealed(name: &'static str, contents: &Sealed) -> Vector {
     Vector {
         name,
@@ -171,17 +189,10 @@ fn vectors() -> Vec<Vector> {
         ),
         sealed("signal: candidates", &signal(Signal::Candidates { candidates: List::first([candidate]) })),
         sealed("signal: refuse", &signal(Signal::Refuse { reason: Refusal::NotInSwarm })),
-        sealed(
-            "message",
-            &Sealed::Message {
-                id: MessageId([0x66; 16]),
-                record: vec![1],
-                time: 1_700_000_000_000,
-                body: vec![0xa0],
-                entry: vec![2],
-                to: IdentityId([0x99; 32]),
-            },
-        ),
+        sealed("message", &message(None, None, None)),
+        sealed("message: a request", &message(Some(true), None, None)),
+        sealed("message: an answer", &message(None, Some(MessageId([0x55; 16])), None)),
+        sealed("message: a failure", &message(None, Some(MessageId([0x55; 16])), Text::new("no such film"))),
         sealed("root", &Sealed::Root { discovery, root: Tag::from(&peer), seq: 7, reply: false }),
         sealed("receipt", &Sealed::Receipt { id: MessageId([0x66; 16]) }),
         plain(

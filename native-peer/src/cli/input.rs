@@ -14,7 +14,7 @@ use serde::de::{Error as _, SeqAccess, Visitor};
 use serde_json::de::Deserializer;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
-use weft_query::{Document, json};
+use weft_query::{Document, Object, Value, json};
 
 use super::exit::Failure;
 
@@ -151,6 +151,16 @@ impl<'de> Visitor<'de> for &mut Elements<'_> {
 pub(crate) fn parse(text: &str) -> Result<Document, String> {
     let value = json::parse(text).map_err(|error| error.to_string())?;
     Document::from_value(&value).map_err(|error| error.to_string())
+}
+
+/// A JSON object as it is, and any other text as `{"text": …}`.
+pub(crate) fn of_text(text: &str) -> Result<Document, String> {
+    if text.trim_start().starts_with('{') {
+        return parse(text);
+    }
+    let mut object = Object::new();
+    object.insert("text", text);
+    Document::from_value(&Value::Object(object)).map_err(|error| error.to_string())
 }
 
 /// The first byte that is not blank. Blanks before it are skipped, except ends of lines, which count.

@@ -1,5 +1,6 @@
 //! The command line: what can be asked, and how each answer ends.
 
+mod answer;
 mod exit;
 mod id;
 mod input;
@@ -8,6 +9,7 @@ mod listen;
 mod output;
 mod peers;
 mod publish;
+mod request;
 mod send;
 mod session;
 mod subscribe;
@@ -77,6 +79,22 @@ Plain text travels as {\"text\": …}.")]
     #[command(after_help = "Example:
   weft listen --party movies | jq -r '.data.text'")]
     Listen(listen::ListenArgs),
+    /// Ask an identity and print its answer.
+    #[command(after_help = "Example:
+  weft request --party math z6Mk… '{\"a\": 2, \"b\": 3}'
+
+The exit code is 3 if nobody was reached, 4 if the answer took too long, 1 if the other side
+answers that it failed.")]
+    Request(request::RequestArgs),
+    /// Answer requests by a command: each request is on its standard input, its output is the answer.
+    #[command(after_help = "Examples:
+  weft answer --party math -- jq -c '{sum: (.a + .b)}'
+  weft answer --party host -- uptime
+
+The command gets one JSON object and gives one; plain text becomes {\"text\": …}. If it fails,
+the last line of its errors is told to whoever asked. WEFT_FROM and WEFT_PEER say who that is.
+At most 8 run at once.")]
+    Answer(answer::AnswerArgs),
     /// Show who is in a party, one JSON line each.
     #[command(after_help = "Examples:
   weft peers --party movies
@@ -214,6 +232,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Subscribe(args) => run(subscribe::run(args)),
         Command::Send(args) => run(send::run(args)),
         Command::Listen(args) => run(listen::run(args)),
+        Command::Request(args) => run(request::run(args)),
+        Command::Answer(args) => run(answer::run(args)),
         Command::Peers(args) => run(peers::run(args)),
     };
     match result {

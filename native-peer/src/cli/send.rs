@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use clap::Args;
 use weft_native_peer::{Document, Error, IdentityId};
-use weft_query::{Object, Value};
 
 use super::exit::{Exit, Failure};
 use super::input;
@@ -56,8 +55,8 @@ pub(crate) async fn run(args: SendArgs) -> Result<Exit, Failure> {
     }
 }
 
-/// The message as a document.
-fn document(message: &str) -> Result<Document, Failure> {
+/// A message of the command line, or of standard input if that is `-`, as a document.
+pub(crate) fn document(message: &str) -> Result<Document, Failure> {
     let mut read = String::new();
     let text = if message == "-" {
         std::io::stdin()
@@ -68,12 +67,7 @@ fn document(message: &str) -> Result<Document, Failure> {
     } else {
         message
     };
-    if text.trim_start().starts_with('{') {
-        return input::parse(text).map_err(|error| Failure::usage(&format!("the message: {error}")));
-    }
-    let mut object = Object::new();
-    object.insert("text", text);
-    Document::from_value(&Value::Object(object)).map_err(|error| Failure::usage(&error))
+    input::of_text(text).map_err(|error| Failure::usage(&format!("the message: {error}")))
 }
 
 #[cfg(test)]

@@ -1,13 +1,15 @@
 //! What the application asks for.
 
+use std::time::Duration;
+
 use weft_crypto::{Party, envelope};
 use weft_query::Document;
 use weft_wire::link::{ByeReason, Link as Frame};
-use weft_wire::{DiscoveryKey, IdentityId, PeerId, Time, limits};
+use weft_wire::{DiscoveryKey, IdentityId, MessageId, PeerId, Text, Time, limits};
 
 use super::Peer;
 use crate::api::{CommandError, CommandId, Event};
-use crate::mail;
+use crate::mail::{self, NOTHING, Purpose};
 use crate::swarm::Swarm;
 
 impl Peer {
@@ -100,17 +102,55 @@ impl Peer {
         to: IdentityId,
         document: &Document,
     ) -> Result<(), CommandError> {
+        let body = self.message_body(document)?;
+        self.mail.send(now, id, (to, None), Purpose::Message, body, &mut self.env);
+        Ok(())
+    }
+
+    pub(super) fn request(
+        &mut self,
+        now: Time,
+        id: CommandId,
+        (to, peer): (IdentityId, Option<PeerId>),
+        document: &Document,
+        timeout: Duration,
+    ) -> Result<(), CommandError> {
+        let body = self.message_body(document)?;
+        self.mail.send(now, id, (to, peer), Purpose::Request { timeout }, body, &mut self.env);
+        Ok(())
+    }
+
+    pub(super) fn respond(
+        &mut self,
+        now: Time,
+        id: CommandId,
+        request: MessageId,
+        outcome: &Result<Document, String>,
+    ) -> Result<(), CommandError> {
+        let (body, failed) = match outcome {
+            Ok(document) => (self.message_body(document)?, None),
+            Err(text) => (NOTHING.to_vec(), Some(Text::cut(text))),
+        };
+        let asker = self.mail.take_request(&request).ok_or(CommandError::UnknownRequest)?;
+        let to = (asker.identity, Some(asker.peer));
+        let purpose = Purpose::Answer { request, failed, to: asker };
+        self.mail.send(now, id, to, purpose, body, &mut self.env);
+        Ok(())
+    }
+
+    /// A document as the body of a message, if it may be one, and one more may be under way.
+    fn message_body(&self, document: &Document) -> Result<Vec<u8>, CommandError> {
         let body = document.encode();
-        // Room for the record, the entry and the envelope's own bytes.
-        let max = limits::ENVELOPE - envelope::OVERHEAD - limits::RECORD - limits::ENTRY - 256;
+        // Room for the record, the entry, the reason of a failure, and the envelope's own bytes.
+        let others = envelope::OVERHEAD + limits::RECORD + limits::ENTRY + limits::FAILURE + 256;
+        let max = limits::ENVELOPE - others;
         if body.len() > max {
             return Err(CommandError::TooLarge { len: body.len(), max });
         }
         if self.mail.len() >= mail::OUTGOING {
             return Err(CommandError::QueueFull(self.mail.len()));
         }
-        self.mail.send(now, id, to, body, &mut self.env);
-        Ok(())
+        Ok(body)
     }
 
     pub(super) fn block(&mut self, now: Time, peer: PeerId) {

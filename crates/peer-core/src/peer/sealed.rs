@@ -8,7 +8,7 @@ use weft_wire::sealed::{Refusal, Sealed, Signal};
 use weft_wire::{DiscoveryKey, PeerId, PeerRecord, SessionId, Time, decode, limits};
 
 use super::Peer;
-use crate::mail::Letter;
+use crate::mail::{Came, Letter, Purpose};
 use crate::negotiation::Negotiator;
 use crate::roster::Contact;
 use crate::view::Admission;
@@ -45,22 +45,34 @@ impl Peer {
                 self.on_signal(now, from, (discovery, session, generation), signal);
             }
             Sealed::Message { to, .. } if to != self.env.identity => self.env.stats.unopened += 1,
-            Sealed::Message { id, record, time, body, entry, .. } => {
+            Sealed::Message { id, record, time, body, entry, asks, answers, failed, to: _ } => {
                 let Some(record) = self.check_record(now, from, &record) else { return };
                 let hops = if let Way::Mesh(hops) = way { Some(hops) } else { None };
-                self.mail.on_message((record.identity, from), id, (time, hops), &body, &mut self.env);
                 let contact = statement::open_entry(&entry).ok().filter(|entry| entry.peer == from);
                 let contact =
                     contact.map(|entry| Contact { agreement: entry.agreement, homes: vec![entry.home] });
-                let contact = contact.or(Some(Contact { agreement: record.agreement, homes: Vec::new() }));
-                self.seal_and_send(now, from, contact, &Sealed::Receipt { id }, (0, false));
+                let contact = contact.unwrap_or(Contact { agreement: record.agreement, homes: Vec::new() });
+                let came = Came {
+                    from: record.identity,
+                    peer: from,
+                    contact: contact.clone(),
+                    id,
+                    time,
+                    hops,
+                    body: &body,
+                    asks: asks == Some(true),
+                    answers,
+                    failed,
+                };
+                self.mail.on_message(came, &mut self.env);
+                self.seal_and_send(now, from, Some(contact), &Sealed::Receipt { id }, (0, false));
             }
             Sealed::Root { discovery, root, seq, reply } => {
                 self.on_root(now, from, discovery, (root, seq), reply);
             }
             Sealed::Receipt { id } => {
                 let by = self.swarms.values().find_map(|swarm| swarm.roster.identity(&from));
-                self.mail.on_receipt(id, by, &mut self.env);
+                self.mail.on_receipt(id, (by, from), &mut self.env);
             }
         }
     }
@@ -165,15 +177,26 @@ impl Peer {
         sent || self.homes.forward(to, &contact.homes, &sealed, attempt, &mut self.env)
     }
 
-    /// Seals a message for each known peer of its recipient; looks for them where none is near.
-    pub(super) fn post(&mut self, now: Time, letter: &Letter) {
-        let peers: Set<PeerId> =
+    /// Seals a message for each known peer of its recipient; looks for them where none is near. Whether it went anywhere.
+    pub(super) fn post(&mut self, now: Time, letter: &Letter) -> bool {
+        let mut peers: Set<PeerId> =
             self.swarms.values().flat_map(|swarm| swarm.roster.peers_of(&letter.to)).collect();
-        let lost = || !peers.iter().any(|peer| self.has_way(now, peer));
+        peers.retain(|peer| letter.peer.is_none_or(|only| only == *peer));
+        let (mut asks, mut answers, mut failed, mut contact) = (None, None, None, None);
+        match letter.purpose.clone() {
+            Purpose::Message => {}
+            Purpose::Request { .. } => asks = Some(true),
+            Purpose::Answer { request, failed: reason, to } => {
+                // Whoever asked said where it is, and need not be in the roster.
+                peers.insert(to.peer);
+                (answers, failed, contact) = (Some(request), reason, Some(to.contact));
+            }
+        }
+        let lost = || contact.is_none() && !peers.iter().any(|peer| self.has_way(now, peer));
         if letter.attempt >= SEARCH_ANYWAY || letter.attempt == 0 && lost() {
             self.search(&letter.to);
             if letter.attempt == 0 && self.links.open().next().is_some() {
-                return; // What is found sends it; else the next attempt goes through signalers.
+                return false; // What is found sends it; else the next attempt goes through signalers.
             }
         }
         let contents = Sealed::Message {
@@ -183,9 +206,14 @@ impl Peer {
             body: letter.body.clone(),
             entry: self.homes.own_entry(None),
             to: letter.to,
+            asks,
+            answers,
+            failed,
         };
+        let mut sent = false;
         for peer in peers {
-            self.seal_and_send(now, peer, None, &contents, (letter.attempt, false));
+            sent |= self.seal_and_send(now, peer, contact.clone(), &contents, (letter.attempt, false));
         }
+        sent
     }
 }

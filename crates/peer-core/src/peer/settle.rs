@@ -48,7 +48,9 @@ impl Peer {
         let steps = self.negotiator.on_time(now, &mut self.env);
         self.take(now, steps);
         for letter in self.mail.on_time(now, &mut self.env) {
-            self.post(now, &letter);
+            if !self.post(now, &letter) {
+                self.mail.on_unsent(&letter.id);
+            }
         }
         if self.housekeeping_at <= now {
             self.housekeeping_at = now + HOUSEKEEPING;

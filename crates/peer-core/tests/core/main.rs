@@ -8,5 +8,6 @@ mod mesh;
 mod messages;
 mod neighbours;
 mod publications;
+mod requests;
 mod strangers;
 mod world;
