@@ -265,6 +265,8 @@ impl Driver {
                 }
             }
             Output::CloseLink { link } => self.links.close(link, Instant::now()),
+            // The library for WebRTC has no client for TURN; whoever this peer links with may have one.
+            Output::UseRelays { relays } => tracing::debug!(?relays, "TURN servers are not used"),
             Output::Event(event) => self.on_event(event),
         }
     }

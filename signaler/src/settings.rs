@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail, ensure};
 use clap::{Parser, ValueEnum};
 use serde::Deserialize;
-use weft_signaler_core::{Config, SiblingConfig};
+use weft_signaler_core::{Config, RelayConfig, SiblingConfig};
 use weft_wire::{SignalerId, limits};
 
 use crate::dial::check_url;
@@ -15,7 +15,7 @@ use crate::dial::check_url;
 pub const DEFAULT_PORT: u16 = 8190;
 
 /// Introduces browsers (and other peers) to each other and forwards what it cannot read.
-#[derive(Clone, Debug, Default, Parser)]
+#[derive(Clone, Default, Parser)]
 #[command(name = "weft-signaler", version, about, max_term_width = 100)]
 pub struct Args {
     /// Where to listen: ADDRESS:PORT, ADDRESS or PORT [default: every address, port 8190]
@@ -39,6 +39,12 @@ pub struct Args {
     /// Where others reach this signaler, if that is not where it listens
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
+    /// A TURN or STUN server that peers may use, as in turn:HOST:3478?transport=udp. May be repeated
+    #[arg(long = "turn", value_name = "URL", requires = "turn_secret")]
+    turn: Vec<String>,
+    /// The secret that the TURN servers share with this signaler (coturn's static-auth-secret)
+    #[arg(long, env = "WEFT_TURN_SECRET", value_name = "SECRET", hide_env_values = true)]
+    turn_secret: Option<String>,
     /// Certificate chain (PEM) for https and wss
     #[arg(long, value_name = "FILE.pem", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
@@ -79,6 +85,7 @@ struct File {
     sibling: Vec<FileSibling>,
     open: bool,
     public_url: Option<String>,
+    turn: Option<FileTurn>,
     tls_cert: Option<PathBuf>,
     tls_key: Option<PathBuf>,
     sibling_ca: Option<PathBuf>,
@@ -93,6 +100,21 @@ struct File {
 struct FileSibling {
     id: Option<String>,
     url: Option<String>,
+}
+
+/// TURN servers.
+#[derive(Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct FileTurn {
+    urls: Vec<String>,
+    secret: Option<String>,
+    life_s: Option<u32>,
+}
+
+impl std::fmt::Debug for FileTurn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FileTurn").field("urls", &self.urls).finish_non_exhaustive()
+    }
 }
 
 /// Everything that [`crate::Server::start`] needs.
@@ -176,6 +198,9 @@ impl TryFrom<Args> for Settings {
             ensure!(url.len() <= limits::URL, "--public-url is longer than {} bytes", limits::URL);
             check_url(url).context("--public-url")?;
         }
+        let turn = file.turn.unwrap_or_default();
+        let urls = if args.turn.is_empty() { turn.urls } else { args.turn };
+        core.relays = relays(urls, args.turn_secret.or(turn.secret), turn.life_s)?;
         check(&core)?;
         let tls = match (args.tls_cert.or(file.tls_cert), args.tls_key.or(file.tls_key)) {
             (Some(cert), Some(key)) => Some((cert, key)),
@@ -194,6 +219,33 @@ impl TryFrom<Args> for Settings {
             core,
         })
     }
+}
+
+/// Credentials of TURN servers are good for so long unless the file says otherwise: two hours, for a link that was made
+/// with them renews its allocation with them.
+const TURN_LIFE_S: u32 = 2 * 3600;
+
+fn relays(
+    urls: Vec<String>,
+    secret: Option<String>,
+    life_s: Option<u32>,
+) -> anyhow::Result<Option<RelayConfig>> {
+    if urls.is_empty() {
+        return Ok(None);
+    }
+    ensure!(urls.len() <= limits::RELAYS, "at most {} TURN and STUN servers", limits::RELAYS);
+    for url in &urls {
+        let known = ["turn:", "turns:", "stun:", "stuns:"].iter().any(|scheme| url.starts_with(scheme));
+        ensure!(
+            known && url.len() <= limits::URL,
+            "--turn {url:?}: a TURN server is written as in turn:turn.example:3478?transport=udp"
+        );
+    }
+    let secret = secret.filter(|secret| !secret.is_empty());
+    let secret = secret.context("TURN servers need a secret: --turn-secret, or WEFT_TURN_SECRET")?;
+    let life_s = life_s.unwrap_or(TURN_LIFE_S);
+    ensure!(life_s >= 60, "turn.life_s: at least 60");
+    Ok(Some(RelayConfig { urls, secret, life_s }))
 }
 
 /// More than any machine has to spare for this.

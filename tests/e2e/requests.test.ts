@@ -18,7 +18,9 @@ const ANSWER = `mesh.weft.onRequest(async ({ data, from, peer }) => {
 /** Asks from within a page; gives the answer, or the code and message of what went wrong. */
 async function ask(page: Peer, to: string, data: unknown, options = "undefined"): Promise<unknown> {
   const call = `mesh.weft.request(${JSON.stringify(to)}, ${JSON.stringify(data)}, ${options})`;
-  return await page.look(`${call}.catch((error) => [typeof error.code === "string" ? error.code : error.name, error.message].join(" "))`);
+  return await page.look(
+    `${call}.catch((error) => [typeof error.code === "string" ? error.code : error.name, error.message].join(" "))`,
+  );
 }
 
 test("requests_are_answered_refused_timed_out_and_given_up", async (t) => {

@@ -12,12 +12,12 @@ use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use js_sys::Reflect;
-use wasm_bindgen::JsCast as _;
+use js_sys::{Array, Object, Reflect};
+use wasm_bindgen::{JsCast as _, JsValue};
 use wasm_bindgen_futures::spawn_local;
-use web_sys::RtcConfiguration;
+use web_sys::{RtcConfiguration, RtcIceServer, RtcPeerConnection};
 use weft_peer_core::{
-    Command, CommandError, CommandId, Config, Event, HomeIndex, Input, Keys, LinkId, Output, Peer,
+    Command, CommandError, CommandId, Config, Event, HomeIndex, Input, Keys, LinkId, Output, Peer, Relay,
 };
 use weft_wire::Time;
 
@@ -53,6 +53,8 @@ struct State {
     failures: VecDeque<Input<'static>>,
     /// Links that were sent on since `poll` last gave nothing.
     sent: Vec<LinkId>,
+    /// As the application gave it, and with what signalers gave.
+    given: RtcConfiguration,
     configuration: RtcConfiguration,
     /// Bytes in a channel at or under which it counts as drained.
     channel_low: u32,
@@ -105,6 +107,7 @@ impl Driver {
                     closed: None,
                     failures: VecDeque::new(),
                     sent: Vec::new(),
+                    given: configuration.clone(),
                     configuration,
                     channel_low,
                 }),
@@ -257,6 +260,15 @@ impl Driver {
                     state.retired.push((self.clock.now() + RETIREMENT, link));
                 }
             }
+            Output::UseRelays { relays } => {
+                // What the browser does not take would let no connection be made at all.
+                if let Ok(configuration) = with_relays(&state.given, &relays) {
+                    for (_, link) in &state.links {
+                        link.configure(&configuration);
+                    }
+                    state.configuration = configuration;
+                }
+            }
             Output::Event(Event::Closed) => state.closed = Some(Event::Closed),
             Output::Event(event) => self.events.borrow_mut().push_back(event),
         }
@@ -314,6 +326,25 @@ fn find<K: Copy + Eq, V>(list: &[(K, V)], key: K) -> Option<&V> {
 fn take<K: Copy + Eq, V>(list: &mut Vec<(K, V)>, key: K) -> Option<V> {
     let at = list.iter().position(|(other, _)| *other == key)?;
     Some(list.swap_remove(at).1)
+}
+
+/// A configuration with more servers, if the browser takes it.
+fn with_relays(given: &RtcConfiguration, relays: &[Relay]) -> Result<RtcConfiguration, JsValue> {
+    let configuration: RtcConfiguration = Object::assign(&Object::new(), given).unchecked_into();
+    let mut servers = Array::new();
+    if let Some(own) = given.get_ice_servers() {
+        servers.extend(own.unchecked_into::<Array>().iter());
+    }
+    for Relay { urls, username, credential } in relays {
+        let server = RtcIceServer::new();
+        server.set_urls(&urls.iter().map(JsValue::from).collect::<Array>());
+        server.set_username(username);
+        server.set_credential(credential);
+        servers.push(&server);
+    }
+    configuration.set_ice_servers(&servers);
+    RtcPeerConnection::new_with_configuration(&configuration)?.close();
+    Ok(configuration)
 }
 
 /// A configuration for connections: what was given, or an empty one.

@@ -9,7 +9,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use js_sys::Reflect;
+use js_sys::{Function, Reflect};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{
@@ -77,6 +77,13 @@ impl Link {
         let wire = Rc::new(Wire { link, connection, channel, report, held, ice });
         let handlers = wire.attach();
         Ok(Self { wire, _handlers: handlers })
+    }
+
+    /// Takes another configuration, for the next ICE restart. A connection that does not take it goes on with the one it has.
+    pub(crate) fn configure(&self, configuration: &RtcConfiguration) {
+        // web-sys has it without its argument.
+        let set = Reflect::get(&self.wire.connection, &"setConfiguration".into());
+        _ = set.and_then(|set| set.unchecked_into::<Function>().call1(&self.wire.connection, configuration));
     }
 
     /// Makes an offer, sets it, and reports [`Input::LocalDescription`].

@@ -338,8 +338,31 @@ pub enum Output {
         /// Which.
         link: LinkId,
     },
+    /// Use these TURN and STUN servers beside those of the application, in place of what was given here before: for
+    /// connections from now on, and for the next ICE restart of those that there are.
+    UseRelays {
+        /// One for each signaler that has given any.
+        relays: Vec<Relay>,
+    },
     /// Tell the application.
     Event(Event),
+}
+
+/// TURN and STUN servers that a signaler gave, as in `RTCIceServer` of WebRTC.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Relay {
+    /// `turn:`, `turns:`, `stun:` or `stuns:` and what follows.
+    pub urls: Vec<String>,
+    /// For the TURN servers.
+    pub username: String,
+    /// For the TURN servers.
+    pub credential: String,
+}
+
+impl std::fmt::Debug for Relay {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Relay").field("urls", &self.urls).finish_non_exhaustive()
+    }
 }
 
 /// What the application learns.

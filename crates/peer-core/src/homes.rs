@@ -14,9 +14,11 @@ use weft_crypto::{challenge, statement};
 use weft_wire::signaler::{FromSignaler, ToSignaler};
 use weft_wire::{Code, DiscoveryKey, Entry, Nonce, PeerId, SignalerId, Text, Time, decode, encode, limits};
 
-use crate::api::{Event, HomeIndex, Output, SignalerState};
+use crate::api::{Event, HomeIndex, Output, Relay, SignalerState};
 use crate::env::Env;
 
+/// What else a signaler says would be a relay, no browser takes.
+const RELAY_SCHEMES: [&str; 4] = ["turn:", "turns:", "stun:", "stuns:"];
 /// Envelopes whose failure can still be told apart.
 const FORWARDED: usize = 256;
 
@@ -65,6 +67,8 @@ struct Home {
     code: Option<Code>,
     keepalive: Duration,
     ttl: Duration,
+    /// TURN servers that it gave, and until when they let us in.
+    relay: Option<(Relay, Time)>,
     /// When each swarm's entry is to be signed anew, and the last one that was.
     announced: Map<DiscoveryKey, Announced>,
 }
@@ -106,6 +110,7 @@ impl Homes {
             code: None,
             keepalive: env.config.signaler_keepalive,
             ttl: env.config.entry_ttl,
+            relay: None,
             announced: Map::new(),
         };
         Self {
@@ -313,6 +318,18 @@ impl Homes {
             (_, FromSignaler::Goodbye { code, retry_ms }) => {
                 home.code = Some(code);
                 home.not_before = now + Duration::from_millis(retry_ms.min(60_000));
+                None
+            }
+            (State::Up { .. }, FromSignaler::Relays { urls, username, credential, life_s }) => {
+                let is_known = |url: &String| RELAY_SCHEMES.iter().any(|scheme| url.starts_with(scheme));
+                let urls = urls.into_iter().map(Text::into_string).filter(is_known).collect();
+                let (username, credential) = (username.into_string(), credential.into_string());
+                let until = now + Duration::from_secs(life_s.into());
+                home.relay = Some((Relay { urls, username, credential }, until));
+                let relays = self.list.iter().filter_map(|home| home.relay.clone());
+                let is_of_use = |(relay, until): &(Relay, Time)| *until > now && !relay.urls.is_empty();
+                let relays = relays.filter(is_of_use).map(|(relay, _)| relay).collect();
+                env.out.push_back(Output::UseRelays { relays });
                 None
             }
             (State::Up { .. }, frame) => up_event(index, frame),

@@ -43,7 +43,7 @@ mod wants;
 
 pub use api::{
     Command, CommandError, CommandId, Event, HomeIndex, IceState, Input, LinkId, LinkState, Output,
-    PeerChange, PeerInfo, Publication, RequestError, SendError, SignalerState, Stats,
+    PeerChange, PeerInfo, Publication, Relay, RequestError, SendError, SignalerState, Stats,
 };
 pub use config::Config;
 pub use keys::Keys;

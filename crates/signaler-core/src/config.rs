@@ -5,6 +5,8 @@ use core::time::Duration;
 
 use weft_wire::SignalerId;
 
+use crate::relays::RelayConfig;
+
 /// A signaler's configuration. Times are in milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize), serde(default, deny_unknown_fields))]
@@ -14,6 +16,9 @@ pub struct Config {
     /// Signalers to federate with.
     #[cfg_attr(feature = "serde", serde(skip))]
     pub siblings: Vec<SiblingConfig>,
+    /// TURN servers that peers may use. None: peers are told of none.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub relays: Option<RelayConfig>,
     /// Admits any signaler as a sibling. For development only: a sibling is trusted not to invent traffic.
     pub open: bool,
 
@@ -83,6 +88,7 @@ impl Default for Config {
         Self {
             public_url: None,
             siblings: Vec::new(),
+            relays: None,
             open: false,
             ttl_ms: 120_000,
             grace_ms: 10_000,

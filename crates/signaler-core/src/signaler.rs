@@ -246,6 +246,9 @@ impl Signaler {
             }
             return;
         }
+        if id.is_some() {
+            self.tell_relays(now, conn);
+        }
         match (frame, id) {
             (ToSignaler::Authenticate { peer, nonce, signature, .. }, None) => {
                 self.on_authenticate(now, conn, peer, nonce, &signature);
@@ -299,6 +302,16 @@ impl Signaler {
         self.put(Output::Raise { conn });
         self.send(conn, frame);
         self.put(Output::Event(Event::PeerUp(peer)));
+        self.tell_relays(now, conn);
+    }
+
+    /// Tells an authenticated peer of TURN servers, if there are any and its credentials are old.
+    fn tell_relays(&mut self, now: Time, conn: ConnId) {
+        let Some(relays) = &self.config.relays else { return };
+        let Some(peer) = self.peers.conn_mut(conn).filter(|peer| peer.relays_at <= now) else { return };
+        peer.relays_at = now + relays.renewal();
+        let frame = relays.frame(now);
+        self.send(conn, frame);
     }
 
     fn on_oversized(&mut self, now: Time, conn: ConnId) {

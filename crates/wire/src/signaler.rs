@@ -223,6 +223,23 @@ pub enum FromSignaler<'a> {
         #[n(0)]
         token: u32,
     },
+    /// TURN and STUN servers (RFC 8656, RFC 8489) that this peer may use. Sent after [`FromSignaler::Welcome`], and anew
+    /// before the credentials expire. Optional: who does not know it does without.
+    #[n(64)]
+    Relays {
+        /// `turn:`, `turns:`, `stun:` or `stuns:` (RFC 7064, RFC 7065).
+        #[n(0)]
+        urls: List<Text<{ limits::URL }>, { limits::RELAYS }>,
+        /// For the TURN servers.
+        #[n(1)]
+        username: Text<{ limits::RELAY_NAME }>,
+        /// For the TURN servers.
+        #[n(2)]
+        credential: Text<{ limits::RELAY_NAME }>,
+        /// Seconds that the credential is good for.
+        #[n(3)]
+        life_s: u32,
+    },
     /// The signaler is about to close.
     #[n(11)]
     Goodbye {

@@ -118,6 +118,15 @@ fn vectors() -> Vec<Vector> {
         from("fanned", &FromSignaler::Fanned { discovery, payload: sealed }),
         from("ack", &FromSignaler::Ack { re: 7 }),
         from("pong", &FromSignaler::Pong { token: 9 }),
+        from(
+            "relays",
+            &FromSignaler::Relays {
+                urls: List::first([Text::cut("turn:turn.example:3478?transport=udp")]),
+                username: Text::cut("1700007200:weft"),
+                credential: Text::cut("c2VjcmV0"),
+                life_s: 7200,
+            },
+        ),
         from("goodbye", &FromSignaler::Goodbye { code: Code::ShuttingDown, retry_ms: 1500 }),
         sibling("challenge", &Sibling::Challenge { signaler: home, nonce }),
         sibling("prove", &Sibling::Prove { signature }),

@@ -1,7 +1,9 @@
 use std::time::Duration;
 
 use weft_crypto::{IdentityKey, PeerKey, Seed};
-use weft_peer_core::{Command, Event, Keys, LinkState, PeerChange, SignalerState};
+use weft_peer_core::{Command, Event, HomeIndex, Input, Keys, LinkState, PeerChange, SignalerState};
+use weft_wire::signaler::FromSignaler;
+use weft_wire::{List, Text, encode};
 
 use crate::world::{World, everything};
 
@@ -341,4 +343,33 @@ fn d13_who_is_gone_without_a_word_is_offline_after_twenty_seconds() {
         let gone = |w: &World| w.nodes[a].peer.peers(&party).is_empty();
         assert!(world.run_until(SECOND * 21, gone).is_some(), "seed {seed}");
     }
+}
+
+#[test]
+fn turn_servers_of_signalers_are_used_as_long_as_their_credentials_last() {
+    let mut world = World::new(11, 2);
+    let node = world.add(&[0, 1]);
+    world.run(SECOND);
+    let say = |world: &mut World, home: u32, url: &str, life_s: u32| {
+        let frame = FromSignaler::Relays {
+            urls: List::first([Text::cut(url), Text::cut("https://not.a.relay")]),
+            username: Text::cut("until:weft"),
+            credential: Text::cut(&format!("of {home}")),
+            life_s,
+        };
+        world.input(node, Input::SignalerFrame { home: HomeIndex(home), bytes: &encode(&frame) });
+        let told: Vec<Vec<String>> = world.nodes[node]
+            .relays
+            .last()
+            .map(|relays| relays.iter().map(|relay| relay.urls.clone()).collect())
+            .unwrap_or_default();
+        told.concat()
+    };
+    assert_eq!(say(&mut world, 0, "turn:a:1", 60), ["turn:a:1"]);
+    assert_eq!(say(&mut world, 1, "stun:b:1", 600), ["turn:a:1", "stun:b:1"]);
+    assert_eq!(say(&mut world, 1, "ftp://b", 600), ["turn:a:1"], "what is no relay is passed over");
+    assert_eq!(world.nodes[node].relays[1][1].credential, "of 1");
+    world.run(SECOND * 61);
+    assert_eq!(say(&mut world, 1, "turns:b:2", 600), ["turns:b:2"], "the other one's have expired");
+    assert!(!format!("{:?}", world.nodes[node].relays).contains("of 1"), "no credential is in a log");
 }

@@ -263,7 +263,11 @@ fn who_says_again_and_again_that_it_is_found_is_not_written_to_again_and_again()
     let record = claim(&pair.world, &stranger, peer);
     let found = Frame::Found { party: pair.party(), origin: Tag::from(&me), hops: 0, record: &record };
     pair.say(&found);
-    assert_eq!(sent(&pair) - before, 2, "until now there was nobody to write to: it goes out, and one more search");
+    assert_eq!(
+        sent(&pair) - before,
+        2,
+        "until now there was nobody to write to: it goes out, and one more search"
+    );
     for _ in 0..200 {
         pair.say(&found);
     }

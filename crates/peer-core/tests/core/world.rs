@@ -10,6 +10,7 @@ use rand_core::{Rng as _, SeedableRng as _};
 use weft_crypto::{IdentityKey, Party, PeerKey, Seed, SignalerKey, challenge, statement};
 use weft_peer_core::{
     Command, CommandId, Config, Event, HomeIndex, IceState, Input, Keys, LinkId, LinkState, Output, Peer,
+    Relay,
 };
 use weft_query::{Document, Filter, Value, View};
 use weft_wire::chunk::{Outgoing, Reassembler};
@@ -49,6 +50,8 @@ pub(crate) struct World {
 pub(crate) struct Node {
     pub(crate) peer: Peer,
     pub(crate) events: Vec<Event>,
+    /// TURN servers that the driver was told of, each time.
+    pub(crate) relays: Vec<Vec<Relay>>,
     sockets: BTreeMap<HomeIndex, usize>,
     killed: bool,
 }
@@ -171,7 +174,13 @@ impl World {
         configure(&mut config);
         let seed = bytes(&mut self.rng);
         let peer = Peer::new(config, keys, seed, self.now);
-        self.nodes.push(Node { peer, events: Vec::new(), sockets: BTreeMap::new(), killed: false });
+        self.nodes.push(Node {
+            peer,
+            events: Vec::new(),
+            relays: Vec::new(),
+            sockets: BTreeMap::new(),
+            killed: false,
+        });
         let node = self.nodes.len() - 1;
         self.drain(node);
         node
@@ -373,6 +382,7 @@ impl World {
     fn carry_out(&mut self, node: usize, output: Output) {
         match output {
             Output::Event(event) => self.nodes[node].events.push(event),
+            Output::UseRelays { relays } => self.nodes[node].relays.push(relays),
             Output::DialSignaler { home, url } => {
                 let signaler: usize = url.trim_start_matches("ws://").parse().expect("a signaler's number");
                 if self.signalers[signaler].up && !self.cut.contains(&node) {
