@@ -336,6 +336,7 @@ impl Driver {
                 }
             },
             Some(Request::Ask { to, peer, document, timeout, reply }) => {
+                self.cancel_forgotten();
                 match self.command(Command::Request { to, peer, document, timeout }) {
                     Ok(id) => {
                         self.asking.insert(id, reply);
@@ -348,6 +349,8 @@ impl Driver {
             Some(Request::Answer { reply }) => {
                 let (into, from) = queue::queue();
                 self.answerer = Some(into);
+                // A peer that is closed gets no requests.
+                let _ = self.command(Command::AnswerRequests { on: true });
                 let _ = reply.send(from);
             }
             Some(Request::Listen { reply }) => {
@@ -367,6 +370,15 @@ impl Driver {
                 let closing = self.command(Command::Close).is_ok();
                 self.state = if closing { State::Closing(until) } else { State::Closed(until) };
             }
+        }
+    }
+
+    /// Requests whose callers have stopped waiting make room for others.
+    fn cancel_forgotten(&mut self) {
+        let forgotten = self.asking.iter().filter(|(_, reply)| reply.is_closed());
+        for request in forgotten.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.asking.remove(&request);
+            let _ = self.command(Command::Cancel { request });
         }
     }
 
@@ -424,6 +436,7 @@ impl Driver {
                     self.answerer.as_mut().is_some_and(|answerer| answerer.push(request, size).is_ok());
                 if !read {
                     self.answerer = None;
+                    let _ = self.command(Command::AnswerRequests { on: false });
                     let outcome = Err("nobody answers requests there".to_owned());
                     // It may have been forgotten: there are only so many.
                     let _ = self.command(Command::Respond { request: id, outcome });

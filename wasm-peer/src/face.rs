@@ -140,6 +140,12 @@ impl Face {
         _ = self.command(Command::Cancel { request });
     }
 
+    /// Whether requests of others are told from now on, and not refused.
+    pub fn answering(&self, on: bool) {
+        // Of a peer that is closed nobody asks anything.
+        _ = self.command(Command::AnswerRequests { on });
+    }
+
     /// Answers a request, or says why not if `failed` is given.
     ///
     /// # Errors

@@ -55,6 +55,7 @@ export class Peer {
   send(to: string, document: object): number;
   request(to: string, document: object, timeout: number): number;
   cancel(command: number): void;
+  answering(on: boolean): void;
   respond(request: string, document: object | undefined, failed: string | undefined): void;
   block(peer: string, blocked: boolean): void;
   rename(name: string): void;

@@ -19,6 +19,8 @@ interface Asking {
 export interface RequestOwner {
   /** The peer; throws `closed` if there is none any more. */
   running(): Peer;
+  /** Nobody answers any more; nothing if the peer is closed. */
+  answering(on: boolean): void;
   warn(code: string, message: string): void;
 }
 
@@ -58,8 +60,11 @@ export class Requests {
   onRequest(handler: RequestHandler): () => void {
     check(typeof handler === "function", "onRequest: a function");
     this.#handler = handler;
+    this.#owner.running().answering(true);
     return () => {
-      if (this.#handler === handler) this.#handler = undefined;
+      if (this.#handler !== handler) return;
+      this.#handler = undefined;
+      this.#owner.answering(false);
     };
   }
 
@@ -74,6 +79,7 @@ export class Requests {
   async came(request: Message): Promise<void> {
     const handler = this.#handler;
     if (handler === undefined) {
+      // It was taken back while the request was on its way here from the wasm.
       this.#respond(request.id, undefined, "nobody answers requests there");
       return;
     }

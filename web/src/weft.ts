@@ -73,6 +73,7 @@ export class RunningWeft implements Weft {
     this.#publishing = new PublishQueue(publisher);
     this.#requests = new Requests({
       running: () => this.#running(),
+      answering: (on) => this.#state === "running" && this.#peer.answering(on),
       warn: (code, message) => this.#hold("warning", { code, message }),
     });
     this.#peer = call(

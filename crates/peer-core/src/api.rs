@@ -90,6 +90,11 @@ pub enum Command {
         /// The command that asked.
         request: CommandId,
     },
+    /// Whether requests of others are answered from now on. At first they are not: each is refused at once.
+    AnswerRequests {
+        /// They are.
+        on: bool,
+    },
     /// Answer an [`Event::Request`]; once.
     Respond {
         /// The request.
@@ -146,6 +151,9 @@ pub enum CommandError {
     /// More is waiting to be sent than the queue may hold: wait for [`Event::Drained`].
     #[error("the queue of what waits to be sent is full ({0} bytes); wait until it drains")]
     QueueFull(usize),
+    /// As many messages or requests under way as there may be.
+    #[error("{0} messages or requests are under way already; wait until some have ended")]
+    TooManyMessages(usize),
     /// No such request, or it has been answered, or it is too long ago.
     #[error("no such request waits for an answer")]
     UnknownRequest,
@@ -164,7 +172,7 @@ impl CommandError {
             Self::TooManySubscriptions(_) => "too-many-subscriptions",
             Self::UnknownSubscription => "unknown-subscription",
             Self::TooLarge { .. } => "too-large",
-            Self::QueueFull(_) => "queue-full",
+            Self::QueueFull(_) | Self::TooManyMessages(_) => "queue-full",
             Self::UnknownRequest => "unknown-request",
             Self::NameTooLong => "name-too-long",
         }
@@ -606,6 +614,9 @@ pub enum RequestError {
     /// The other side answers that it failed, in its words.
     #[error("{0}")]
     Failed(String),
+    /// Every peer that was asked says that nobody answers requests there.
+    #[error("nobody answers requests there")]
+    Refused,
 }
 
 impl RequestError {
@@ -614,7 +625,7 @@ impl RequestError {
         match self {
             Self::Timeout(_) => "timeout",
             Self::NotSent(error) => error.code(),
-            Self::Failed(_) => "request-failed",
+            Self::Failed(_) | Self::Refused => "request-failed",
         }
     }
 }

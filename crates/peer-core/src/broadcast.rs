@@ -71,8 +71,8 @@ struct Lazy {
 /// Something of a feed that others have and we do not.
 #[derive(Debug, Default)]
 struct Missing {
-    announced: Ranges,
-    by: Vec<PeerId>,
+    /// By whom, in the order in which they said so, and what each.
+    by: Vec<(PeerId, Ranges)>,
     at: Time,
     asked: u32,
 }
@@ -87,7 +87,7 @@ impl Broadcast {
     pub(crate) fn on_unlinked(&mut self, now: Time, peer: &PeerId) {
         self.lazy.remove(peer);
         for missing in self.missing.values_mut() {
-            missing.by.retain(|by| by != peer);
+            missing.by.retain(|(by, _)| by != peer);
             missing.at = missing.at.min(now);
         }
     }
@@ -183,7 +183,7 @@ impl Broadcast {
         if lazy.distrusted_until > now {
             return;
         }
-        let theirs = |missing: &&Missing| missing.by.first() == Some(&from);
+        let theirs = |missing: &&Missing| missing.by.first().is_some_and(|(by, _)| *by == from);
         let mut theirs = self.missing.values().filter(theirs).count();
         for range in have.iter().filter(|range| lacks(range)) {
             if !self.missing.contains_key(&range.feed) {
@@ -196,10 +196,11 @@ impl Broadcast {
             let at = now + env.config.graft_wait;
             let missing =
                 self.missing.entry(range.feed).or_insert_with(|| Missing { at, ..Missing::default() });
-            missing.announced.insert(range.first, range.last());
-            if !missing.by.contains(&from) {
-                missing.by.push(from);
-            }
+            let place = missing.by.iter().position(|(by, _)| *by == from).unwrap_or_else(|| {
+                missing.by.push((from, Ranges::default()));
+                missing.by.len() - 1
+            });
+            missing.by[place].1.insert(range.first, range.last());
         }
     }
 
@@ -272,12 +273,16 @@ impl Broadcast {
             if missing.at > now {
                 return true;
             }
-            missing.by.retain(|by| lazy.get(by).is_some_and(|one| one.distrusted_until <= now));
-            let wanted = lacking(*feed, &missing.announced);
-            if wanted.is_empty() || missing.asked >= GRAFTS || missing.by.is_empty() {
+            // Each is asked for what it announced itself.
+            missing.by.retain(|(by, announced)| {
+                let believed = lazy.get(by).is_some_and(|one| one.distrusted_until <= now);
+                believed && !lacking(*feed, announced).is_empty()
+            });
+            if missing.asked >= GRAFTS || missing.by.is_empty() {
                 return false;
             }
-            let peer = missing.by[missing.asked as usize % missing.by.len()];
+            let (peer, announced) = &missing.by[missing.asked as usize % missing.by.len()];
+            let (peer, wanted) = (*peer, lacking(*feed, announced));
             missing.asked += 1;
             missing.at = now + GRAFT_AGAIN.max(env.config.graft_wait);
             asked.entry(peer).or_default().extend(wanted);
@@ -287,7 +292,7 @@ impl Broadcast {
             let Some(one) = lazy.get_mut(&peer) else { continue };
             one.grafted_until = now + GRAFTED;
             if one.lies(now, &want) {
-                one.believe();
+                one.unanswered = 0;
                 one.distrusted_until = now + DISTRUST;
                 continue;
             }
@@ -301,6 +306,9 @@ impl Broadcast {
 impl Lazy {
     /// It is asked for this. True if it was asked too often for what it has announced and does not send.
     fn lies(&mut self, now: Time, want: &[FeedRange]) -> bool {
+        if self.asked.len() >= MISSING {
+            self.asked.clear();
+        }
         for range in want {
             self.asked.entry(range.feed).or_default().insert(range.first, range.last());
         }
@@ -312,9 +320,11 @@ impl Lazy {
         self.unanswered > LIES
     }
 
+    /// It sent something that it was asked for, be it late.
     fn believe(&mut self) {
         self.unanswered = 0;
         self.asked.clear();
+        self.distrusted_until = Time::ZERO;
     }
 
     fn announce(&mut self, now: Time, range: FeedRange, to: PeerId, env: &Env) {
@@ -444,6 +454,36 @@ mod tests {
         let now = NOW + Duration::from_millis(320);
         broadcast.on_digest(now, HONEST, &[feed(100)], |_| true, &env);
         assert_eq!(grafted(&mut broadcast, now + env.config.graft_wait, &env), [HONEST]);
+    }
+
+    #[test]
+    fn who_answers_late_is_believed_again_and_nobody_is_asked_for_what_others_announced() {
+        let (mut broadcast, env) = (neighbours(), env());
+        let mut now = NOW;
+        broadcast.on_digest(now, HONEST, &[feed(1)], |_| true, &env);
+        let far = FeedRange { first: 1000, ..feed(1) };
+        broadcast.on_digest(now, LIAR, &[far], |_| true, &env);
+        let lacking = |feed, ranges: &Ranges| {
+            ranges.pairs().map(|(first, last)| feed_range(feed, first, last)).collect()
+        };
+        for _ in 0..2 {
+            now = now + GRAFT_AGAIN;
+            for (peer, frame) in broadcast.frames(now, PARTY, lacking, &env) {
+                let Frame::Graft { want, .. } = frame else { continue };
+                let asked: Vec<u64> = want.iter().map(|range| range.first).collect();
+                assert_eq!(asked, if peer == HONEST { [5] } else { [1000] });
+            }
+        }
+        for round in 0..40 {
+            broadcast.on_digest(now, HONEST, &[feed(100 + round)], |_| true, &env);
+            now = now + GRAFT_AGAIN;
+            grafted(&mut broadcast, now, &env);
+        }
+        broadcast.on_digest(now, HONEST, &[feed(200)], |_| true, &env);
+        assert_eq!(grafted(&mut broadcast, now + GRAFT_AGAIN, &env), [], "it has not answered for long");
+        broadcast.on_had(Some(HONEST), feed(105));
+        broadcast.on_digest(now, HONEST, &[feed(200)], |_| true, &env);
+        assert_eq!(grafted(&mut broadcast, now + GRAFT_AGAIN, &env), [HONEST]);
     }
 
     #[test]

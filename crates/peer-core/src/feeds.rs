@@ -284,6 +284,11 @@ impl Feeds {
         }
     }
 
+    /// Whose feed it is, if its record or something of it has come.
+    pub(crate) fn author(&self, feed: &PeerId) -> Option<IdentityId> {
+        self.others.get(feed).map(|feed| feed.author)
+    }
+
     // ---- digests and grafts ----
 
     /// We do not have all of this.

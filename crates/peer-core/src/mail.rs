@@ -6,10 +6,11 @@
 //! Timers: send again, give up, answers that do not come.
 //! Invariants: a message is told to the application once, however often it comes; every message ends in one
 //! [`Event::Sent`], every request that is not cancelled in one [`Event::Answered`]; at most [`OUTGOING`] messages are
-//! under way, as many answers waited for, and as many requests of others waiting for theirs.
+//! under way, as many answers waited for, and as many requests of others waiting for theirs, of which whoever asks most
+//! loses the oldest; of [`ANSWERS`] answers that are not confirmed, too.
 
 use crate::recent::Recent;
-use crate::sorted::Map;
+use crate::sorted::{Map, Set};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -22,6 +23,10 @@ use crate::roster::Contact;
 
 /// Messages that may be under way at once.
 pub(crate) const OUTGOING: usize = 1024;
+/// Answers that may be under way at once.
+const ANSWERS: usize = 256;
+/// So often an answer is sent at most: whoever asked and hears nothing asks again.
+const ANSWER_ATTEMPTS: u32 = 4;
 /// The body of an answer that is a failure: a document without members.
 pub(crate) const NOTHING: &[u8] = &[0xa0];
 
@@ -30,6 +35,8 @@ type Reason = Text<{ limits::FAILURE }>;
 
 #[derive(Debug, Default)]
 pub(crate) struct Mail {
+    /// The application answers requests.
+    pub(crate) answers: bool,
     outgoing: Map<MessageId, Outgoing>,
     received: Recent<MessageId>,
     /// Our requests that have no answer yet.
@@ -79,8 +86,13 @@ struct Outgoing {
 struct Asked {
     command: CommandId,
     to: IdentityId,
+    /// Only this one may answer.
+    peer: Option<PeerId>,
     since: Time,
     until: Time,
+    /// Who was asked, and who says that nobody answers there.
+    addressed: Set<PeerId>,
+    refused: Set<PeerId>,
 }
 
 /// A message to seal to every known peer of an identity, or to one.
@@ -112,9 +124,14 @@ pub(crate) struct Came<'a> {
 }
 
 impl Mail {
-    /// Messages under way, or answers waited for, whichever are more.
-    pub(crate) fn len(&self) -> usize {
-        self.outgoing.len().max(self.asked.len())
+    /// Messages under way.
+    pub(crate) fn messages(&self) -> usize {
+        self.outgoing.values().filter(|message| matches!(message.purpose, Purpose::Message)).count()
+    }
+
+    /// Answers that are waited for.
+    pub(crate) fn asked(&self) -> usize {
+        self.asked.len()
     }
 
     /// Begins to send; the first letter is due at once.
@@ -128,8 +145,15 @@ impl Mail {
         env: &mut Env,
     ) {
         let id = MessageId(env.random());
-        if let Purpose::Request { timeout } = purpose {
-            self.asked.insert(id, Asked { command, to, since: now, until: now + timeout });
+        match &purpose {
+            Purpose::Message => {}
+            Purpose::Request { timeout } => {
+                let (addressed, refused) = (Set::new(), Set::new());
+                let asked =
+                    Asked { command, to, peer, since: now, until: now + *timeout, addressed, refused };
+                self.asked.insert(id, asked);
+            }
+            Purpose::Answer { .. } => self.make_room_for_answer(),
         }
         let outgoing = Outgoing {
             command,
@@ -162,59 +186,105 @@ impl Mail {
 
     /// Bytes of answers that may not have arrived. Of messages and requests whoever sent them is told.
     pub(crate) fn unsent(&self) -> usize {
-        let answers = self.outgoing.values().filter(|one| matches!(one.purpose, Purpose::Answer { .. }));
-        answers.map(|one| one.body.len()).sum()
+        let is_answer = |one: &&Outgoing| matches!(one.purpose, Purpose::Answer { failed: None, .. });
+        self.outgoing.values().filter(is_answer).map(|one| one.body.len()).sum()
     }
 
-    /// `by`: whose peer it came from, if we know, and which.
+    /// Whoever has most answers under way loses the oldest if there are too many.
+    fn make_room_for_answer(&mut self) {
+        let answers = || {
+            self.outgoing.iter().filter_map(|(id, one)| match &one.purpose {
+                Purpose::Answer { to, .. } => Some((one.since, *id, to.peer)),
+                _ => None,
+            })
+        };
+        if answers().count() < ANSWERS {
+            return;
+        }
+        let most = most_frequent(answers().map(|(.., peer)| peer));
+        let oldest = answers().filter(|(.., peer)| Some(*peer) == most).min();
+        if let Some((_, id, _)) = oldest {
+            self.outgoing.remove(&id);
+        }
+    }
+
+    /// A letter goes to these peers.
+    pub(crate) fn on_addressed(&mut self, id: &MessageId, peers: &Set<PeerId>) {
+        if let Some(asked) = self.asked.get_mut(id) {
+            asked.addressed.extend(peers.iter().copied());
+        }
+    }
+
+    /// `by`: whose peer it came from, if we know, and which. `refused`: it was a request that nobody answers there.
     pub(crate) fn on_receipt(
         &mut self,
         id: MessageId,
         (by, from): (Option<IdentityId>, PeerId),
+        refused: bool,
         env: &mut Env,
     ) {
         // Only the recipient can confirm: anybody else who somehow learned the id cannot.
         let confirms = |message: &Outgoing| by == Some(message.to) || message.peer == Some(from);
-        if self.outgoing.get(&id).is_some_and(confirms) {
-            self.end(id, Ok(()), env);
+        let confirmed = self.outgoing.get(&id).is_some_and(confirms);
+        if !refused {
+            if confirmed {
+                self.end(id, Ok(()), env);
+            }
+        } else if let Some(asked) = self.asked.get_mut(&id)
+            && asked.addressed.contains(&from)
+        {
+            // Others of them may answer.
+            asked.refused.insert(from);
+            if asked.addressed.iter().all(|peer| asked.refused.contains(peer)) {
+                self.outgoing.remove(&id);
+                self.answered(id, Err(RequestError::Refused), env);
+            }
         }
     }
 
-    /// Takes a message. A receipt is due in any case.
-    pub(crate) fn on_message(&mut self, came: Came<'_>, env: &mut Env) {
+    /// Takes a message; false if it is a request and nobody answers any. A receipt is due in any case.
+    pub(crate) fn on_message(&mut self, came: Came<'_>, env: &mut Env) -> bool {
         let Ok(document) = Document::decode(came.body) else {
             env.stats.malformed += 1;
-            return;
+            return true;
         };
+        let is_request = came.asks && came.answers.is_none();
+        if is_request && !self.answers && !self.received.contains(&came.id) {
+            return false;
+        }
         if !self.received.insert(came.id, env.config.message_memory) {
-            return;
+            return true;
         }
         let Came { from, peer, id, time, hops, .. } = came;
         if let Some(request) = came.answers {
             let outcome =
                 came.failed.map_or(Ok(document), |text| Err(RequestError::Failed(text.into_string())));
-            self.on_answer(from, request, outcome, env);
+            self.on_answer((from, peer), request, outcome, env);
         } else if came.asks {
             if self.requests.len() >= OUTGOING {
-                self.requests.pop_front();
+                let most = most_frequent(self.requests.iter().map(|(_, asker)| asker.peer));
+                let oldest = self.requests.iter().position(|(_, asker)| Some(asker.peer) == most);
+                oldest.map(|at| self.requests.remove(at));
             }
             self.requests.push_back((id, Asker { identity: from, peer, contact: came.contact }));
             env.event(Event::Request { from, peer, id, time, document });
         } else {
             env.event(Event::Message { from, peer, id, time, document, hops });
         }
+        true
     }
 
     /// The answer says that the request was received, too.
     fn on_answer(
         &mut self,
-        from: IdentityId,
+        (from, peer): (IdentityId, PeerId),
         request: MessageId,
         outcome: Result<Document, RequestError>,
         env: &mut Env,
     ) {
         // Only who was asked can answer.
-        if self.asked.get(&request).is_some_and(|asked| asked.to == from) {
+        let was_asked = |asked: &Asked| asked.to == from && asked.peer.is_none_or(|only| only == peer);
+        if self.asked.get(&request).is_some_and(was_asked) {
             self.outgoing.remove(&request);
             self.answered(request, outcome, env);
         }
@@ -269,17 +339,21 @@ impl Mail {
     }
 
     pub(crate) fn on_time(&mut self, now: Time, env: &mut Env) -> Vec<Letter> {
+        let given_up = |message: &Outgoing| {
+            let is_answer = matches!(message.purpose, Purpose::Answer { .. });
+            let often = is_answer && message.attempt >= ANSWER_ATTEMPTS && message.retry_at <= now;
+            often || now.since(message.since) >= env.config.message_give_up
+        };
+        let given_up = self.outgoing.iter().filter(|(_, message)| given_up(message));
+        for id in given_up.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.end(id, Err(SendError::Unreachable(env.config.message_give_up.as_secs())), env);
+        }
         let late = self.asked.iter().filter(|(_, asked)| asked.until <= now);
         for id in late.map(|(id, _)| *id).collect::<Vec<_>>() {
             let waited = self.asked.get(&id).map_or(Duration::ZERO, |asked| now.since(asked.since));
             let error = RequestError::Timeout(u64::try_from(waited.as_millis()).unwrap_or(u64::MAX));
             self.outgoing.remove(&id);
             self.answered(id, Err(error), env);
-        }
-        let given_up = |message: &Outgoing| now.since(message.since) >= env.config.message_give_up;
-        let given_up = self.outgoing.iter().filter(|(_, message)| given_up(message));
-        for id in given_up.map(|(id, _)| *id).collect::<Vec<_>>() {
-            self.end(id, Err(SendError::Unreachable(env.config.message_give_up.as_secs())), env);
         }
         let mut letters = Vec::new();
         for (id, message) in self.outgoing.iter_mut().filter(|(_, message)| message.retry_at <= now) {
@@ -304,4 +378,13 @@ impl Mail {
         let messages = self.outgoing.values().map(|m| m.retry_at.min(m.since + env.config.message_give_up));
         messages.chain(self.asked.values().map(|asked| asked.until)).min()
     }
+}
+
+/// Who is there most often.
+fn most_frequent(peers: impl Iterator<Item = PeerId>) -> Option<PeerId> {
+    let mut times: Map<PeerId, u32> = Map::new();
+    for peer in peers {
+        *times.entry(peer).or_default() += 1;
+    }
+    times.iter().max_by_key(|(_, times)| **times).map(|(peer, _)| *peer)
 }

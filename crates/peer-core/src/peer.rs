@@ -127,6 +127,7 @@ impl Peer {
             Command::Request { to, peer, document, timeout } => {
                 self.request(now, id, (to, peer), &document, timeout)?;
             }
+            Command::AnswerRequests { on } => self.mail.answers = on,
             Command::Cancel { request } => self.mail.cancel(request),
             Command::Respond { request, outcome } => self.respond(now, id, request, &outcome)?,
             Command::Block { peer } => self.block(now, peer),
@@ -221,9 +222,13 @@ impl Peer {
         [self.rest_at, self.links.deadline(&self.env), swarms].into_iter().flatten().min()
     }
 
-    /// Whose peer somebody is, if it is in a party that we are in, as far as we know.
+    /// Whose peer somebody is, if it is in a party that we are in or has published there, as far as we know.
     pub fn identity_of(&self, peer: &PeerId) -> Option<IdentityId> {
-        self.swarms.values().find_map(|swarm| swarm.roster.identity(peer))
+        let of = |swarm: &Swarm| {
+            let record = swarm.roster.record(peer).map(|(record, _)| record.identity);
+            record.or_else(|| swarm.feeds.author(peer))
+        };
+        self.swarms.values().find_map(of)
     }
 
     /// Who is in a party, ourselves not counted; ordered by id.

@@ -32,7 +32,9 @@ const FOUND_FOR: Duration = Duration::from_secs(60);
 const PROVEN: Duration = Duration::from_secs(5);
 /// What was found within so long was found by the same search, and of that the shortest way counts.
 const SAME_SEARCH: Duration = Duration::from_secs(1);
-/// Ways that were found.
+/// Ways to one peer that are remembered.
+const WAYS: usize = 3;
+/// Peers to whom ways were found.
 const FOUND: usize = 1024;
 /// Searches that are remembered, so that none is passed on twice.
 const SEEN: usize = 2048;
@@ -53,9 +55,9 @@ pub(crate) struct Routes {
     /// Peers about which neighbours may have to be told something.
     changed: Set<Tag>,
     tell_at: Option<Time>,
-    found: Map<Tag, Way>,
+    /// A few for each, over different neighbours, the latest last.
+    found: Map<Tag, Vec<Way>>,
     seen: Recent<(Tag, u32)>,
-    next_search: u32,
 }
 
 #[derive(Debug)]
@@ -65,6 +67,7 @@ struct Neighbour {
     /// It has been told everything.
     greeted: bool,
     searches: Pace,
+    finds: Pace,
     envelopes: Pace,
 }
 
@@ -73,6 +76,13 @@ struct Way {
     via: PeerId,
     hops: u8,
     until: Time,
+    proven_until: Time,
+}
+
+impl Way {
+    fn is_proven(&self, now: Time) -> bool {
+        self.proven_until > now
+    }
 }
 
 impl Routes {
@@ -85,6 +95,7 @@ impl Routes {
             near: Map::new(),
             greeted: false,
             searches: Pace::default(),
+            finds: Pace::default(),
             envelopes: Pace::default(),
         };
         self.neighbours.insert(peer, neighbour);
@@ -97,7 +108,10 @@ impl Routes {
         for tag in gone.near.keys() {
             self.change(now, *tag);
         }
-        self.found.retain(|_, way| way.via != *peer);
+        self.found.retain(|_, ways| {
+            ways.retain(|way| way.via != *peer);
+            !ways.is_empty()
+        });
     }
 
     /// A neighbour says who is near it.
@@ -128,8 +142,8 @@ impl Routes {
     // ---- questions ----
 
     /// The next link towards a peer and the links it takes altogether, at most `most`. `detour`: how many better ones to
-    /// pass over, if there are others. A way that was found just now was gone along and comes first: what neighbours say
-    /// of their surroundings may be as old as it takes to notice a death.
+    /// pass over, if there are others. Ways that a search has just gone along come first: what neighbours say of their
+    /// surroundings may be as old as it takes to notice a death.
     pub(crate) fn way(&self, now: Time, to: &PeerId, detour: usize, most: u8) -> Option<(PeerId, u8)> {
         let tag = Tag::from(to);
         let near = self
@@ -137,12 +151,18 @@ impl Routes {
             .iter()
             .filter(|(peer, _)| *peer != to)
             .filter_map(|(peer, one)| one.near.get(&tag).map(|(_, hops)| (false, hops + 1, *peer)));
-        let found = self.found.get(&tag).filter(|way| way.until > now);
-        let found = found.map(|way| (way.until > now + FOUND_FOR - PROVEN, way.hops, way.via));
+        let found = self.found(now, &tag).map(|way| (way.is_proven(now), way.hops, way.via));
         let mut ways: Vec<_> = near.chain(found).filter(|(_, hops, _)| *hops <= most).collect();
         ways.sort_unstable_by_key(|(proven, hops, via)| (!proven, *hops, *via));
+        let mut seen = Set::new();
+        ways.retain(|(_, _, via)| seen.insert(*via));
         let (_, hops, via) = *ways.get(detour % ways.len().max(1))?;
         Some((via, hops))
+    }
+
+    /// Ways that were found and are still believed.
+    fn found(&self, now: Time, tag: &Tag) -> impl Iterator<Item = &Way> {
+        self.found.get(tag).into_iter().flatten().filter(move |way| way.until > now)
     }
 
     fn nearest(&self, now: Time, target: Tag, identity: bool) -> Option<(u8, PeerId)> {
@@ -159,10 +179,8 @@ impl Routes {
             };
             best = near.map(|hops| (hops, *peer)).into_iter().chain(best).min();
         }
-        best.or_else(|| {
-            let found = self.found.get(&target).filter(|way| !identity && way.until > now)?;
-            Some((found.hops, found.via))
-        })
+        let found = self.found(now, &target).filter(|_| !identity).map(|way| (way.hops, way.via));
+        best.or_else(|| found.min())
     }
 
     // ---- searches ----
@@ -173,10 +191,10 @@ impl Routes {
         party: Tag,
         target: Tag,
         identity: bool,
-        env: &Env,
+        env: &mut Env,
     ) -> Vec<(PeerId, Frame<'static>)> {
-        self.next_search = self.next_search.wrapping_add(1);
-        let (origin, id) = (Tag::from(&env.me), self.next_search);
+        // Not one after the other: nobody can use them up before us, and after a reload they are not the same again.
+        let (origin, id) = (Tag::from(&env.me), u32::from_le_bytes(env.random()));
         self.seen.insert((origin, id), SEEN);
         let left = env.config.search;
         let frame = Frame::Seek { party, origin, id, target, identity, hops: 0, left };
@@ -200,7 +218,7 @@ impl Routes {
         if !welcome || !self.seen.insert((origin, id), SEEN) {
             return (Vec::new(), false);
         }
-        self.learn(now, origin, from, hops);
+        self.learn(now, origin, from, (hops, false));
         if target == if identity { Tag::from(&env.identity) } else { me } {
             return (Vec::new(), true);
         }
@@ -219,37 +237,48 @@ impl Routes {
         (frames, false)
     }
 
-    /// What was sought by somebody has been found. Gives where to pass that on, and the links to it.
+    /// What was sought by somebody has been found. Gives where to pass that on, and the links to it. Nothing is learnt from
+    /// what nobody sought by way of us, nor from a neighbour that finds too much.
     pub(crate) fn on_found(
         &mut self,
         now: Time,
         from: PeerId,
-        origin: Tag,
+        (origin, me): (Tag, Tag),
         target: &PeerId,
         hops: u8,
     ) -> Option<(PeerId, u8)> {
         let hops = hops.saturating_add(1);
-        if hops > limits::HOPS {
+        let back =
+            self.found(now, &origin).filter(|way| way.via != from).min_by_key(|way| (way.hops, way.via));
+        let back = back.map(|way| way.via);
+        let one = self.neighbours.get_mut(&from)?;
+        let paced = one.finds.take(now, SEARCH_EVERY, SEARCH_EVERY * SEARCHES).is_ok();
+        if hops > limits::HOPS || !paced || (back.is_none() && origin != me) {
             return None;
         }
-        self.learn(now, Tag::from(target), from, hops);
-        let back = self.found.get(&origin).filter(|way| way.until > now && way.via != from)?;
-        Some((back.via, hops))
+        self.learn(now, Tag::from(target), from, (hops, true));
+        Some((back?, hops))
     }
 
-    fn learn(&mut self, now: Time, tag: Tag, via: PeerId, hops: u8) {
+    /// `found`: as the answer to a search, which came along this way just now.
+    fn learn(&mut self, now: Time, tag: Tag, via: PeerId, (hops, found): (u8, bool)) {
         if self.found.len() >= FOUND && !self.found.contains_key(&tag) {
-            let first = self.found.iter().min_by_key(|(_, way)| way.until).map(|(tag, _)| *tag);
+            let last = |ways: &[Way]| ways.iter().map(|way| way.until).max();
+            let first = self.found.iter().min_by_key(|(_, ways)| last(ways)).map(|(tag, _)| *tag);
             first.map(|tag| self.found.remove(&tag));
         }
-        // What was found before may have broken since: what is found now counts for more, even if it is longer.
-        let better = self
-            .found
-            .get(&tag)
-            .is_none_or(|known| hops <= known.hops || known.until <= now + FOUND_FOR - SAME_SEARCH);
-        if better {
-            self.found.insert(tag, Way { via, hops, until: now + FOUND_FOR });
+        let ways = self.found.entry(tag).or_default();
+        let known = ways.iter().find(|way| way.via == via);
+        // Of one search the shortest counts; what is found later counts for more than what was found before.
+        if known.is_some_and(|known| hops > known.hops && known.until > now + FOUND_FOR - SAME_SEARCH) {
+            return;
         }
+        ways.retain(|way| way.via != via);
+        if ways.len() >= WAYS {
+            ways.remove(0);
+        }
+        let proven_until = if found { now + PROVEN } else { Time::ZERO };
+        ways.push(Way { via, hops, until: now + FOUND_FOR, proven_until });
     }
 
     fn may_search(&mut self, now: Time, from: &PeerId) -> bool {
@@ -353,7 +382,7 @@ mod tests {
         let mut routes = routes();
         let way = |routes: &Routes, at, detour, most| routes.way(at, &TARGET, detour, most);
         assert_eq!(way(&routes, NOW, 0, limits::HOPS), Some((STALE, 3)));
-        routes.learn(NOW, Tag::from(&TARGET), TRUE, 6);
+        routes.learn(NOW, Tag::from(&TARGET), TRUE, (6, true));
         assert_eq!(way(&routes, NOW, 0, limits::HOPS), Some((TRUE, 6)));
         assert_eq!(way(&routes, NOW, 1, limits::HOPS), Some((STALE, 3)), "the next attempt");
         assert_eq!(way(&routes, NOW, 0, 5), Some((STALE, 3)), "an envelope that may take five links");
@@ -365,12 +394,39 @@ mod tests {
     #[test]
     fn of_one_search_the_shortest_way_counts_and_of_two_the_later_one() {
         let mut routes = Routes::default();
-        for (after, via, hops, best) in
-            [(0, STALE, 3, STALE), (10, TRUE, 5, STALE), (4_000, TRUE, 5, TRUE), (4_010, STALE, 4, STALE)]
-        {
+        for (after, hops, best) in [(0, 3, 3), (10, 5, 3), (4_000, 5, 5), (4_010, 4, 4)] {
             let at = NOW + Duration::from_millis(after);
-            routes.learn(at, Tag::from(&TARGET), via, hops);
-            assert_eq!(routes.way(at, &TARGET, 0, limits::HOPS).map(|(via, _)| via), Some(best));
+            routes.learn(at, Tag::from(&TARGET), TRUE, (hops, true));
+            assert_eq!(routes.way(at, &TARGET, 0, limits::HOPS), Some((TRUE, best)), "after {after} ms");
         }
+    }
+
+    #[test]
+    fn what_was_found_over_another_neighbour_is_there_for_the_next_attempt() {
+        let mut routes = Routes::default();
+        routes.learn(NOW, Tag::from(&TARGET), STALE, (1, true));
+        routes.learn(NOW, Tag::from(&TARGET), TRUE, (5, true));
+        let vias = [0, 1, 2].map(|detour| routes.way(NOW, &TARGET, detour, limits::HOPS).unwrap().0);
+        assert_eq!(vias, [STALE, TRUE, STALE]);
+    }
+
+    #[test]
+    fn who_only_says_that_it_seeks_or_finds_unasked_comes_before_nobody() {
+        let mut routes = routes();
+        routes.learn(NOW, Tag::from(&TARGET), TRUE, (1, false));
+        assert_eq!(
+            routes.way(NOW, &TARGET, 0, limits::HOPS),
+            Some((TRUE, 1)),
+            "the shortest, and not proven"
+        );
+        routes.learn(NOW, Tag::from(&TARGET), TRUE, (4, false));
+        let later = NOW + SAME_SEARCH;
+        routes.learn(later, Tag::from(&TARGET), TRUE, (4, false));
+        assert_eq!(routes.way(later, &TARGET, 0, limits::HOPS), Some((STALE, 3)));
+        let (nobody, me) = (Tag([5; 8]), Tag([6; 8]));
+        assert_eq!(routes.on_found(later, TRUE, (nobody, me), &TARGET, 0), None);
+        assert_eq!(routes.way(later, &TARGET, 0, limits::HOPS), Some((STALE, 3)), "nobody had sought it");
+        assert_eq!(routes.on_found(later, TRUE, (me, me), &TARGET, 3), None);
+        assert_eq!(routes.way(later, &TARGET, 0, limits::HOPS), Some((TRUE, 4)), "we had");
     }
 }

@@ -64,6 +64,9 @@ pub enum Sealed {
         /// Of the message.
         #[n(0)]
         id: MessageId,
+        /// It was a request, and nobody answers requests here.
+        #[n(1)]
+        refused: Option<bool>,
     },
     /// Which broadcast tree the sender is in. Peers of one swarm in two trees are on two islands.
     #[n(4)]

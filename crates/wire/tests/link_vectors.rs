@@ -194,7 +194,8 @@ fn vectors() -> Vec<Vector> {
         sealed("message: an answer", &message(None, Some(MessageId([0x55; 16])), None)),
         sealed("message: a failure", &message(None, Some(MessageId([0x55; 16])), Text::new("no such film"))),
         sealed("root", &Sealed::Root { discovery, root: Tag::from(&peer), seq: 7, reply: false }),
-        sealed("receipt", &Sealed::Receipt { id: MessageId([0x66; 16]) }),
+        sealed("receipt", &Sealed::Receipt { id: MessageId([0x66; 16]), refused: None }),
+        sealed("receipt: refused", &Sealed::Receipt { id: MessageId([0x66; 16]), refused: Some(true) }),
         plain(
             "statement: entry",
             encode(&Entry {

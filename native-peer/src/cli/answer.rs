@@ -55,7 +55,7 @@ pub(crate) async fn run(args: AnswerArgs) -> Result<Exit, Failure> {
 
 async fn work(args: &Arc<AnswerArgs>, session: &mut Session, requests: &mut Requests) -> Result<(), End> {
     let places = Arc::new(Semaphore::new(AT_ONCE));
-    let mut answering: JoinSet<Result<(), Failure>> = JoinSet::new();
+    let mut answering: JoinSet<Line> = JoinSet::new();
     let mut taken = 0;
     loop {
         let enough = args.count.is_some_and(|count| taken >= count);
@@ -65,29 +65,36 @@ async fn work(args: &Arc<AnswerArgs>, session: &mut Session, requests: &mut Requ
             session.until(async move { weft.flush().await }).await??;
             return Ok(());
         }
+        // What there is no place for waits where it is bounded.
+        let request = async {
+            let place = Arc::clone(&places).acquire_owned().await;
+            requests.next().await.map(|request| (request, place))
+        };
         let next = async {
             tokio::select! {
                 Some(done) = answering.join_next() => Err(done),
-                request = requests.next(), if !enough => Ok(request),
+                request = request, if !enough => Ok(request),
             }
         };
         match session.until(next).await? {
-            Ok(Some(request)) => {
+            Ok(Some((request, place))) => {
                 taken += 1;
-                let (args, weft, places) = (Arc::clone(args), session.weft.clone(), Arc::clone(&places));
+                let (args, weft) = (Arc::clone(args), session.weft.clone());
                 answering.spawn(async move {
-                    let _place = places.acquire_owned().await;
-                    answer(&args, &weft, request).await
+                    let line = answer(&args, &weft, request).await;
+                    drop(place);
+                    line
                 });
             }
             Ok(None) => return Err(Failure::error(&weft_native_peer::Error::Closed).into()),
-            Err(done) => done.map_err(|error| Failure::error(&error))??,
+            // Here it may take as long as the pipe wants.
+            Err(done) => done.map_err(|error| Failure::error(&error))?.print()?,
         }
     }
 }
 
-/// Answers one request and tells of it.
-async fn answer(args: &AnswerArgs, weft: &Weft, request: Message) -> Result<(), Failure> {
+/// Answers one request; gives what is to be told of it.
+async fn answer(args: &AnswerArgs, weft: &Weft, request: Message) -> Line {
     let outcome = match tokio::time::timeout(args.limit, ask(&args.command, &request)).await {
         Ok(outcome) => outcome,
         Err(_) => Err(format!("no answer within {} s", args.limit.as_secs_f64())),
@@ -102,13 +109,12 @@ async fn answer(args: &AnswerArgs, weft: &Weft, request: Message) -> Result<(), 
         Ok(document) => line.document("answer", document).text("outcome", &"answered"),
         Err(reason) => line.text("outcome", &"request-failed").text("reason", reason),
     };
-    line.print()?;
     // An answer that is too large, or too late, is the asker's loss and not the end of everything.
     if let Err(error) = weft.respond(request.id, outcome).await {
         eprintln!("weft: the answer could not be sent: {error}");
         let _ = weft.respond(request.id, Err(error.to_string())).await;
     }
-    Ok(())
+    line
 }
 
 /// The answer of a command, or why there is none.

@@ -102,7 +102,10 @@ impl Peer {
         to: IdentityId,
         document: &Document,
     ) -> Result<(), CommandError> {
-        let body = self.message_body(document)?;
+        let body = message_body(document)?;
+        if self.mail.messages() >= mail::OUTGOING {
+            return Err(CommandError::TooManyMessages(mail::OUTGOING));
+        }
         self.mail.send(now, id, (to, None), Purpose::Message, body, &mut self.env);
         Ok(())
     }
@@ -115,7 +118,10 @@ impl Peer {
         document: &Document,
         timeout: Duration,
     ) -> Result<(), CommandError> {
-        let body = self.message_body(document)?;
+        let body = message_body(document)?;
+        if self.mail.asked() >= mail::OUTGOING {
+            return Err(CommandError::TooManyMessages(mail::OUTGOING));
+        }
         self.mail.send(now, id, (to, peer), Purpose::Request { timeout }, body, &mut self.env);
         Ok(())
     }
@@ -128,7 +134,7 @@ impl Peer {
         outcome: &Result<Document, String>,
     ) -> Result<(), CommandError> {
         let (body, failed) = match outcome {
-            Ok(document) => (self.message_body(document)?, None),
+            Ok(document) => (message_body(document)?, None),
             Err(text) => (NOTHING.to_vec(), Some(Text::cut(text))),
         };
         let asker = self.mail.take_request(&request).ok_or(CommandError::UnknownRequest)?;
@@ -136,21 +142,6 @@ impl Peer {
         let purpose = Purpose::Answer { request, failed, to: asker };
         self.mail.send(now, id, to, purpose, body, &mut self.env);
         Ok(())
-    }
-
-    /// A document as the body of a message, if it may be one, and one more may be under way.
-    fn message_body(&self, document: &Document) -> Result<Vec<u8>, CommandError> {
-        let body = document.encode();
-        // Room for the record, the entry, the reason of a failure, and the envelope's own bytes.
-        let others = envelope::OVERHEAD + limits::RECORD + limits::ENTRY + limits::FAILURE + 256;
-        let max = limits::ENVELOPE - others;
-        if body.len() > max {
-            return Err(CommandError::TooLarge { len: body.len(), max });
-        }
-        if self.mail.len() >= mail::OUTGOING {
-            return Err(CommandError::QueueFull(self.mail.len()));
-        }
-        Ok(body)
     }
 
     pub(super) fn block(&mut self, now: Time, peer: PeerId) {
@@ -203,4 +194,13 @@ impl Peer {
             self.links.send(peer, &Frame::Presence { hops: 0, presence: &presence }, &mut self.env);
         }
     }
+}
+
+/// A document as the body of a message, if it may be one.
+fn message_body(document: &Document) -> Result<Vec<u8>, CommandError> {
+    let body = document.encode();
+    // Room for the record, the entry, the reason of a failure, and the envelope's own bytes.
+    let others = envelope::OVERHEAD + limits::RECORD + limits::ENTRY + limits::FAILURE + 256;
+    let max = limits::ENVELOPE - others;
+    if body.len() > max { Err(CommandError::TooLarge { len: body.len(), max }) } else { Ok(body) }
 }

@@ -64,15 +64,15 @@ impl Peer {
                     answers,
                     failed,
                 };
-                self.mail.on_message(came, &mut self.env);
-                self.seal_and_send(now, from, Some(contact), &Sealed::Receipt { id }, (0, false));
+                let refused = (!self.mail.on_message(came, &mut self.env)).then_some(true);
+                self.seal_and_send(now, from, Some(contact), &Sealed::Receipt { id, refused }, (0, false));
             }
             Sealed::Root { discovery, root, seq, reply } => {
                 self.on_root(now, from, discovery, (root, seq), reply);
             }
-            Sealed::Receipt { id } => {
+            Sealed::Receipt { id, refused } => {
                 let by = self.swarms.values().find_map(|swarm| swarm.roster.identity(&from));
-                self.mail.on_receipt(id, (by, from), &mut self.env);
+                self.mail.on_receipt(id, (by, from), refused == Some(true), &mut self.env);
             }
         }
     }
@@ -193,7 +193,7 @@ impl Peer {
             }
         }
         let lost = || contact.is_none() && !peers.iter().any(|peer| self.has_way(now, peer));
-        if letter.attempt >= SEARCH_ANYWAY || letter.attempt == 0 && lost() {
+        if contact.is_none() && letter.attempt >= SEARCH_ANYWAY || letter.attempt == 0 && lost() {
             self.search(&letter.to);
             if letter.attempt == 0 && self.links.open().next().is_some() {
                 return false; // What is found sends it; else the next attempt goes through signalers.
@@ -210,6 +210,7 @@ impl Peer {
             answers,
             failed,
         };
+        self.mail.on_addressed(&letter.id, &peers);
         let mut sent = false;
         for peer in peers {
             sent |= self.seal_and_send(now, peer, contact.clone(), &contents, (letter.attempt, false));

@@ -79,7 +79,7 @@ impl Peer {
         let target = Tag::from(identity);
         let mut frames = Vec::new();
         for swarm in self.swarms.values_mut() {
-            frames.extend(swarm.routes.search(swarm.tag, target, true, &self.env));
+            frames.extend(swarm.routes.search(swarm.tag, target, true, &mut self.env));
         }
         for (peer, frame) in frames {
             self.links.send(peer, &frame, &mut self.env);
@@ -115,13 +115,17 @@ impl Peer {
         let Ok(record) = statement::open_record(bytes) else {
             return self.strike(now, Some(from), "a peer record that does not verify");
         };
-        if record.until <= now.millis() || record.peer == self.env.me {
+        let unasked = origin == me && !self.mail.seeks(&record.identity);
+        if unasked || record.until <= now.millis() || record.peer == self.env.me {
             return;
         }
         let Some((swarm, _)) = self.common_mut(&from, party) else { return };
-        let back = swarm.routes.on_found(now, from, origin, &record.peer, hops);
+        let back = swarm.routes.on_found(now, from, (origin, me), &record.peer, hops);
         if origin != me {
-            if let Some((to, hops)) = back {
+            // What is passed on for others does not fill a link up.
+            if let Some((to, hops)) = back
+                && self.links.queued(&to) <= self.env.config.link_queue / 4
+            {
                 self.links.send(to, &Frame::Found { party, origin, hops, record: bytes }, &mut self.env);
             }
             return;

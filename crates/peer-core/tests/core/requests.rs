@@ -20,7 +20,13 @@ fn pair(seed: u64) -> (World, usize, usize) {
     world.join(a, "p");
     world.join(b, "p");
     world.run_until(SECOND, |w| w.linked(a, b)).unwrap();
+    answer(&mut world, b);
     (world, a, b)
+}
+
+/// A node's application answers requests from now on.
+fn answer(world: &mut World, node: usize) {
+    world.command(node, Command::AnswerRequests { on: true });
 }
 
 fn ask(world: &mut World, from: usize, to: usize, timeout: Duration) -> CommandId {
@@ -97,7 +103,7 @@ fn who_cannot_be_reached_is_told_as_for_messages() {
     let mut world = World::new(4, 1);
     let (a, b) = (world.add(&[0]), world.add(&[]));
     world.join(a, "p");
-    let asked = ask(&mut world, a, b, SECOND * 60);
+    let asked = ask(&mut world, a, b, SECOND * 10);
     world.run(SECOND * 11);
     let unreachable = RequestError::NotSent(SendError::Unreachable(10));
     assert_eq!(answers(&world, a), [(asked, Err(unreachable))]);
@@ -131,6 +137,7 @@ fn one_peer_of_several_is_asked_alone_and_of_all_the_first_answer_counts() {
     }
     world.run_until(SECOND * 2, |w| tabs.iter().all(|tab| w.linked(asker, *tab))).unwrap();
     world.run(SECOND);
+    tabs.map(|tab| answer(&mut world, tab));
     let to = identity.id();
     let only =
         Command::Request { to, peer: Some(world.id(tabs[1])), document: number(1), timeout: SECOND * 5 };
@@ -159,6 +166,7 @@ fn nobody_else_can_answer() {
     world.join(a, "p");
     world.join(b, "p");
     world.run_until(SECOND, |w| w.linked(a, b)).unwrap();
+    answer(&mut world, b);
     ask(&mut world, a, b, SECOND * 5);
     world.run(SECOND);
     let request = requests(&world, b)[0];
@@ -209,7 +217,8 @@ fn requests_that_wait_for_their_answers_are_bounded() {
     let now = world.now;
     let taken = (0..3000).filter(|_| world.nodes[a].peer.command(now, ask()).is_ok()).count();
     assert_eq!(taken, 1024);
-    assert_eq!(world.nodes[a].peer.command(now, ask()), Err(CommandError::QueueFull(1024)));
+    assert_eq!(world.nodes[a].peer.command(now, ask()), Err(CommandError::TooManyMessages(1024)));
+    world.command(a, Command::Send { to, document: number(2) });
     world.run(SECOND * 61);
     assert_eq!(answers(&world, a).len(), 1024, "each ends");
     let now = world.now;
@@ -223,6 +232,7 @@ fn an_answer_goes_where_the_request_came_from_though_nobody_else_knows_that_peer
         Keys { identity: IdentityKey::new(&Seed::new([6; 32])), peer: PeerKey::new(&Seed::new([7; 32])) };
     let answerer = world.add_keys(me.clone(), &[0], |_: &mut Config| {});
     let discovery = world.join(answerer, "p");
+    answer(&mut world, answerer);
     world.run(SECOND);
     let asker =
         Keys { identity: IdentityKey::new(&Seed::new([8; 32])), peer: PeerKey::new(&Seed::new([9; 32])) };
@@ -265,6 +275,68 @@ fn an_answer_goes_where_the_request_came_from_though_nobody_else_knows_that_peer
     assert_eq!(world.forwards, before + 1);
     assert!(world.nodes[answerer].peer.unsent() > 0, "who closes now could lose it");
     world.run(SECOND * 11);
-    assert!(world.forwards > before + 1, "it was sent again");
+    assert_eq!(world.forwards, before + 4, "it was sent again, a few times");
     assert_eq!(world.nodes[answerer].peer.unsent(), 0, "nobody confirmed it, and it was given up");
+}
+
+#[test]
+fn where_nobody_answers_a_request_is_refused_unless_another_peer_answers() {
+    let (mut world, a, b) = pair(11);
+    world.command(b, Command::AnswerRequests { on: false });
+    let asked = ask(&mut world, a, b, SECOND * 5);
+    world.run(SECOND);
+    assert_eq!(answers(&world, a), [(asked, Err(RequestError::Refused))]);
+    assert!(requests(&world, b).is_empty());
+
+    let mut world = World::new(12, 1);
+    let asker = world.add(&[0]);
+    let identity = IdentityKey::new(&Seed::new([3; 32]));
+    let tabs = [4, 5].map(|n| {
+        let keys = Keys { identity: identity.clone(), peer: PeerKey::new(&Seed::new([n; 32])) };
+        world.add_keys(keys, &[0], |_: &mut Config| {})
+    });
+    for node in [asker, tabs[0], tabs[1]] {
+        world.join(node, "p");
+    }
+    world.run_until(SECOND * 2, |w| tabs.iter().all(|tab| w.linked(asker, *tab))).unwrap();
+    world.run(SECOND);
+    answer(&mut world, tabs[1]);
+    let asked = ask(&mut world, asker, tabs[0], SECOND * 5);
+    world.run(SECOND);
+    assert!(answers(&world, asker).is_empty(), "the tab that answers takes its time");
+    let request = requests(&world, tabs[1])[0];
+    world.command(tabs[1], Command::Respond { request, outcome: Ok(number(7)) });
+    world.run(SECOND);
+    assert_eq!(answers(&world, asker), [(asked, Ok(number(7)))]);
+}
+
+#[test]
+fn one_that_asks_too_much_costs_others_nothing() {
+    let (mut world, a, b) = pair(13);
+    let c = world.add(&[0]);
+    world.join(c, "p");
+    world.run_until(SECOND * 2, |w| w.linked(b, c)).unwrap();
+    let asked = ask(&mut world, a, b, SECOND * 60);
+    world.run(SECOND);
+    let request = requests(&world, b)[0];
+    let mut failures = Vec::new();
+    for _ in 0..3 {
+        (0..1024).for_each(|_| {
+            ask(&mut world, c, b, SECOND);
+        });
+        world.run(SECOND * 2);
+        failures.extend(requests(&world, b).into_iter().rev().take(500));
+    }
+    // Answers that nobody confirms are bounded, too, and what is refused keeps nobody from sending.
+    world.kill(c);
+    for request in failures {
+        let now = world.now;
+        let refused = Command::Respond { request, outcome: Err("no".into()) };
+        _ = world.nodes[b].peer.command(now, refused);
+    }
+    let to = world.nodes[a].peer.identity();
+    world.command(b, Command::Send { to, document: number(1) });
+    world.command(b, Command::Respond { request, outcome: Ok(number(42)) });
+    world.run(SECOND);
+    assert_eq!(answers(&world, a), [(asked, Ok(number(42)))]);
 }
