@@ -165,6 +165,13 @@ impl Routes {
         self.found.get(tag).into_iter().flatten().filter(move |way| way.until > now)
     }
 
+    /// The shortest way of the latest search, not over one neighbour.
+    fn latest(&self, now: Time, tag: &Tag, except: Option<&PeerId>) -> Option<&Way> {
+        let ways = || self.found(now, tag).filter(|way| Some(&way.via) != except);
+        let newest = ways().map(|way| way.until).max()?;
+        ways().filter(|way| way.until + SAME_SEARCH > newest).min_by_key(|way| (way.hops, way.via))
+    }
+
     fn nearest(&self, now: Time, target: Tag, identity: bool) -> Option<(u8, PeerId)> {
         let mut best: Option<(u8, PeerId)> = None;
         for (peer, one) in &self.neighbours {
@@ -179,8 +186,10 @@ impl Routes {
             };
             best = near.map(|hops| (hops, *peer)).into_iter().chain(best).min();
         }
-        let found = self.found(now, &target).filter(|_| !identity).map(|way| (way.hops, way.via));
-        best.or_else(|| found.min())
+        best.or_else(|| {
+            let found = self.latest(now, &target, None).filter(|_| !identity)?;
+            Some((found.hops, found.via))
+        })
     }
 
     // ---- searches ----
@@ -248,9 +257,7 @@ impl Routes {
         hops: u8,
     ) -> Option<(PeerId, u8)> {
         let hops = hops.saturating_add(1);
-        let back =
-            self.found(now, &origin).filter(|way| way.via != from).min_by_key(|way| (way.hops, way.via));
-        let back = back.map(|way| way.via);
+        let back = self.latest(now, &origin, Some(&from)).map(|way| way.via);
         let one = self.neighbours.get_mut(&from)?;
         let paced = one.finds.take(now, SEARCH_EVERY, SEARCH_EVERY * SEARCHES).is_ok();
         if hops > limits::HOPS || !paced || (back.is_none() && origin != me) {

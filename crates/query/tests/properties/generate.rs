@@ -1,7 +1,7 @@
 //! Documents and queries that often meet.
 
 use proptest::prelude::*;
-use weft_query::{Object, Value};
+use weft_query::{Filter, FilterError, Object, Value};
 
 /// Queries as they stand: most have a few conditions that a document is likely to meet, some are of any form.
 pub(crate) fn standing() -> BoxedStrategy<Value> {
@@ -21,7 +21,10 @@ pub(crate) fn standing() -> BoxedStrategy<Value> {
     let field = (paths(), condition).prop_map(|(path, condition)| one(path, condition)).boxed();
     let and = prop::collection::vec(field.clone(), 1..5).prop_map(|all| one("$and", Value::Array(all)));
     let or = prop::collection::vec(and.clone(), 1..3).prop_map(|all| one("$or", Value::Array(all)));
-    prop_oneof![4 => and.clone(), 2 => (or, and).prop_map(|(a, b)| one("$and", Value::Array(vec![a, b]))), 1 => queries()].boxed()
+    let query = prop_oneof![4 => and.clone(), 2 => (or, and).prop_map(|(a, b)| one("$and", Value::Array(vec![a, b]))), 1 => queries()];
+    // A dozen conditions may all be expressions, which are more than one query may have.
+    let fits = |query: &Value| !matches!(Filter::parse(query), Err(FilterError::TooMany { .. }));
+    query.prop_filter("within the limits of a query", fits).boxed()
 }
 
 /// Few names, so that queries and documents meet.
