@@ -151,7 +151,7 @@ impl Routes {
             .iter()
             .filter(|(peer, _)| *peer != to)
             .filter_map(|(peer, one)| one.near.get(&tag).map(|(_, hops)| (false, hops + 1, *peer)));
-        let found = self.found(now, &tag).map(|way| (way.is_proven(now), way.hops, way.via));
+        let found = self.found(now, tag).map(|way| (way.is_proven(now), way.hops, way.via));
         let mut ways: Vec<_> = near.chain(found).filter(|(_, hops, _)| *hops <= most).collect();
         ways.sort_unstable_by_key(|(proven, hops, via)| (!proven, *hops, *via));
         let mut seen = Set::new();
@@ -161,12 +161,12 @@ impl Routes {
     }
 
     /// Ways that were found and are still believed.
-    fn found(&self, now: Time, tag: &Tag) -> impl Iterator<Item = &Way> {
-        self.found.get(tag).into_iter().flatten().filter(move |way| way.until > now)
+    fn found(&self, now: Time, tag: Tag) -> impl Iterator<Item = &Way> {
+        self.found.get(&tag).into_iter().flatten().filter(move |way| way.until > now)
     }
 
     /// The shortest way of the latest search, not over one neighbour.
-    fn latest(&self, now: Time, tag: &Tag, except: Option<&PeerId>) -> Option<&Way> {
+    fn latest(&self, now: Time, tag: Tag, except: Option<&PeerId>) -> Option<&Way> {
         let ways = || self.found(now, tag).filter(|way| Some(&way.via) != except);
         let newest = ways().map(|way| way.until).max()?;
         ways().filter(|way| way.until + SAME_SEARCH > newest).min_by_key(|way| (way.hops, way.via))
@@ -187,7 +187,7 @@ impl Routes {
             best = near.map(|hops| (hops, *peer)).into_iter().chain(best).min();
         }
         best.or_else(|| {
-            let found = self.latest(now, &target, None).filter(|_| !identity)?;
+            let found = self.latest(now, target, None).filter(|_| !identity)?;
             Some((found.hops, found.via))
         })
     }
@@ -257,7 +257,7 @@ impl Routes {
         hops: u8,
     ) -> Option<(PeerId, u8)> {
         let hops = hops.saturating_add(1);
-        let back = self.latest(now, &origin, Some(&from)).map(|way| way.via);
+        let back = self.latest(now, origin, Some(&from)).map(|way| way.via);
         let one = self.neighbours.get_mut(&from)?;
         let paced = one.finds.take(now, SEARCH_EVERY, SEARCH_EVERY * SEARCHES).is_ok();
         if hops > limits::HOPS || !paced || (back.is_none() && origin != me) {

@@ -137,7 +137,9 @@ fn one_peer_of_several_is_asked_alone_and_of_all_the_first_answer_counts() {
     }
     world.run_until(SECOND * 2, |w| tabs.iter().all(|tab| w.linked(asker, *tab))).unwrap();
     world.run(SECOND);
-    tabs.map(|tab| answer(&mut world, tab));
+    for tab in tabs {
+        answer(&mut world, tab);
+    }
     let to = identity.id();
     let only =
         Command::Request { to, peer: Some(world.id(tabs[1])), document: number(1), timeout: SECOND * 5 };
