@@ -266,7 +266,7 @@ impl Driver {
             }
             Output::CloseLink { link } => self.links.close(link, Instant::now()),
             // The library for WebRTC has no client for TURN; whoever this peer links with may have one.
-            Output::UseRelays { relays } => tracing::debug!(?relays, "TURN servers are not used"),
+            Output::UseIceServers { servers } => tracing::debug!(?servers, "TURN servers are not used"),
             Output::Event(event) => self.on_event(event),
         }
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail, ensure};
 use clap::{Parser, ValueEnum};
 use serde::Deserialize;
-use weft_signaler_core::{Config, RelayConfig, SiblingConfig};
+use weft_signaler_core::{Config, SiblingConfig, TurnConfig};
 use weft_wire::{SignalerId, limits};
 
 use crate::dial::check_url;
@@ -200,7 +200,7 @@ impl TryFrom<Args> for Settings {
         }
         let turn = file.turn.unwrap_or_default();
         let urls = if args.turn.is_empty() { turn.urls } else { args.turn };
-        core.relays = relays(urls, args.turn_secret.or(turn.secret), turn.life_s)?;
+        core.turn = turn_servers(urls, args.turn_secret.or(turn.secret), turn.life_s)?;
         check(&core)?;
         let tls = match (args.tls_cert.or(file.tls_cert), args.tls_key.or(file.tls_key)) {
             (Some(cert), Some(key)) => Some((cert, key)),
@@ -225,15 +225,15 @@ impl TryFrom<Args> for Settings {
 /// with them renews its allocation with them.
 const TURN_LIFE_S: u32 = 2 * 3600;
 
-fn relays(
+fn turn_servers(
     urls: Vec<String>,
     secret: Option<String>,
     life_s: Option<u32>,
-) -> anyhow::Result<Option<RelayConfig>> {
+) -> anyhow::Result<Option<TurnConfig>> {
     if urls.is_empty() {
         return Ok(None);
     }
-    ensure!(urls.len() <= limits::RELAYS, "at most {} TURN and STUN servers", limits::RELAYS);
+    ensure!(urls.len() <= limits::ICE_URLS, "at most {} TURN and STUN servers", limits::ICE_URLS);
     for url in &urls {
         let known = ["turn:", "turns:", "stun:", "stuns:"].iter().any(|scheme| url.starts_with(scheme));
         ensure!(
@@ -245,7 +245,7 @@ fn relays(
     let secret = secret.context("TURN servers need a secret: --turn-secret, or WEFT_TURN_SECRET")?;
     let life_s = life_s.unwrap_or(TURN_LIFE_S);
     ensure!(life_s >= 60, "turn.life_s: at least 60");
-    Ok(Some(RelayConfig { urls, secret, life_s }))
+    Ok(Some(TurnConfig { urls, secret, life_s }))
 }
 
 /// More than any machine has to spare for this.

@@ -17,7 +17,7 @@ use wasm_bindgen::{JsCast as _, JsValue};
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{RtcConfiguration, RtcIceServer, RtcPeerConnection};
 use weft_peer_core::{
-    Command, CommandError, CommandId, Config, Event, HomeIndex, Input, Keys, LinkId, Output, Peer, Relay,
+    Command, CommandError, CommandId, Config, Event, HomeIndex, IceServer, Input, Keys, LinkId, Output, Peer,
 };
 use weft_wire::Time;
 
@@ -260,9 +260,9 @@ impl Driver {
                     state.retired.push((self.clock.now() + RETIREMENT, link));
                 }
             }
-            Output::UseRelays { relays } => {
+            Output::UseIceServers { servers } => {
                 // What the browser does not take would let no connection be made at all.
-                if let Ok(configuration) = with_relays(&state.given, &relays) {
+                if let Ok(configuration) = with_servers(&state.given, &servers) {
                     for (_, link) in &state.links {
                         link.configure(&configuration);
                     }
@@ -329,13 +329,13 @@ fn take<K: Copy + Eq, V>(list: &mut Vec<(K, V)>, key: K) -> Option<V> {
 }
 
 /// A configuration with more servers, if the browser takes it.
-fn with_relays(given: &RtcConfiguration, relays: &[Relay]) -> Result<RtcConfiguration, JsValue> {
+fn with_servers(given: &RtcConfiguration, more: &[IceServer]) -> Result<RtcConfiguration, JsValue> {
     let configuration: RtcConfiguration = Object::assign(&Object::new(), given).unchecked_into();
     let mut servers = Array::new();
     if let Some(own) = given.get_ice_servers() {
         servers.extend(own.unchecked_into::<Array>().iter());
     }
-    for Relay { urls, username, credential } in relays {
+    for IceServer { urls, username, credential } in more {
         let server = RtcIceServer::new();
         server.set_urls(&urls.iter().map(JsValue::from).collect::<Array>());
         server.set_username(username);

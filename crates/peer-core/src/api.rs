@@ -348,9 +348,9 @@ pub enum Output {
     },
     /// Use these TURN and STUN servers beside those of the application, in place of what was given here before: for
     /// connections from now on, and for the next ICE restart of those that there are.
-    UseRelays {
+    UseIceServers {
         /// One for each signaler that has given any.
-        relays: Vec<Relay>,
+        servers: Vec<IceServer>,
     },
     /// Tell the application.
     Event(Event),
@@ -358,7 +358,7 @@ pub enum Output {
 
 /// TURN and STUN servers that a signaler gave, as in `RTCIceServer` of WebRTC.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Relay {
+pub struct IceServer {
     /// `turn:`, `turns:`, `stun:` or `stuns:` and what follows.
     pub urls: Vec<String>,
     /// For the TURN servers.
@@ -367,9 +367,9 @@ pub struct Relay {
     pub credential: String,
 }
 
-impl std::fmt::Debug for Relay {
+impl std::fmt::Debug for IceServer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Relay").field("urls", &self.urls).finish_non_exhaustive()
+        f.debug_struct("IceServer").field("urls", &self.urls).finish_non_exhaustive()
     }
 }
 

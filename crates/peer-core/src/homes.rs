@@ -14,11 +14,11 @@ use weft_crypto::{challenge, statement};
 use weft_wire::signaler::{FromSignaler, ToSignaler};
 use weft_wire::{Code, DiscoveryKey, Entry, Nonce, PeerId, SignalerId, Text, Time, decode, encode, limits};
 
-use crate::api::{Event, HomeIndex, Output, Relay, SignalerState};
+use crate::api::{Event, HomeIndex, IceServer, Output, SignalerState};
 use crate::env::Env;
 
-/// What else a signaler says would be a relay, no browser takes.
-const RELAY_SCHEMES: [&str; 4] = ["turn:", "turns:", "stun:", "stuns:"];
+/// What else a signaler says would be a server, no browser takes.
+const ICE_SCHEMES: [&str; 4] = ["turn:", "turns:", "stun:", "stuns:"];
 /// Envelopes whose failure can still be told apart.
 const FORWARDED: usize = 256;
 
@@ -68,7 +68,7 @@ struct Home {
     keepalive: Duration,
     ttl: Duration,
     /// TURN servers that it gave, and until when they let us in.
-    relay: Option<(Relay, Time)>,
+    server: Option<(IceServer, Time)>,
     /// When each swarm's entry is to be signed anew, and the last one that was.
     announced: Map<DiscoveryKey, Announced>,
 }
@@ -110,7 +110,7 @@ impl Homes {
             code: None,
             keepalive: env.config.signaler_keepalive,
             ttl: env.config.entry_ttl,
-            relay: None,
+            server: None,
             announced: Map::new(),
         };
         Self {
@@ -320,16 +320,16 @@ impl Homes {
                 home.not_before = now + Duration::from_millis(retry_ms.min(60_000));
                 None
             }
-            (State::Up { .. }, FromSignaler::Relays { urls, username, credential, life_s }) => {
-                let is_known = |url: &String| RELAY_SCHEMES.iter().any(|scheme| url.starts_with(scheme));
+            (State::Up { .. }, FromSignaler::IceServers { urls, username, credential, life_s }) => {
+                let is_known = |url: &String| ICE_SCHEMES.iter().any(|scheme| url.starts_with(scheme));
                 let urls = urls.into_iter().map(Text::into_string).filter(is_known).collect();
                 let (username, credential) = (username.into_string(), credential.into_string());
                 let until = now + Duration::from_secs(life_s.into());
-                home.relay = Some((Relay { urls, username, credential }, until));
-                let relays = self.list.iter().filter_map(|home| home.relay.clone());
-                let is_of_use = |(relay, until): &(Relay, Time)| *until > now && !relay.urls.is_empty();
-                let relays = relays.filter(is_of_use).map(|(relay, _)| relay).collect();
-                env.out.push_back(Output::UseRelays { relays });
+                home.server = Some((IceServer { urls, username, credential }, until));
+                let servers = self.list.iter().filter_map(|home| home.server.clone());
+                let is_of_use = |(server, until): &(IceServer, Time)| *until > now && !server.urls.is_empty();
+                let servers = servers.filter(is_of_use).map(|(server, _)| server).collect();
+                env.out.push_back(Output::UseIceServers { servers });
                 None
             }
             (State::Up { .. }, frame) => up_event(index, frame),

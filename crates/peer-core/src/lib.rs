@@ -42,8 +42,8 @@ mod view;
 mod wants;
 
 pub use api::{
-    Command, CommandError, CommandId, Event, HomeIndex, IceState, Input, LinkId, LinkState, Output,
-    PeerChange, PeerInfo, Publication, Relay, RequestError, SendError, SignalerState, Stats,
+    Command, CommandError, CommandId, Event, HomeIndex, IceServer, IceState, Input, LinkId, LinkState,
+    Output, PeerChange, PeerInfo, Publication, RequestError, SendError, SignalerState, Stats,
 };
 pub use config::Config;
 pub use keys::Keys;

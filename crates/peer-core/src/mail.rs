@@ -174,8 +174,12 @@ impl Mail {
 
     /// Nobody waits for the answer to a request any more.
     pub(crate) fn cancel(&mut self, request: CommandId) {
-        self.asked.retain(|_, asked| asked.command != request);
-        self.outgoing.retain(|_, message| message.command != request);
+        // A message or an answer is not taken back by this.
+        let asked = self.asked.iter().find(|(_, asked)| asked.command == request);
+        if let Some(id) = asked.map(|(id, _)| *id) {
+            self.asked.remove(&id);
+            self.outgoing.remove(&id);
+        }
     }
 
     /// Who waits for an answer to this request, which is given now.

@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use weft_wire::SignalerId;
 
-use crate::relays::RelayConfig;
+use crate::turn::TurnConfig;
 
 /// A signaler's configuration. Times are in milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub struct Config {
     pub siblings: Vec<SiblingConfig>,
     /// TURN servers that peers may use. None: peers are told of none.
     #[cfg_attr(feature = "serde", serde(skip))]
-    pub relays: Option<RelayConfig>,
+    pub turn: Option<TurnConfig>,
     /// Admits any signaler as a sibling. For development only: a sibling is trusted not to invent traffic.
     pub open: bool,
 
@@ -88,7 +88,7 @@ impl Default for Config {
         Self {
             public_url: None,
             siblings: Vec::new(),
-            relays: None,
+            turn: None,
             open: false,
             ttl_ms: 120_000,
             grace_ms: 10_000,

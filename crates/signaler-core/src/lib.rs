@@ -10,7 +10,7 @@
 //!
 //! The machines, one to a file: `peers` (connections and authentication), `table`
 //! (discovery entries with TTL), `links` (siblings: proof, admission, routes), `dials` (whom
-//! to call and when), `pending` (forwarded frames whose outcome is awaited), `quota`, `relays` (credentials of TURN servers). The
+//! to call and when), `pending` (forwarded frames whose outcome is awaited), `quota`, `turn` (credentials of TURN servers). The
 //! parts of [`Signaler`] join them: `discovery.rs` (announce, leave, loss, expiry), `forwarding.rs`,
 //! `federation.rs`. The frames and their order are specified in `docs/spec/signaler.md` and `docs/spec/federation.md`.
 
@@ -29,13 +29,13 @@ mod map;
 mod peers;
 mod pending;
 mod quota;
-mod relays;
 mod signaler;
 mod table;
 mod timers;
+mod turn;
 
 pub use config::{Config, SiblingConfig};
 pub use counters::{Counters, Gauges, SiblingStatus};
 pub use io::{ConnId, DialId, Event, Input, Origin, Output};
-pub use relays::RelayConfig;
 pub use signaler::Signaler;
+pub use turn::TurnConfig;

@@ -68,7 +68,7 @@ pub(crate) struct Peer {
     strikes: u32,
     refusals: u32,
     /// When it is told of TURN servers again.
-    pub(crate) relays_at: Time,
+    pub(crate) turn_at: Time,
     frames: Rate,
     bytes: Rate,
     /// In which it stands for its peer.
@@ -156,7 +156,7 @@ impl Peers {
             pulse: Pulse::new(now),
             strikes: 0,
             refusals: 0,
-            relays_at: now,
+            turn_at: now,
             frames: Rate::new(config.frames_per_second, config.frames_burst, clock),
             bytes: Rate::new(config.bytes_per_second, config.bytes_burst, clock),
             swarms: Vec::new(),

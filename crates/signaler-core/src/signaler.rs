@@ -247,7 +247,7 @@ impl Signaler {
             return;
         }
         if id.is_some() {
-            self.tell_relays(now, conn);
+            self.tell_ice_servers(now, conn);
         }
         match (frame, id) {
             (ToSignaler::Authenticate { peer, nonce, signature, .. }, None) => {
@@ -302,15 +302,15 @@ impl Signaler {
         self.put(Output::Raise { conn });
         self.send(conn, frame);
         self.put(Output::Event(Event::PeerUp(peer)));
-        self.tell_relays(now, conn);
+        self.tell_ice_servers(now, conn);
     }
 
     /// Tells an authenticated peer of TURN servers, if there are any and its credentials are old.
-    fn tell_relays(&mut self, now: Time, conn: ConnId) {
-        let Some(relays) = &self.config.relays else { return };
-        let Some(peer) = self.peers.conn_mut(conn).filter(|peer| peer.relays_at <= now) else { return };
-        peer.relays_at = now + relays.renewal();
-        let frame = relays.frame(now);
+    fn tell_ice_servers(&mut self, now: Time, conn: ConnId) {
+        let Some(turn) = &self.config.turn else { return };
+        let Some(peer) = self.peers.conn_mut(conn).filter(|peer| peer.turn_at <= now) else { return };
+        peer.turn_at = now + turn.renewal();
+        let frame = turn.frame(now);
         self.send(conn, frame);
     }
 

@@ -5,7 +5,7 @@
 mod world;
 
 use weft_crypto::statement::sign_entry;
-use weft_signaler_core::{Config, RelayConfig, SiblingConfig};
+use weft_signaler_core::{Config, SiblingConfig, TurnConfig};
 use weft_wire::Code;
 use weft_wire::signaler::ToSignaler;
 use world::{Got, World, millis, signaler_key, swarm};
@@ -321,13 +321,13 @@ fn swarms_and_their_members_are_limited() {
 #[test]
 fn peers_are_told_of_turn_servers_and_again_before_their_credentials_expire() {
     let urls = vec!["turn:turn.example:3478?transport=udp".to_owned()];
-    let relays = RelayConfig { urls: urls.clone(), secret: "secret".into(), life_s: 600 };
-    let mut world = World::with(1, &[], |config| Config { relays: Some(relays.clone()), ..config });
+    let turn = TurnConfig { urls: urls.clone(), secret: "secret".into(), life_s: 600 };
+    let mut world = World::with(1, &[], |config| Config { turn: Some(turn.clone()), ..config });
     let peer = world.stranger(0, 2);
     assert_eq!(world.take(peer), [], "who has not said who it is learns nothing");
     world.authenticate(peer);
     let expiry = |got: &[Got]| match got {
-        [Got::Relays(told, until)] if *told == urls => *until,
+        [Got::IceServers(told, until)] if *told == urls => *until,
         other => panic!("{other:?}"),
     };
     let got: Vec<Got> = world.take(peer).into_iter().filter(|got| *got != Got::Welcome).collect();

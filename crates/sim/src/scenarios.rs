@@ -13,7 +13,7 @@ macro_rules! scenarios {
             &[$(($name, include_str!(concat!("../scenarios/", $name, ".toml")))),*];
     };
 }
-scenarios!("single" "rotating" "crash30" "crash50" "crash80" "churn" "interest" "interest-crash" "control" "unicast" "hostile"
+scenarios!("single" "rotating" "crash30" "crash50" "crash80" "churn" "churn-messages" "interest" "interest-crash" "interest-hostile" "control" "unicast" "hostile"
     "partition" "tabs" "small");
 
 /// A scenario by its name or by the path of its file.

@@ -47,9 +47,9 @@ pub const FAILURE: usize = 512;
 /// Bytes of a client's self-description.
 pub const AGENT: usize = 64;
 /// URLs of TURN and STUN servers that a signaler tells its peers.
-pub const RELAYS: usize = 8;
+pub const ICE_URLS: usize = 8;
 /// Bytes of a user name or credential at a TURN server.
-pub const RELAY_NAME: usize = 128;
+pub const ICE_CREDENTIAL: usize = 128;
 /// Bytes of a signaler's URL.
 pub const URL: usize = 256;
 /// Bytes of an explanation in an error frame.

@@ -226,16 +226,16 @@ pub enum FromSignaler<'a> {
     /// TURN and STUN servers (RFC 8656, RFC 8489) that this peer may use. Sent after [`FromSignaler::Welcome`], and anew
     /// before the credentials expire. Optional: who does not know it does without.
     #[n(64)]
-    Relays {
+    IceServers {
         /// `turn:`, `turns:`, `stun:` or `stuns:` (RFC 7064, RFC 7065).
         #[n(0)]
-        urls: List<Text<{ limits::URL }>, { limits::RELAYS }>,
+        urls: List<Text<{ limits::URL }>, { limits::ICE_URLS }>,
         /// For the TURN servers.
         #[n(1)]
-        username: Text<{ limits::RELAY_NAME }>,
+        username: Text<{ limits::ICE_CREDENTIAL }>,
         /// For the TURN servers.
         #[n(2)]
-        credential: Text<{ limits::RELAY_NAME }>,
+        credential: Text<{ limits::ICE_CREDENTIAL }>,
         /// Seconds that the credential is good for.
         #[n(3)]
         life_s: u32,

@@ -119,8 +119,8 @@ fn vectors() -> Vec<Vector> {
         from("ack", &FromSignaler::Ack { re: 7 }),
         from("pong", &FromSignaler::Pong { token: 9 }),
         from(
-            "relays",
-            &FromSignaler::Relays {
+            "ice servers",
+            &FromSignaler::IceServers {
                 urls: List::first([Text::cut("turn:turn.example:3478?transport=udp")]),
                 username: Text::cut("1700007200:weft"),
                 credential: Text::cut("c2VjcmV0"),

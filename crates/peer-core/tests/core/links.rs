@@ -351,25 +351,25 @@ fn turn_servers_of_signalers_are_used_as_long_as_their_credentials_last() {
     let node = world.add(&[0, 1]);
     world.run(SECOND);
     let say = |world: &mut World, home: u32, url: &str, life_s: u32| {
-        let frame = FromSignaler::Relays {
-            urls: List::first([Text::cut(url), Text::cut("https://not.a.relay")]),
+        let frame = FromSignaler::IceServers {
+            urls: List::first([Text::cut(url), Text::cut("https://not.a.server")]),
             username: Text::cut("until:weft"),
             credential: Text::cut(&format!("of {home}")),
             life_s,
         };
         world.input(node, Input::SignalerFrame { home: HomeIndex(home), bytes: &encode(&frame) });
         let told: Vec<Vec<String>> = world.nodes[node]
-            .relays
+            .ice_servers
             .last()
-            .map(|relays| relays.iter().map(|relay| relay.urls.clone()).collect())
+            .map(|servers| servers.iter().map(|server| server.urls.clone()).collect())
             .unwrap_or_default();
         told.concat()
     };
     assert_eq!(say(&mut world, 0, "turn:a:1", 60), ["turn:a:1"]);
     assert_eq!(say(&mut world, 1, "stun:b:1", 600), ["turn:a:1", "stun:b:1"]);
-    assert_eq!(say(&mut world, 1, "ftp://b", 600), ["turn:a:1"], "what is no relay is passed over");
-    assert_eq!(world.nodes[node].relays[1][1].credential, "of 1");
+    assert_eq!(say(&mut world, 1, "ftp://b", 600), ["turn:a:1"], "what is no server is passed over");
+    assert_eq!(world.nodes[node].ice_servers[1][1].credential, "of 1");
     world.run(SECOND * 61);
     assert_eq!(say(&mut world, 1, "turns:b:2", 600), ["turns:b:2"], "the other one's have expired");
-    assert!(!format!("{:?}", world.nodes[node].relays).contains("of 1"), "no credential is in a log");
+    assert!(!format!("{:?}", world.nodes[node].ice_servers).contains("of 1"), "no credential is in a log");
 }

@@ -24,6 +24,23 @@ fn pair(seed: u64) -> (World, usize, usize) {
     (world, a, b)
 }
 
+/// Somebody with links to two peers of one identity.
+fn with_two_tabs(seed: u64) -> (World, usize, [usize; 2]) {
+    let mut world = World::new(seed, 1);
+    let asker = world.add(&[0]);
+    let identity = IdentityKey::new(&Seed::new([3; 32]));
+    let tabs = [4, 5].map(|n| {
+        let keys = Keys { identity: identity.clone(), peer: PeerKey::new(&Seed::new([n; 32])) };
+        world.add_keys(keys, &[0], |_: &mut Config| {})
+    });
+    for node in [asker, tabs[0], tabs[1]] {
+        world.join(node, "p");
+    }
+    world.run_until(SECOND * 2, |w| tabs.iter().all(|tab| w.linked(asker, *tab))).unwrap();
+    world.run(SECOND);
+    (world, asker, tabs)
+}
+
 /// A node's application answers requests from now on.
 fn answer(world: &mut World, node: usize) {
     world.command(node, Command::AnswerRequests { on: true });
@@ -117,30 +134,24 @@ fn what_is_cancelled_is_neither_sent_again_nor_answered() {
     let asked = ask(&mut world, a, b, SECOND * 60);
     world.run(SECOND);
     world.command(a, Command::Cancel { request: asked });
+    let to = world.nodes[b].peer.identity();
+    let message = world.command(a, Command::Send { to, document: number(2) });
+    world.command(a, Command::Cancel { request: message });
     world.join(b, "p");
     world.run(SECOND * 20);
     assert!(world.linked(a, b));
     assert_eq!((requests(&world, b).len(), answers(&world, a).len()), (0, 0));
+    let arrived = world.count(b, |event| matches!(event, Event::Message { .. }));
+    assert_eq!(arrived, 1, "a message is no request, and is not taken back");
 }
 
 #[test]
 fn one_peer_of_several_is_asked_alone_and_of_all_the_first_answer_counts() {
-    let mut world = World::new(6, 1);
-    let asker = world.add(&[0]);
-    let identity = IdentityKey::new(&Seed::new([3; 32]));
-    let tabs = [4, 5].map(|n| {
-        let keys = Keys { identity: identity.clone(), peer: PeerKey::new(&Seed::new([n; 32])) };
-        world.add_keys(keys, &[0], |_: &mut Config| {})
-    });
-    for node in [asker, tabs[0], tabs[1]] {
-        world.join(node, "p");
-    }
-    world.run_until(SECOND * 2, |w| tabs.iter().all(|tab| w.linked(asker, *tab))).unwrap();
-    world.run(SECOND);
+    let (mut world, asker, tabs) = with_two_tabs(6);
     for tab in tabs {
         answer(&mut world, tab);
     }
-    let to = identity.id();
+    let to = world.nodes[tabs[0]].peer.identity();
     let only =
         Command::Request { to, peer: Some(world.id(tabs[1])), document: number(1), timeout: SECOND * 5 };
     world.command(asker, only);
@@ -290,18 +301,7 @@ fn where_nobody_answers_a_request_is_refused_unless_another_peer_answers() {
     assert_eq!(answers(&world, a), [(asked, Err(RequestError::Refused))]);
     assert!(requests(&world, b).is_empty());
 
-    let mut world = World::new(12, 1);
-    let asker = world.add(&[0]);
-    let identity = IdentityKey::new(&Seed::new([3; 32]));
-    let tabs = [4, 5].map(|n| {
-        let keys = Keys { identity: identity.clone(), peer: PeerKey::new(&Seed::new([n; 32])) };
-        world.add_keys(keys, &[0], |_: &mut Config| {})
-    });
-    for node in [asker, tabs[0], tabs[1]] {
-        world.join(node, "p");
-    }
-    world.run_until(SECOND * 2, |w| tabs.iter().all(|tab| w.linked(asker, *tab))).unwrap();
-    world.run(SECOND);
+    let (mut world, asker, tabs) = with_two_tabs(12);
     answer(&mut world, tabs[1]);
     let asked = ask(&mut world, asker, tabs[0], SECOND * 5);
     world.run(SECOND);

@@ -9,8 +9,8 @@ use rand_chacha::ChaCha12Rng;
 use rand_core::{Rng as _, SeedableRng as _};
 use weft_crypto::{IdentityKey, Party, PeerKey, Seed, SignalerKey, challenge, statement};
 use weft_peer_core::{
-    Command, CommandId, Config, Event, HomeIndex, IceState, Input, Keys, LinkId, LinkState, Output, Peer,
-    Relay,
+    Command, CommandId, Config, Event, HomeIndex, IceServer, IceState, Input, Keys, LinkId, LinkState,
+    Output, Peer,
 };
 use weft_query::{Document, Filter, Value, View};
 use weft_wire::chunk::{Outgoing, Reassembler};
@@ -51,7 +51,7 @@ pub(crate) struct Node {
     pub(crate) peer: Peer,
     pub(crate) events: Vec<Event>,
     /// TURN servers that the driver was told of, each time.
-    pub(crate) relays: Vec<Vec<Relay>>,
+    pub(crate) ice_servers: Vec<Vec<IceServer>>,
     sockets: BTreeMap<HomeIndex, usize>,
     killed: bool,
 }
@@ -177,7 +177,7 @@ impl World {
         self.nodes.push(Node {
             peer,
             events: Vec::new(),
-            relays: Vec::new(),
+            ice_servers: Vec::new(),
             sockets: BTreeMap::new(),
             killed: false,
         });
@@ -382,7 +382,7 @@ impl World {
     fn carry_out(&mut self, node: usize, output: Output) {
         match output {
             Output::Event(event) => self.nodes[node].events.push(event),
-            Output::UseRelays { relays } => self.nodes[node].relays.push(relays),
+            Output::UseIceServers { servers } => self.nodes[node].ice_servers.push(servers),
             Output::DialSignaler { home, url } => {
                 let signaler: usize = url.trim_start_matches("ws://").parse().expect("a signaler's number");
                 if self.signalers[signaler].up && !self.cut.contains(&node) {

@@ -24,8 +24,8 @@ pub(crate) enum Got {
     Ack(u32),
     Pong(u32),
     Error(Code, Option<u32>),
-    /// Relays, with when they expire in seconds.
-    Relays(Vec<String>, u64),
+    /// ICE servers, with when they expire in seconds.
+    IceServers(Vec<String>, u64),
     Goodbye(Code),
     Closed(Code),
 }
@@ -358,10 +358,10 @@ impl World {
             FromSignaler::Fanned { payload, .. } => Got::Fanned(payload.to_vec()),
             FromSignaler::Ack { re } => Got::Ack(re),
             FromSignaler::Pong { token } => Got::Pong(token),
-            FromSignaler::Relays { urls, username, life_s, .. } => {
+            FromSignaler::IceServers { urls, username, life_s, .. } => {
                 let until = username.strip_suffix(":weft").and_then(|until| until.parse().ok()).unwrap_or(0);
                 assert_eq!(until, self.now.millis() / 1000 + u64::from(life_s));
-                Got::Relays(urls.into_iter().map(weft_wire::Text::into_string).collect(), until)
+                Got::IceServers(urls.into_iter().map(weft_wire::Text::into_string).collect(), until)
             }
             FromSignaler::Goodbye { code, .. } => Got::Goodbye(code),
         };

@@ -348,7 +348,7 @@ impl PeerNode {
         match output {
             Output::ChannelMessage { link, bytes } => self.write(link, bytes, scope),
             Output::Event(event) => self.on_event(&event, scope),
-            Output::UseRelays { .. } => {}
+            Output::UseIceServers { .. } => {}
             Output::SignalerFrame { home, bytes } => {
                 if let Some(home) = self.homes.iter_mut().find(|known| known.index == home) {
                     home.last_arrival = arrival(home.signaler, home.last_arrival, scope);

@@ -19,8 +19,8 @@ use crate::frames;
 
 /// TURN and STUN servers that peers are told of.
 #[derive(Clone, PartialEq, Eq)]
-pub struct RelayConfig {
-    /// `turn:HOST:PORT?transport=udp` and the like, at most [`weft_wire::limits::RELAYS`].
+pub struct TurnConfig {
+    /// `turn:HOST:PORT?transport=udp` and the like, at most [`weft_wire::limits::ICE_URLS`].
     pub urls: Vec<String>,
     /// What the TURN servers know, too.
     pub secret: String,
@@ -28,16 +28,16 @@ pub struct RelayConfig {
     pub life_s: u32,
 }
 
-impl fmt::Debug for RelayConfig {
+impl fmt::Debug for TurnConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RelayConfig")
+        f.debug_struct("TurnConfig")
             .field("urls", &self.urls)
             .field("life_s", &self.life_s)
             .finish_non_exhaustive()
     }
 }
 
-impl RelayConfig {
+impl TurnConfig {
     /// How long a peer does without new credentials.
     pub(crate) fn renewal(&self) -> Duration {
         Duration::from_secs(self.life_s.into()) / 2
@@ -47,7 +47,7 @@ impl RelayConfig {
     pub(crate) fn frame(&self, now: Time) -> Bytes {
         let username = format!("{}:weft", now.millis() / 1000 + u64::from(self.life_s));
         let credential = credential(&self.secret, &username);
-        frames::small(&FromSignaler::Relays {
+        frames::small(&FromSignaler::IceServers {
             urls: List::first(self.urls.iter().map(|url| Text::cut(url))),
             username: Text::cut(&username),
             credential: Text::cut(&credential),
@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn debug_does_not_show_the_secret() {
-        let config = RelayConfig { urls: vec!["turn:a".into()], secret: "hidden".into(), life_s: 60 };
+        let config = TurnConfig { urls: vec!["turn:a".into()], secret: "hidden".into(), life_s: 60 };
         assert!(!format!("{config:?}").contains("hidden"));
     }
 }
