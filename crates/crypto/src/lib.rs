@@ -20,6 +20,7 @@ pub mod sign;
 #[cfg(weft_simulation)]
 mod simulated;
 pub mod statement;
+pub mod stream;
 
 pub use envelope::{EnvelopeError, Opened};
 pub use keys::{IdentityKey, PeerKey, Seed, SignalerKey};

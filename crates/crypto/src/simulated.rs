@@ -49,8 +49,37 @@ impl From<[u8; 32]> for StaticSecret {
     }
 }
 
+impl StaticSecret {
+    /// Both sides come to the same.
+    pub(crate) fn diffie_hellman(&self, other: &PublicKey) -> Shared {
+        let (low, high) = (self.public.min(other.0), self.public.max(other.0));
+        let hash =
+            blake3::Hasher::new_derive_key("weft/simulation/shared").update(&low).update(&high).finalize();
+        Shared(*hash.as_bytes())
+    }
+}
+
+/// In place of what two X25519 keys agree on.
+pub(crate) struct Shared([u8; 32]);
+
+impl Shared {
+    pub(crate) fn was_contributory(&self) -> bool {
+        true
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
 /// In place of an X25519 public key.
 pub(crate) struct PublicKey([u8; 32]);
+
+impl From<[u8; 32]> for PublicKey {
+    fn from(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+}
 
 impl From<&StaticSecret> for PublicKey {
     fn from(secret: &StaticSecret) -> Self {

@@ -545,9 +545,12 @@ pub struct PeerInfo {
 pub enum LinkState {
     /// Being negotiated.
     Connecting,
-    /// Open and authenticated.
-    Open,
-    /// No answer at the moment; ICE is being restarted.
+    /// Open and authenticated. Told again when a connection takes the place of a forwarded link.
+    Open {
+        /// There is no connection: signalers forward the link, sealed, until one comes about.
+        forwarded: bool,
+    },
+    /// No answer at the moment; it is being mended.
     Interrupted,
     /// Gone.
     Closed {

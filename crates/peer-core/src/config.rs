@@ -85,6 +85,13 @@ pub struct Config {
     /// A link that is not connected this long after the first restart is given up.
     pub ice_give_up: Duration,
 
+    /// Links that signalers may forward at once because no connection came about; 0: none. Each costs signalers what it carries.
+    pub forwarded_links: usize,
+    /// A connection is tried again for the first time after a link has been forwarded for so long; doubled each time.
+    pub direct_retry: Duration,
+    /// Longest wait before a connection is tried again.
+    pub direct_retry_most: Duration,
+
     /// Nothing more is given to a channel that has this many bytes buffered.
     pub channel_high: usize,
     /// At or under this many buffered bytes the channel is filled again.
@@ -167,6 +174,9 @@ impl Default for Config {
             link_dead: s(60),
             ice_restart_after: s(5),
             ice_give_up: s(30),
+            forwarded_links: 5,
+            direct_retry: s(30),
+            direct_retry_most: s(600),
             channel_high: 256 * 1024,
             channel_low: 64 * 1024,
             link_queue: 32 * 1024 * 1024,

@@ -21,6 +21,8 @@ pub(crate) struct Env {
     pub(crate) rng: ChaCha12Rng,
     pub(crate) stats: Stats,
     pub(crate) out: VecDeque<Output>,
+    /// Chunks of links that signalers forward.
+    pub(crate) streamed: Vec<(PeerId, Vec<u8>)>,
     /// Our own signed peer record.
     pub(crate) record: Vec<u8>,
     stamp: u64,
@@ -36,6 +38,7 @@ impl Env {
             rng: ChaCha12Rng::from_seed(seed),
             stats: Stats::default(),
             out: VecDeque::new(),
+            streamed: Vec::new(),
             record: Vec::new(),
             stamp: 0,
         };

@@ -39,6 +39,8 @@ pub(crate) enum HomeEvent {
     Envelope { envelope: Vec<u8> },
     /// No signaler knows where this peer is.
     Unknown { peer: PeerId },
+    /// Something for this peer was not passed on, this time.
+    Busy { peer: PeerId },
     /// A payload for all members of a swarm.
     Fanned { discovery: DiscoveryKey, payload: Vec<u8> },
 }
@@ -307,13 +309,14 @@ impl Homes {
             (_, FromSignaler::Error { code, text, re, .. }) => {
                 home.code = Some(code);
                 let sent = re.and_then(|re| self.forwarded.iter().find(|(sent, _)| *sent == re));
-                if let Some((_, peer)) = sent.filter(|_| code == Code::UnknownPeer) {
-                    return Some(HomeEvent::Unknown { peer: *peer });
+                let peer = sent.map(|(_, peer)| *peer);
+                if let Some(peer) = peer.filter(|_| code == Code::UnknownPeer) {
+                    return Some(HomeEvent::Unknown { peer });
                 }
                 if !matches!(code, Code::UnknownPeer | Code::RecipientBusy | Code::SiblingUnreachable) {
                     env.warn(code.name(), format!("{}: {}", home.url, &*text));
                 }
-                None
+                peer.map(|peer| HomeEvent::Busy { peer })
             }
             (_, FromSignaler::Goodbye { code, retry_ms }) => {
                 home.code = Some(code);

@@ -18,6 +18,7 @@ pub mod api;
 mod backoff;
 mod broadcast;
 pub mod config;
+mod diagnosis;
 mod env;
 mod feeds;
 mod homes;
@@ -46,6 +47,7 @@ pub use api::{
     Output, PeerChange, PeerInfo, Publication, RequestError, SendError, SignalerState, Stats,
 };
 pub use config::Config;
+pub use diagnosis::{Cause, Diagnosis, Path};
 pub use keys::Keys;
 pub use peer::Peer;
 pub use traffic::{Flow, Traffic};

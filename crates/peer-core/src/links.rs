@@ -22,6 +22,7 @@ use weft_wire::{DiscoveryKey, LINK_VERSION, List, PeerId, PeerRecord, Time, enco
 use crate::api::{LinkId, Output};
 use crate::env::Env;
 use crate::kept::Kept;
+use crate::negotiation::Carrier;
 use crate::traffic::Traffic;
 
 /// Frames that may wait on one link.
@@ -52,6 +53,8 @@ pub(crate) struct Arrived<'c> {
     pub(crate) frame: Option<Cow<'c, [u8]>>,
     /// The link was taken for dead.
     pub(crate) revived: bool,
+    /// It came over the connection that is to take over: a hello, or nothing.
+    pub(crate) takes_over: bool,
 }
 
 /// What became of a frame.
@@ -69,7 +72,9 @@ pub(crate) struct Links {
 
 #[derive(Debug)]
 struct Link {
-    id: LinkId,
+    carrier: Carrier,
+    /// A connection that is to take over from the stream.
+    successor: Option<Successor>,
     transcript: Transcript,
     opened: Time,
     /// The hello has been verified.
@@ -84,6 +89,13 @@ struct Link {
     reassembler: Reassembler,
     outbox: Outbox,
     records_sent: Set<PeerId>,
+}
+
+#[derive(Debug)]
+struct Successor {
+    id: LinkId,
+    transcript: Transcript,
+    since: Time,
 }
 
 /// What waits to be sent, in two lanes that take turns chunk by chunk: a ping need not wait for a backlog. Within a lane
@@ -157,21 +169,17 @@ impl Links {
         &mut self,
         now: Time,
         peer: PeerId,
-        id: LinkId,
+        carrier: Carrier,
         transcript: Transcript,
         parties: impl Iterator<Item = &'a Party>,
         env: &mut Env,
     ) {
-        let hello = Frame::Hello {
-            version: LINK_VERSION,
-            peer: env.me,
-            signature: sign_link(&env.keys.peer, &transcript),
-            record: &env.record,
-            parties: List::first(parties.map(|party| prove(party, &transcript, env.me))),
-        };
-        env.stats.sent.count(&hello, 0);
+        let me = env.me;
+        let parties = List::first(parties.map(|party| prove(party, &transcript, me)));
+        let hello = hello(&transcript, parties, None, env);
         let mut link = Link {
-            id,
+            carrier,
+            successor: None,
             transcript,
             opened: now,
             open: false,
@@ -184,7 +192,7 @@ impl Links {
             outbox: Outbox::default(),
             records_sent: Set::new(),
         };
-        link.outbox.push(encode(&hello));
+        link.outbox.push(hello);
         self.links.insert(peer, link);
         self.pump(peer, env);
     }
@@ -199,8 +207,69 @@ impl Links {
         if let Some(link) = self.links.get_mut(&peer) {
             let mut outgoing = Outgoing::new(u32::MAX, encode(&Frame::Bye { reason })).ok();
             if let Some(bytes) = outgoing.as_mut().and_then(Outgoing::next_chunk) {
-                env.out.push_back(Output::ChannelMessage { link: link.id, bytes });
+                carry(peer, link.carrier, bytes, env);
             }
+        }
+    }
+
+    // ---- a connection in the place of a stream ----
+
+    /// The link is a stream, open, that a connection could take over from.
+    pub(crate) fn may_be_taken_over(&self, peer: &PeerId) -> bool {
+        self.links.get(peer).is_some_and(|link| link.open && link.carrier == Carrier::Stream)
+    }
+
+    /// There is a connection beside the stream, of which so many chunks have come: says so over the connection. What comes
+    /// over the stream from now on comes again over the connection.
+    pub(crate) fn on_successor(
+        &mut self,
+        now: Time,
+        peer: PeerId,
+        id: LinkId,
+        transcript: Transcript,
+        came: u64,
+        env: &mut Env,
+    ) {
+        let Some(link) = self.links.get_mut(&peer) else { return };
+        let frame = hello(&transcript, List::default(), Some(came), env);
+        if let Some(bytes) = Outgoing::new(0, frame).ok().as_mut().and_then(Outgoing::next_chunk) {
+            carry(peer, Carrier::Channel(id), bytes, env);
+        }
+        link.successor = Some(Successor { id, transcript, since: now });
+    }
+
+    /// The other side says the same: gives how many of our chunks have come to it. The party proofs of before hold on.
+    pub(crate) fn on_taken_over(
+        &mut self,
+        peer: PeerId,
+        hello: &Frame<'_>,
+        env: &mut Env,
+    ) -> Result<u64, LinkEvent> {
+        let successor = self.links.get_mut(&peer).and_then(|link| Some((link.successor.take()?, link)));
+        let (Some((successor, link)), Frame::Hello { peer: claimed, signature, resumes, .. }) =
+            (successor, hello)
+        else {
+            return Err(misbehaved(peer, "no hello".into(), env));
+        };
+        if *claimed != peer || check_link(peer, &successor.transcript, signature).is_err() {
+            return Err(misbehaved(peer, "the hello is not signed for this connection".into(), env));
+        }
+        let begun_anew =
+            || LinkEvent::Close { peer, reason: "the other side began anew".into(), misbehaved: false };
+        let came = resumes.ok_or_else(begun_anew)?;
+        link.carrier = Carrier::Channel(successor.id);
+        link.outbox.given = 0;
+        Ok(came)
+    }
+
+    /// Sends again, before all else, chunks that had been given to the stream.
+    pub(crate) fn resume(&mut self, peer: PeerId, chunks: Vec<Vec<u8>>, env: &mut Env) {
+        if let Some(link) = self.links.get_mut(&peer) {
+            for chunk in chunks {
+                link.outbox.given += chunk.len();
+                carry(peer, link.carrier, chunk, env);
+            }
+            self.pump(peer, env);
         }
     }
 
@@ -290,7 +359,7 @@ impl Links {
             };
             link.outbox.given += chunk.len();
             env.stats.link_bytes_out += chunk.len() as u64;
-            env.out.push_back(Output::ChannelMessage { link: link.id, bytes: chunk });
+            carry(peer, link.carrier, chunk, env);
         }
     }
 
@@ -307,18 +376,25 @@ impl Links {
     pub(crate) fn on_chunk<'c>(
         &mut self,
         now: Time,
-        peer: PeerId,
+        (peer, carrier): (PeerId, Carrier),
         chunk: &'c [u8],
         env: &mut Env,
     ) -> Result<Arrived<'c>, ChunkError> {
-        let Some(link) = self.links.get_mut(&peer) else {
-            return Ok(Arrived { frame: None, revived: false });
-        };
+        let nothing = Arrived { frame: None, revived: false, takes_over: false };
+        let Some(link) = self.links.get_mut(&peer) else { return Ok(nothing) };
+        let successor = link.successor.as_ref().map(|successor| Carrier::Channel(successor.id));
+        if successor == Some(carrier) {
+            env.stats.link_bytes_in += chunk.len() as u64;
+            return Ok(Arrived { frame: Reassembler::default().push(chunk)?, takes_over: true, ..nothing });
+        }
+        if link.carrier != carrier || successor.is_some() {
+            return Ok(nothing);
+        }
         link.heard = now;
         let revived = core::mem::take(&mut link.suspect);
         env.stats.link_bytes_in += chunk.len() as u64;
         let frame = link.reassembler.push(chunk)?;
-        Ok(Arrived { frame, revived })
+        Ok(Arrived { frame, revived, takes_over: false })
     }
 
     /// Takes a frame, or leaves it to other machines.
@@ -438,6 +514,12 @@ impl Links {
                 events.push(close("the link went silent"));
             } else if !link.open && now.since(link.opened) >= env.config.signal_give_up {
                 events.push(close("the other side did not say who it is"));
+            } else if link
+                .successor
+                .as_ref()
+                .is_some_and(|one| now.since(one.since) >= env.config.signal_give_up)
+            {
+                events.push(close("the new connection was not confirmed"));
             } else if link.open && link.outbox.is_full(env) {
                 events.push(close("the other side reads too slowly"));
             } else if link.open && quiet >= env.config.link_heartbeat && link.pinged.is_none() {
@@ -469,7 +551,9 @@ impl Links {
                 link.suspect_at(env).map_or(dead, |at| at.min(dead))
             }
         };
-        self.links.values().map(due).min()
+        let successors = self.links.values().filter_map(|link| link.successor.as_ref());
+        let successors = successors.map(|successor| successor.since + env.config.signal_give_up);
+        self.links.values().map(due).chain(successors).min()
     }
 }
 
@@ -602,6 +686,28 @@ impl Item {
             }
         }
     }
+}
+
+fn carry(peer: PeerId, carrier: Carrier, bytes: Vec<u8>, env: &mut Env) {
+    match carrier {
+        Carrier::Channel(link) => env.out.push_back(Output::ChannelMessage { link, bytes }),
+        Carrier::Stream => env.streamed.push((peer, bytes)),
+    }
+}
+
+fn hello(
+    transcript: &Transcript,
+    parties: List<PartyProof, { limits::PARTIES }>,
+    resumes: Option<u64>,
+    env: &mut Env,
+) -> Vec<u8> {
+    let (signature, record) = (sign_link(&env.keys.peer, transcript), env.record.as_slice());
+    let frame = Frame::Hello { version: LINK_VERSION, peer: env.me, signature, record, parties, resumes };
+    let mut sent = env.stats.sent;
+    sent.count(&frame, 0);
+    let bytes = encode(&frame);
+    env.stats.sent = sent;
+    bytes
 }
 
 fn prove(party: &Party, transcript: &Transcript, me: PeerId) -> PartyProof {

@@ -4,6 +4,9 @@
 //! Inputs: wishes for a link, signals, descriptions and candidates of the platform, ICE states.
 //! Outputs: what the platform is to do; [`Step`]s for the other machines.
 //! Timers: candidates that wait to travel together, retries, give up, ICE restarts.
+//! Where no connection comes about, signalers forward a stream in its place ([`streams`]), and connections are tried again
+//! beside it.
+//!
 //! Invariants: at most one session per peer; the lower PeerId offers, the higher one knocks, so two that dial each
 //! other at once end up with one connection; a session id is never accepted twice; a remote candidate is never given
 //! to the platform before the description it belongs to.
@@ -16,8 +19,19 @@ use weft_crypto::link::Transcript;
 use weft_wire::sealed::{Candidate, Refusal, Signal};
 use weft_wire::{DiscoveryKey, List, PeerId, SessionId, Text, Time, limits};
 
+use self::stream::Stream;
 use crate::api::{Event, IceState, LinkId, LinkState, Output};
 use crate::env::Env;
+use crate::pace::Pace;
+
+mod attempt;
+mod session;
+mod stream;
+mod streams;
+
+use self::attempt::Attempts;
+pub(crate) use self::attempt::{Attempt, Kinds};
+use self::session::{fingerprint, knock_step, refusal_text, refuse_step};
 
 /// Longest wait before a signal is sent again.
 const RETRY_AT_MOST: Duration = Duration::from_secs(10);
@@ -54,16 +68,38 @@ pub(crate) enum Step {
         signal: Signal,
         attempt: u32,
     },
-    /// The channel is open: authenticate it.
-    Opened { peer: PeerId, link: LinkId, transcript: Transcript },
+    /// There is something that carries a link: authenticate it.
+    Opened { peer: PeerId, carrier: Carrier, transcript: Transcript },
+    /// Chunks that came over a stream.
+    Chunks { peer: PeerId, chunks: Vec<Vec<u8>> },
+    /// A stream takes more.
+    Drained { peer: PeerId },
+    /// Pass this packet of a stream to signalers.
+    Packet { to: PeerId, packet: Vec<u8>, attempt: u32 },
     /// A session ended. `open_since` is set if the channel was open.
     Ended { peer: PeerId, refusal: Option<Refusal>, open_since: Option<Time> },
     /// A knock casts doubt on an open link: ping it.
     Doubted { peer: PeerId },
 }
 
+/// What a link goes over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Carrier {
+    /// A data channel.
+    Channel(LinkId),
+    /// A stream that signalers forward.
+    Stream,
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Negotiator {
+    /// Links are so few, or missing in some party, that a forwarded one is worth what it costs; and there is a signaler.
+    pub(crate) may_forward: bool,
+    streams: Map<PeerId, Stream>,
+    pace: Pace,
+    /// Packets wait until then.
+    paced_at: Option<Time>,
+    attempts: Attempts,
     sessions: Map<PeerId, Session>,
     links: Map<LinkId, PeerId>,
     knocks: Map<PeerId, Knock>,
@@ -112,6 +148,10 @@ struct Session {
     restart_at: Option<Time>,
     /// Since when ICE has not been connected, once it was.
     troubled_since: Option<Time>,
+    /// ICE says that it has failed, before it was ever connected.
+    failed_at: Option<Time>,
+    /// Addresses that either side has found.
+    kinds: (Kinds, Kinds),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -139,13 +179,16 @@ impl Negotiator {
 
     /// A link is being negotiated or open.
     pub(crate) fn has(&self, peer: &PeerId) -> bool {
-        self.sessions.contains_key(peer) || self.knocks.contains_key(peer)
+        self.sessions.contains_key(peer) || self.knocks.contains_key(peer) || self.streams.contains_key(peer)
     }
 
     /// With whom there is a link or one is being negotiated.
     pub(crate) fn all(&self) -> impl Iterator<Item = &PeerId> + Clone {
         let knocks = self.knocks.keys().filter(|peer| !self.sessions.contains_key(peer));
-        self.sessions.keys().chain(knocks)
+        let streams = self.streams.keys();
+        let streams =
+            streams.filter(|peer| !self.sessions.contains_key(peer) && !self.knocks.contains_key(peer));
+        self.sessions.keys().chain(knocks).chain(streams)
     }
 
     pub(crate) fn peer(&self, link: LinkId) -> Option<PeerId> {
@@ -154,12 +197,18 @@ impl Negotiator {
 
     /// The link is interrupted: it may come back, but nobody should count on it.
     pub(crate) fn is_interrupted(&self, peer: &PeerId) -> bool {
+        if let Some(stream) = self.streams.get(peer) {
+            return stream.troubled;
+        }
         self.sessions.get(peer).is_some_and(|session| session.troubled_since.is_some())
     }
 
     /// It was asked for a link and has not said a word for so long that it may not be there.
     pub(crate) fn is_unanswered(&self, now: Time, peer: &PeerId) -> bool {
         let late = |since| now.since(since) >= UNANSWERED;
+        if let Some(stream) = self.streams.get(peer) {
+            return !stream.is_up() && late(stream.since);
+        }
         match self.sessions.get(peer) {
             Some(session) => session.open_since.is_none() && session.remote.is_none() && late(session.since),
             None => self.knocks.get(peer).is_some_and(|knock| late(knock.since)),
@@ -172,8 +221,16 @@ impl Negotiator {
         interrupted.min().map(|(_, peer)| peer)
     }
 
+    /// The last attempt at a connection with this peer, if it came to nothing.
+    pub(crate) fn attempt(&self, peer: &PeerId) -> Option<&Attempt> {
+        self.attempts.of(peer)
+    }
+
     /// The link's connection works as far as ICE says.
     pub(crate) fn healthy(&self, peer: &PeerId) -> bool {
+        if let Some(stream) = self.streams.get(peer) {
+            return stream.is_up() && !stream.troubled;
+        }
         self.sessions
             .get(peer)
             .is_some_and(|session| session.open_since.is_some() && session.troubled_since.is_none())
@@ -182,8 +239,17 @@ impl Negotiator {
     /// This signal would make a new session (the admission has to be asked).
     pub(crate) fn is_new(&self, from: &PeerId, session: &SessionId, signal: &Signal) -> bool {
         match signal {
+            Signal::Offer { stream, .. } | Signal::Knock { stream, .. }
+                if stream.is_some() && *stream == self.stream_id(from) =>
+            {
+                false
+            }
             Signal::Offer { .. } => !self.is_session(from, session) && !self.seen.contains(session),
             Signal::Knock { .. } => !self.sessions.contains_key(from),
+            Signal::Stream { .. } => {
+                self.streams.get(from).is_none_or(|stream| stream.session != *session && stream.is_up())
+                    && !self.seen.contains(session)
+            }
             _ => false,
         }
     }
@@ -208,7 +274,7 @@ impl Negotiator {
             return Vec::new();
         }
         self.knocks.insert(peer, Knock { discovery, urgent, since: now, retry: Retry::first(now, env) });
-        vec![knock_step(peer, discovery, None, 0, urgent, 0)]
+        vec![knock_step(peer, discovery, None, 0, (urgent, None), 0)]
     }
 
     /// Ends a session or wish from our side.
@@ -229,8 +295,11 @@ impl Negotiator {
         env: &mut Env,
     ) -> Vec<Step> {
         match signal {
-            Signal::Knock { urgent, .. } => self.on_knock(now, from, (discovery, id), urgent, heard, env),
-            Signal::Offer { sdp, candidates, urgent, .. } if from < env.me => {
+            Signal::Knock { urgent, stream, .. } => {
+                self.on_knock(now, from, (discovery, id), (urgent, stream), heard, env)
+            }
+            Signal::Stream { key, .. } => self.on_stream(now, from, (discovery, id), &key, env),
+            Signal::Offer { sdp, candidates, urgent, stream, .. } if from < env.me => {
                 if self.is_session(&from, &id) {
                     return self.on_known_offer(now, from, generation, Description { sdp, candidates }, env);
                 }
@@ -241,7 +310,12 @@ impl Negotiator {
                 if !self.remember(id) {
                     return Vec::new();
                 }
-                let mut steps = self.replace(from, env);
+                let mut steps = if stream.is_some() && stream == self.stream_id(&from) {
+                    self.drop_session(from, env);
+                    Vec::new()
+                } else {
+                    self.replace(from, env)
+                };
                 steps.extend(self.begin_answer(
                     now,
                     from,
@@ -267,6 +341,10 @@ impl Negotiator {
                 if open && reason != Refusal::UnknownSession {
                     return Vec::new();
                 }
+                let platform = reason == Refusal::BadDescription;
+                self.fail(now, from, platform, refusal_text(reason), Some(reason), env)
+            }
+            Signal::Refuse { reason } if self.calls(&from, &id) => {
                 self.end(from, refusal_text(reason), Some(reason), env)
             }
             // Of an unknown session, or an offer from the side that must not offer.
@@ -292,10 +370,11 @@ impl Negotiator {
         let Some(peer) = self.peer(link) else { return Vec::new() };
         let Some(session) = self.sessions.get_mut(&peer) else { return Vec::new() };
         let (Some(text), Some(fingerprint)) = (Text::new(sdp), fingerprint(sdp)) else {
-            return self.end(peer, "the platform made an unusable description", None, env);
+            return self.fail(now, peer, true, "the platform made an unusable description", None, env);
         };
         session.describing = false;
         session.fingerprints.0.get_or_insert(fingerprint);
+        session.kinds.0.learn(sdp);
         if let Some((generation, offer)) = session.waiting_offer.take() {
             // This answer is to an offer that has been overtaken.
             session.begin_generation(now, generation);
@@ -327,6 +406,7 @@ impl Negotiator {
                 session.flush_at = Some(now);
             }
         } else if session.candidates.len() < limits::CANDIDATES {
+            session.kinds.0.learn(&candidate.candidate);
             session.candidates.push(candidate);
             if session.local_sent {
                 session.flush_at.get_or_insert(now + env.config.candidate_wait * LATER_CANDIDATES);
@@ -338,12 +418,18 @@ impl Negotiator {
         Vec::new()
     }
 
-    pub(crate) fn on_link_failed(&mut self, link: LinkId, reason: &str, env: &mut Env) -> Vec<Step> {
+    pub(crate) fn on_link_failed(
+        &mut self,
+        now: Time,
+        link: LinkId,
+        reason: &str,
+        env: &mut Env,
+    ) -> Vec<Step> {
         let Some(peer) = self.peer(link) else { return Vec::new() };
         let Some(session) = self.sessions.get(&peer) else { return Vec::new() };
         let no =
             refuse_step(peer, session.discovery, session.id, session.generation, Refusal::BadDescription);
-        let mut steps = self.end(peer, reason, Some(Refusal::BadDescription), env);
+        let mut steps = self.fail(now, peer, true, reason, Some(Refusal::BadDescription), env);
         steps.insert(0, no);
         steps
     }
@@ -353,10 +439,11 @@ impl Negotiator {
         match state {
             IceState::Connected => {
                 session.connected = true;
+                session.failed_at = None;
                 session.restart_at = None;
                 session.retry = None;
                 if session.troubled_since.take().is_some() {
-                    let state = LinkState::Open;
+                    let state = LinkState::Open { forwarded: false };
                     self.tell(link, state, env);
                 }
             }
@@ -370,8 +457,11 @@ impl Negotiator {
                     self.tell(link, LinkState::Interrupted, env);
                 }
             }
-            // Before it was ever connected: candidates may still come; the give-up timer ends it otherwise.
-            IceState::Disconnected | IceState::Failed => {}
+            // Before it was ever connected: candidates may still come, but not for long.
+            IceState::Failed => {
+                session.failed_at.get_or_insert(now);
+            }
+            IceState::Disconnected => {}
         }
     }
 
@@ -381,6 +471,7 @@ impl Negotiator {
         if session.open_since.is_some() {
             return Vec::new();
         }
+        self.attempts.forget(&peer);
         session.open_since = Some(now);
         session.connected = true;
         session.retry = None;
@@ -393,7 +484,7 @@ impl Negotiator {
         } else {
             Transcript::new(session.id, theirs, ours)
         };
-        vec![Step::Opened { peer, link, transcript }]
+        vec![Step::Opened { peer, carrier: Carrier::Channel(link), transcript }]
     }
 
     /// Something came over the channel: whatever ICE thinks, it works.
@@ -401,13 +492,13 @@ impl Negotiator {
         let Some(session) = self.sessions.get_mut(peer) else { return };
         if session.troubled_since.take().is_some() {
             session.restart_at = None;
-            env.event(Event::Link { peer: *peer, state: LinkState::Open });
+            env.event(Event::Link { peer: *peer, state: LinkState::Open { forwarded: false } });
         }
     }
 
-    pub(crate) fn on_channel_closed(&mut self, link: LinkId, env: &mut Env) -> Vec<Step> {
+    pub(crate) fn on_channel_closed(&mut self, now: Time, link: LinkId, env: &mut Env) -> Vec<Step> {
         match self.peer(link) {
-            Some(peer) => self.end(peer, "the connection was closed", None, env),
+            Some(peer) => self.fail(now, peer, false, "the connection was closed", None, env),
             None => Vec::new(),
         }
     }
@@ -418,6 +509,7 @@ impl Negotiator {
             session.restart_at = Some(now);
             session.restart_anew = true;
         }
+        self.streams_reachable(now);
         for knock in self.knocks.values_mut() {
             knock.retry.at = now;
         }
@@ -427,7 +519,13 @@ impl Negotiator {
     }
 
     /// No signaler knows this peer: a wish that nobody has answered ends here; `at_once`, or when neighbours have been asked.
-    pub(crate) fn on_unreachable(&mut self, peer: PeerId, at_once: bool, env: &mut Env) -> Vec<Step> {
+    pub(crate) fn on_unreachable(
+        &mut self,
+        now: Time,
+        peer: PeerId,
+        at_once: bool,
+        env: &mut Env,
+    ) -> Vec<Step> {
         let attempts = if at_once { 0 } else { KNOWN_BY_NOBODY };
         let knocked = self.knocks.get(&peer).is_some_and(|knock| knock.retry.attempt >= attempts);
         let offered = self.sessions.get(&peer).is_some_and(|session| {
@@ -435,7 +533,11 @@ impl Negotiator {
                 && session.remote.is_none()
                 && session.retry.is_some_and(|retry| retry.attempt >= attempts)
         });
-        if knocked || offered { self.end(peer, "no signaler knows it", None, env) } else { Vec::new() }
+        if knocked || offered {
+            self.fail(now, peer, false, "no signaler knows it", None, env)
+        } else {
+            Vec::new()
+        }
     }
 
     // ---- timers ----
@@ -450,14 +552,15 @@ impl Negotiator {
         let given_up: Vec<PeerId> =
             self.knocks.iter().filter(|(_, knock)| late(knock)).map(|(peer, _)| *peer).collect();
         for peer in given_up {
-            steps.extend(self.end(peer, "no answer", None, env));
+            steps.extend(self.fail(now, peer, false, "it has not answered", None, env));
         }
         for (peer, knock) in &mut self.knocks {
             if knock.retry.at <= now {
                 let attempt = knock.retry.next(now);
-                steps.push(knock_step(*peer, knock.discovery, None, 0, knock.urgent, attempt));
+                steps.push(knock_step(*peer, knock.discovery, None, 0, (knock.urgent, None), attempt));
             }
         }
+        steps.extend(self.streams_on_time(now, env));
         steps
     }
 
@@ -465,18 +568,20 @@ impl Negotiator {
         let sessions = self.sessions.values().flat_map(|session| session.deadlines(env));
         let knocks =
             self.knocks.values().flat_map(|knock| [knock.retry.at, knock.since + env.config.signal_give_up]);
-        sessions.chain(knocks).min()
+        sessions.chain(knocks).chain(self.streams_deadline(env)).min()
     }
 
     fn check(&mut self, now: Time, peer: PeerId, env: &mut Env, steps: &mut Vec<Step>) {
         let Some(session) = self.sessions.get_mut(&peer) else { return };
         if session.flush_at.is_some_and(|at| at <= now) {
             session.flush_at = None;
-            steps.extend(session.flush(now, peer, env));
+            let stream = self.streams.get(&peer).map(|stream| stream.session);
+            steps.extend(session.flush(now, peer, stream, env));
         }
         if let Some(retry) = session.retry.as_mut().filter(|retry| retry.at <= now) {
             let attempt = retry.next(now);
-            steps.extend(session.describe(peer, attempt));
+            let stream = self.streams.get(&peer).map(|stream| stream.session);
+            steps.extend(session.describe(peer, stream, attempt));
         }
         if session.restart_at.is_some_and(|at| at <= now) {
             session.restart(now, peer, env, steps);
@@ -487,7 +592,7 @@ impl Negotiator {
             } else {
                 "no connection came about in time (a TURN server may be needed)"
             };
-            steps.extend(self.end(peer, reason, None, env));
+            steps.extend(self.fail(now, peer, false, reason, None, env));
         }
     }
 
@@ -512,7 +617,7 @@ impl Negotiator {
         let Some(fingerprint) = fingerprint(&description.sdp) else {
             return vec![refuse_step(peer, discovery, id, 0, Refusal::BadDescription)];
         };
-        if self.knocks.remove(&peer).is_none() {
+        if self.knocks.remove(&peer).is_none() && !self.streams.contains_key(&peer) {
             env.event(Event::Link { peer, state: LinkState::Connecting });
         }
         let link = self.begin(now, peer, (discovery, id), false, urgent);
@@ -561,6 +666,8 @@ impl Negotiator {
                 connected: false,
                 restart_at: None,
                 troubled_since: None,
+                failed_at: None,
+                kinds: (Kinds::default(), Kinds::default()),
             },
         );
         link
@@ -589,7 +696,7 @@ impl Negotiator {
             return Vec::new();
         }
         session.take_candidates(generation, description.candidates, env);
-        if session.local_sent { session.describe(from, 0).into_iter().collect() } else { Vec::new() }
+        if session.local_sent { session.describe(from, None, 0).into_iter().collect() } else { Vec::new() }
     }
 
     fn on_answer(
@@ -621,12 +728,29 @@ impl Negotiator {
         now: Time,
         from: PeerId,
         (discovery, id): (DiscoveryKey, SessionId),
-        urgent: bool,
+        (urgent, stream): (bool, Option<SessionId>),
         heard: Option<Time>,
         env: &mut Env,
     ) -> Vec<Step> {
         if from < env.me {
             return Vec::new(); // The lower side offers, it does not knock.
+        }
+        if let Some(ours) = self.stream_id(&from) {
+            if stream == Some(ours) {
+                if !self.sessions.contains_key(&from) {
+                    self.begin_offer(now, from, discovery, urgent, env);
+                }
+                return Vec::new();
+            }
+            // It knows nothing of our stream. While that is young its knock may have crossed its agreement.
+            if heard.is_none_or(|at| now.since(at) < DOUBT) {
+                return vec![Step::Doubted { peer: from }];
+            }
+            let mut steps = self.replace(from, env);
+            env.event(Event::Link { peer: from, state: LinkState::Connecting });
+            self.begin_offer(now, from, discovery, urgent, env);
+            steps.retain(|step| !matches!(step, Step::Doubted { .. }));
+            return steps;
         }
         let Some(session) = self.sessions.get_mut(&from) else {
             env.event(Event::Link { peer: from, state: LinkState::Connecting });
@@ -667,7 +791,7 @@ impl Negotiator {
 
     /// Ends the session with a peer that begins a new one.
     fn replace(&mut self, peer: PeerId, env: &mut Env) -> Vec<Step> {
-        if self.sessions.contains_key(&peer) {
+        if self.sessions.contains_key(&peer) || self.streams.contains_key(&peer) {
             self.end(peer, "the other side began anew", None, env)
         } else {
             Vec::new()
@@ -676,18 +800,77 @@ impl Negotiator {
 
     fn end(&mut self, peer: PeerId, reason: &str, refusal: Option<Refusal>, env: &mut Env) -> Vec<Step> {
         let knock = self.knocks.remove(&peer);
-        let session = self.sessions.remove(&peer);
-        if knock.is_none() && session.is_none() {
+        let stream = self.streams.remove(&peer);
+        let had_session = self.sessions.contains_key(&peer);
+        if knock.is_none() && stream.is_none() && !had_session {
             return Vec::new();
         }
-        let mut open_since = None;
-        if let Some(session) = session {
-            self.links.remove(&session.link);
-            env.out.push_back(Output::CloseLink { link: session.link });
-            open_since = session.open_since;
-        }
+        let open_since = self.drop_session(peer, env);
+        let open_since = stream.filter(Stream::is_up).map(|stream| stream.since).or(open_since);
         env.event(Event::Link { peer, state: LinkState::Closed { reason: reason.to_owned() } });
         vec![Step::Ended { peer, refusal, open_since }]
+    }
+
+    /// An attempt at a connection has come to nothing: a stream goes on if there is one, or takes its place if signals get
+    /// through (or `platform`: this side, or the other, can make no connections at all); else all is over.
+    fn fail(
+        &mut self,
+        now: Time,
+        peer: PeerId,
+        platform: bool,
+        reason: &str,
+        refusal: Option<Refusal>,
+        env: &mut Env,
+    ) -> Vec<Step> {
+        self.remember_attempt(peer, Attempt::new(now, refusal, platform, reason));
+        if let Some(stream) = self.streams.get(&peer)
+            && !stream.frozen
+        {
+            self.drop_session(peer, env);
+            return Vec::new();
+        }
+        if let Some(session) = self.sessions.get(&peer)
+            && session.open_since.is_none()
+            && (session.remote.is_some() && refusal.is_none() || platform)
+            && self.may_forward
+        {
+            let about = (session.discovery, session.urgent);
+            let steps = self.begin_stream(now, peer, about, env);
+            if !steps.is_empty() {
+                self.drop_session(peer, env);
+                self.knocks.remove(&peer);
+                return steps;
+            }
+        }
+        self.end(peer, reason, refusal, env)
+    }
+
+    /// What an attempt shows that is about to end.
+    fn remember_attempt(&mut self, peer: PeerId, attempt: Attempt) {
+        let mut attempt = attempt;
+        match self.sessions.get(&peer) {
+            Some(session) if session.open_since.is_some() => return,
+            Some(session) => {
+                attempt.answered |= session.remote.is_some();
+                (attempt.ours, attempt.theirs) = session.kinds;
+            }
+            None if self.knocks.contains_key(&peer) => {}
+            None => return,
+        }
+        self.attempts.remember(peer, attempt);
+    }
+
+    /// Forgets the connection with a peer; gives since when it was open.
+    fn drop_session(&mut self, peer: PeerId, env: &mut Env) -> Option<Time> {
+        let session = self.sessions.remove(&peer)?;
+        self.links.remove(&session.link);
+        env.out.push_back(Output::CloseLink { link: session.link });
+        session.open_since
+    }
+
+    /// We have asked for this stream, and the other side has not agreed.
+    fn calls(&self, peer: &PeerId, id: &SessionId) -> bool {
+        self.streams.get(peer).is_some_and(|stream| stream.session == *id && !stream.is_up())
     }
 
     fn tell(&self, link: LinkId, state: LinkState, env: &mut Env) {
@@ -695,175 +878,4 @@ impl Negotiator {
             env.event(Event::Link { peer, state });
         }
     }
-}
-
-impl Session {
-    fn begin_generation(&mut self, now: Time, generation: u32) {
-        self.generation = generation;
-        self.since = now;
-        self.local = None;
-        self.local_sent = false;
-        self.candidates.clear();
-        self.candidates_sent = 0;
-        self.flush_at = None;
-        self.retry = None;
-        self.remote_candidates.retain(|(of, _)| *of >= generation);
-    }
-
-    /// Restarts ICE, or asks the other side to. Should that get lost, another one follows.
-    fn restart(&mut self, now: Time, peer: PeerId, env: &mut Env, steps: &mut Vec<Step>) {
-        self.restart_at = Some(now + env.config.ice_restart_after);
-        if !self.offerer {
-            steps.push(knock_step(
-                peer,
-                self.discovery,
-                Some(self.id),
-                self.generation,
-                false,
-                self.generation,
-            ));
-            return;
-        }
-        // An offer that is on its way is sent again by itself; a newer one would only overtake its answer.
-        let under_way = self.remote.is_none_or(|of| of < self.generation)
-            && now.since(self.since) < env.config.signal_give_up;
-        if self.describing || (under_way && !self.restart_anew) {
-            return;
-        }
-        self.restart_anew = false;
-        self.begin_generation(now, self.generation + 1);
-        self.describing = true;
-        env.out.push_back(Output::RestartIce { link: self.link });
-    }
-
-    /// Gives a remote description to the platform, and the candidates that waited for it.
-    fn accept(&mut self, generation: u32, description: Description, answer: bool, env: &mut Env) {
-        let (link, sdp) = (self.link, description.sdp.into_string());
-        env.out.push_back(if answer {
-            Output::AcceptAnswer { link, sdp }
-        } else {
-            Output::AcceptOffer { link, sdp }
-        });
-        self.describing |= !answer;
-        self.remote = Some(generation);
-        let waited: Vec<Candidate> = self
-            .remote_candidates
-            .iter()
-            .filter(|(of, _)| *of == generation)
-            .map(|(_, c)| c.clone())
-            .collect();
-        for candidate in waited {
-            env.out.push_back(Output::AddCandidate { link, candidate });
-        }
-        self.take_candidates(generation, description.candidates, env);
-    }
-
-    fn take_candidates(
-        &mut self,
-        generation: u32,
-        candidates: List<Candidate, { limits::CANDIDATES }>,
-        env: &mut Env,
-    ) {
-        for candidate in candidates {
-            let known = self.remote_candidates.iter().any(|(of, c)| *of == generation && *c == candidate);
-            if known || generation < self.generation || self.remote_candidates.len() >= REMOTE_CANDIDATES {
-                continue;
-            }
-            self.remote_candidates.push((generation, candidate.clone()));
-            if self.remote == Some(generation) {
-                env.out.push_back(Output::AddCandidate { link: self.link, candidate });
-            }
-        }
-    }
-
-    /// Sends the description if it has not been sent, else the candidates that came since.
-    fn flush(&mut self, now: Time, peer: PeerId, env: &Env) -> Option<Step> {
-        self.local.as_ref()?;
-        if !self.local_sent {
-            self.local_sent = true;
-            self.candidates_sent = self.candidates.len();
-            if self.offerer {
-                self.retry = Some(Retry::first(now, env));
-            }
-            return self.describe(peer, 0);
-        }
-        let more = List::first(self.candidates.iter().skip(self.candidates_sent).cloned());
-        self.candidates_sent = self.candidates.len();
-        (!more.is_empty()).then(|| self.step(peer, Signal::Candidates { candidates: more }, 0))
-    }
-
-    fn describe(&self, peer: PeerId, attempt: u32) -> Option<Step> {
-        let sdp = self.local.clone()?;
-        let candidates = List::first(self.candidates.iter().cloned());
-        let signal = if self.offerer {
-            Signal::Offer { sdp, candidates, urgent: self.urgent, entry: Vec::new(), links: None }
-        } else {
-            Signal::Answer { sdp, candidates }
-        };
-        Some(self.step(peer, signal, attempt))
-    }
-
-    fn step(&self, to: PeerId, signal: Signal, attempt: u32) -> Step {
-        let (discovery, session, generation) = (self.discovery, self.id, self.generation);
-        Step::Send { to, discovery, session, generation, signal, attempt }
-    }
-
-    fn give_up_at(&self, env: &Env) -> Option<Time> {
-        match (self.open_since, self.troubled_since) {
-            (None, _) => Some(self.since + env.config.signal_give_up),
-            (Some(_), Some(since)) => Some(since + env.config.ice_give_up),
-            (Some(_), None) => None,
-        }
-    }
-
-    fn deadlines(&self, env: &Env) -> impl Iterator<Item = Time> {
-        let retry = self.retry.map(|retry| retry.at);
-        [self.flush_at, retry, self.restart_at, self.give_up_at(env)].into_iter().flatten()
-    }
-}
-
-fn knock_step(
-    to: PeerId,
-    discovery: DiscoveryKey,
-    session: Option<SessionId>,
-    generation: u32,
-    urgent: bool,
-    attempt: u32,
-) -> Step {
-    let session = session.unwrap_or(SessionId([0; 16]));
-    Step::Send {
-        to,
-        discovery,
-        session,
-        generation,
-        signal: Signal::Knock { urgent, entry: Vec::new(), links: None },
-        attempt,
-    }
-}
-
-fn refuse_step(
-    to: PeerId,
-    discovery: DiscoveryKey,
-    session: SessionId,
-    generation: u32,
-    reason: Refusal,
-) -> Step {
-    Step::Send { to, discovery, session, generation, signal: Signal::Refuse { reason }, attempt: 0 }
-}
-
-fn refusal_text(reason: Refusal) -> &'static str {
-    match reason {
-        Refusal::Full => "refused: all its places are taken",
-        Refusal::Blocked => "refused",
-        Refusal::NotInSwarm => "refused: it is not in this party any more",
-        Refusal::BadDescription => "refused: it could not use our description",
-        Refusal::UnknownSession => "the other side was restarted",
-        Refusal::Other => "refused, for a reason that this version does not know",
-    }
-}
-
-/// The value of the first `a=fingerprint` line (RFC 8122 section 5), in upper case.
-fn fingerprint(sdp: &str) -> Option<String> {
-    let value = sdp.lines().find_map(|line| line.trim().strip_prefix("a=fingerprint:"))?.trim();
-    (value.len() >= 16 && value.len() <= 256).then(|| value.to_ascii_uppercase())
 }

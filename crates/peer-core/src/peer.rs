@@ -4,7 +4,7 @@
 //! the folder `peer`: the application (`commands`), signalers, neighbours, what is `sealed`, negotiations (`steps`), and
 //! time (`settle`, which also does what follows from everything).
 
-use crate::sorted::Map;
+use crate::sorted::{Map, Set};
 use std::time::Duration;
 
 use weft_wire::{DiscoveryKey, IdentityId, PeerId, Time};
@@ -12,12 +12,13 @@ use weft_wire::{DiscoveryKey, IdentityId, PeerId, Time};
 use crate::api::{Command, CommandError, CommandId, Input, Output, PeerInfo, Stats};
 use crate::backoff::Backoff;
 use crate::config::Config;
+use crate::diagnosis::Diagnosis;
 use crate::env::Env;
 use crate::homes::Homes;
 use crate::keys::Keys;
 use crate::links::Links;
 use crate::mail::Mail;
-use crate::negotiation::Negotiator;
+use crate::negotiation::{Carrier, Negotiator};
 use crate::subscriptions::Subscriptions;
 use crate::swarm::Swarm;
 use crate::view::View;
@@ -171,7 +172,7 @@ impl Peer {
                 self.take(now, steps);
             }
             Input::LinkFailed { link, reason } => {
-                let steps = self.negotiator.on_link_failed(link, &reason, &mut self.env);
+                let steps = self.negotiator.on_link_failed(now, link, &reason, &mut self.env);
                 self.take(now, steps);
             }
             Input::CandidateRefused { .. } => self.env.stats.malformed += 1,
@@ -183,7 +184,7 @@ impl Peer {
             Input::ChannelMessage { link, bytes } => {
                 let Some(peer) = self.negotiator.peer(link) else { return };
                 self.negotiator.on_alive(&peer, &mut self.env);
-                self.on_chunk(now, peer, bytes);
+                self.on_chunk(now, (peer, Carrier::Channel(link)), bytes);
             }
             Input::ChannelDrained { link } => {
                 if let Some(peer) = self.negotiator.peer(link) {
@@ -191,7 +192,7 @@ impl Peer {
                 }
             }
             Input::ChannelClosed { link } => {
-                let steps = self.negotiator.on_channel_closed(link, &mut self.env);
+                let steps = self.negotiator.on_channel_closed(now, link, &mut self.env);
                 self.take(now, steps);
             }
             Input::Online => {
@@ -234,6 +235,13 @@ impl Peer {
     /// Who is in a party, ourselves not counted; ordered by id.
     pub fn peers(&self, discovery: &DiscoveryKey) -> Vec<PeerInfo> {
         self.swarms.get(discovery).map(|swarm| swarm.roster.infos()).unwrap_or_default()
+    }
+
+    /// Why each peer of our parties is, or is not, directly connected, and what would help; ordered by peer.
+    pub fn diagnose(&self, now: Time) -> Vec<Diagnosis> {
+        let members = self.swarms.values().flat_map(|swarm| swarm.roster.infos()).map(|info| info.peer);
+        let peers: Set<PeerId> = members.chain(self.negotiator.all().copied()).collect();
+        peers.iter().map(|peer| self.diagnosis(now, *peer)).collect()
     }
 
     /// Bytes that closing now could lose: own publications that nobody has been given yet, answers that are not confirmed,

@@ -12,6 +12,10 @@ pub const LINK_MESSAGE: usize = 16 * 1024 * 1024;
 /// Bytes of one chunk on a data channel, its header included: the size every browser takes without fragmenting its own
 /// scheduling (RFC 8831 section 6.6 asks for 16 KiB without interleaving).
 pub const CHUNK: usize = 16 * 1024;
+/// Chunks in one packet of a forwarded stream.
+pub const PACKET_CHUNKS: usize = 64;
+/// Bytes of the chunks in one packet of a forwarded stream, after which another one begins.
+pub const PACKET_BYTES: usize = 32 * 1024;
 /// Messages that may be in reassembly on one link at once.
 pub const PARTIAL_MESSAGES: usize = 8;
 /// Bytes of all the messages in reassembly on one link: two of the largest.

@@ -27,6 +27,9 @@ pub enum Link<'a> {
         /// Parties the sender is in, each with a proof that it knows the party's key.
         #[n(4)]
         parties: List<PartyProof, { limits::PARTIES }>,
+        /// The connection replaces a stream of which so many chunks have come: what is missing comes here, before all else.
+        #[n(5)]
+        resumes: Option<u64>,
     },
     /// The sender is in these parties from now on.
     #[n(2)]

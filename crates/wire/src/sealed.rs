@@ -2,7 +2,7 @@
 
 use crate::cbor::{self as minicbor, Decode, Decoder, Encode, Error};
 
-use crate::{DiscoveryKey, IdentityId, List, MessageId, SessionId, Tag, Text, limits};
+use crate::{AgreementKey, Bytes, DiscoveryKey, IdentityId, List, MessageId, SessionId, Tag, Text, limits};
 
 /// The contents of an envelope between two peers.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -103,6 +103,10 @@ pub enum Signal {
         /// Links that the sender has, of all parties.
         #[n(2)]
         links: Option<u8>,
+        /// The stream between the two that the connection is to replace. None, and the recipient has one: the sender knows
+        /// nothing of it any more.
+        #[n(3)]
+        stream: Option<SessionId>,
     },
     /// An offer.
     #[n(2)]
@@ -123,6 +127,9 @@ pub enum Signal {
         /// Links that the sender has, of all parties.
         #[n(4)]
         links: Option<u8>,
+        /// As in a knock.
+        #[n(5)]
+        stream: Option<SessionId>,
     },
     /// An answer.
     #[n(3)]
@@ -148,6 +155,38 @@ pub enum Signal {
         #[n(0)]
         reason: Refusal,
     },
+    /// No connection comes about: the sender asks for a stream forwarded by signalers, or agrees to one that the
+    /// recipient asked for. The signal's session is the stream's; of two that cross, the lower PeerId's counts.
+    #[n(6)]
+    Stream {
+        /// For this stream only.
+        #[n(0)]
+        key: AgreementKey,
+        /// The sender has no link at all: the recipient should make room.
+        #[n(1)]
+        urgent: bool,
+        /// The sender's signed discovery entry.
+        #[n(2)]
+        #[cbor(with = "minicbor::bytes")]
+        entry: Vec<u8>,
+        /// Links that the sender has, of all parties.
+        #[n(3)]
+        links: Option<u8>,
+    },
+}
+
+/// What is inside a packet of a forwarded stream (see `weft_crypto::stream`): chunks of a link, in order and each once.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Packet {
+    /// So many chunks of the receiver's have come.
+    #[n(0)]
+    pub came: u64,
+    /// Number of the first chunk here, counted from 0.
+    #[n(1)]
+    pub first: u64,
+    /// Chunks, one after the other.
+    #[n(2)]
+    pub chunks: List<Bytes<{ limits::CHUNK }>, { limits::PACKET_CHUNKS }>,
 }
 
 /// One ICE candidate (RFC 8839), as `RTCIceCandidateInit` has it.

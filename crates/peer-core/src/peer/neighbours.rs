@@ -9,12 +9,13 @@ use weft_wire::link::{ByeReason, Link as Frame};
 use weft_wire::{Bundle, DiscoveryKey, PeerId, PeerRecord, Tag, Time, decode, limits};
 
 use super::{AFTER_FULL, AFTER_MADE_ROOM, AFTER_MISBEHAVIOUR, Peer};
-use crate::api::Event;
+use crate::api::{Event, LinkState};
 use crate::broadcast::feed_range;
 use crate::env::Env;
 use crate::feeds::{self, Accepted, Verdict};
 use crate::kept::{Age, Kept};
 use crate::links::{LinkEvent, Taken};
+use crate::negotiation::Carrier;
 use crate::ranges::Ranges;
 use crate::roster::Heard;
 use crate::sorted::Map;
@@ -22,11 +23,14 @@ use crate::swarm::Swarm;
 use crate::wants::Want;
 
 impl Peer {
-    pub(super) fn on_chunk(&mut self, now: Time, peer: PeerId, chunk: &[u8]) {
-        let arrived = match self.links.on_chunk(now, peer, chunk, &mut self.env) {
+    pub(super) fn on_chunk(&mut self, now: Time, (peer, carrier): (PeerId, Carrier), chunk: &[u8]) {
+        let arrived = match self.links.on_chunk(now, (peer, carrier), chunk, &mut self.env) {
             Ok(arrived) => arrived,
             Err(error) => return self.on_malformed(now, peer, error.to_string()),
         };
+        if arrived.takes_over {
+            return self.on_taken_over(now, peer, arrived.frame.as_deref().unwrap_or_default());
+        }
         if arrived.revived {
             self.on_link(now, LinkEvent::Suspect { peer, suspect: false });
         }
@@ -38,6 +42,26 @@ impl Peer {
             Ok(frame) => self.on_frame(now, peer, frame),
             Err(weft_wire::WireError::UnknownOptional(_)) => {}
             Err(error) => self.on_malformed(now, peer, error.to_string()),
+        }
+    }
+
+    /// The first thing over a connection that takes a stream's place.
+    fn on_taken_over(&mut self, now: Time, peer: PeerId, bytes: &[u8]) {
+        let hello = match decode::<Frame<'_>>(bytes, limits::LINK_MESSAGE) {
+            Ok(frame) => frame,
+            Err(error) => return self.on_malformed(now, peer, error.to_string()),
+        };
+        match self.links.on_taken_over(peer, &hello, &mut self.env) {
+            Ok(came) => {
+                // What waits for the stream goes after what it had.
+                for (peer, chunk) in std::mem::take(&mut self.env.streamed) {
+                    self.negotiator.give(&peer, chunk);
+                }
+                let chunks = self.negotiator.on_replaced(&peer, came);
+                self.links.resume(peer, chunks, &mut self.env);
+                self.env.event(Event::Link { peer, state: LinkState::Open { forwarded: false } });
+            }
+            Err(event) => self.on_link(now, event),
         }
     }
 
@@ -60,13 +84,14 @@ impl Peer {
         match event {
             // Who knows a discovery key, as every signaler does, but proves no party's key, takes nobody's place.
             LinkEvent::Open { peer, parties, .. } if parties.is_empty() => {
-                self.links.bye(peer, ByeReason::NothingInCommon, &mut self.env);
+                self.say_bye(now, peer, ByeReason::NothingInCommon);
                 let steps = self.negotiator.close(peer, "it proved no party's key", &mut self.env);
                 self.take(now, steps);
                 self.backoff.bar(now, peer, AFTER_FULL, &self.env);
             }
             LinkEvent::Open { peer, record, record_bytes, parties } => {
-                self.env.event(Event::Link { peer, state: crate::api::LinkState::Open });
+                let forwarded = self.negotiator.is_forwarded(&peer);
+                self.env.event(Event::Link { peer, state: LinkState::Open { forwarded } });
                 for discovery in parties {
                     self.on_neighbour(now, peer, discovery, Some((&record, &record_bytes)));
                 }
@@ -86,7 +111,7 @@ impl Peer {
             LinkEvent::Close { peer, reason, misbehaved } => {
                 if misbehaved {
                     self.env.warn("peer-misbehaved", format!("{peer}: {reason}"));
-                    self.links.bye(peer, ByeReason::Misbehaved, &mut self.env);
+                    self.say_bye(now, peer, ByeReason::Misbehaved);
                 }
                 let steps = self.negotiator.close(peer, &reason, &mut self.env);
                 self.take(now, steps);

@@ -95,7 +95,8 @@ impl Peer {
         signal: Signal,
     ) {
         let about = (discovery, session, generation);
-        if let Signal::Knock { entry, .. } | Signal::Offer { entry, .. } = &signal
+        if let Signal::Knock { entry, .. } | Signal::Offer { entry, .. } | Signal::Stream { entry, .. } =
+            &signal
             && let Ok(entry) = statement::open_entry(entry)
             && entry.peer == from
             && let Some(swarm) = self.swarms.get_mut(&discovery)
@@ -112,7 +113,9 @@ impl Peer {
                 return self.take(now, vec![Negotiator::refuse(from, about, Refusal::Full)]);
             }
             let need = match signal {
-                Signal::Knock { urgent, links, .. } | Signal::Offer { urgent, links, .. } => (urgent, links),
+                Signal::Knock { urgent, links, .. }
+                | Signal::Offer { urgent, links, .. }
+                | Signal::Stream { urgent, links, .. } => (urgent, links),
                 _ => (false, None),
             };
             // A peer whose session we hold takes its own place, and so does one we are knocking at.

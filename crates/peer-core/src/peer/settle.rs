@@ -35,6 +35,7 @@ impl Peer {
             self.settle_swarm(now, discovery);
         }
         self.settle_rest(now);
+        self.forward_links(now);
         self.tell_drained();
     }
 
@@ -45,6 +46,7 @@ impl Peer {
         for event in self.homes.on_time(now, &mut self.env) {
             self.on_home(now, event);
         }
+        self.negotiator.may_forward = self.may_forward();
         let steps = self.negotiator.on_time(now, &mut self.env);
         self.take(now, steps);
         for letter in self.mail.on_time(now, &mut self.env) {
@@ -198,6 +200,14 @@ impl Peer {
             Some(*peer) != without && !self.negotiator.is_interrupted(peer) && !self.links.is_suspect(peer)
         };
         self.negotiator.all().filter(counts).count()
+    }
+
+    /// Connections are few, or some party has no neighbour: a link that signalers forward is better than none.
+    fn may_forward(&self) -> bool {
+        let connected = self.links.open().filter(|(peer, _)| !self.negotiator.is_forwarded(peer)).count();
+        let lonely = |discovery| self.links.neighbours(discovery).next().is_none();
+        self.homes.any_up()
+            && (connected * 2 <= self.env.config.active_view || self.swarms.keys().any(lonely))
     }
 
     fn give_up_unanswered(&mut self, now: Time) {

@@ -44,12 +44,23 @@ impl Peer {
                     swarm.roster.on_left(now, home, peer, &mut self.env);
                 }
             }
-            HomeEvent::Envelope { envelope } => self.on_envelope(now, &envelope, Way::Signaler),
+            HomeEvent::Envelope { envelope } => {
+                match self.negotiator.on_packet(now, &envelope, &mut self.env) {
+                    Some(steps) => self.take(now, steps),
+                    None => self.on_envelope(now, &envelope, Way::Signaler),
+                }
+            }
+            HomeEvent::Busy { peer } => {
+                let steps = self.negotiator.on_refused(now, peer, false, &mut self.env);
+                self.take(now, steps);
+            }
             HomeEvent::Unknown { peer } => {
+                let steps = self.negotiator.on_refused(now, peer, true, &mut self.env);
+                self.take(now, steps);
                 // Nobody need wait for an answer to a wish.
                 // In a large swarm there are many others.
                 let large = self.swarms.values().any(|swarm| swarm.roster.is_large(&self.env));
-                let steps = self.negotiator.on_unreachable(peer, large, &mut self.env);
+                let steps = self.negotiator.on_unreachable(now, peer, large, &mut self.env);
                 self.take(now, steps);
                 for swarm in self.swarms.values_mut() {
                     swarm.roster.on_unreachable(now, peer, &mut self.env);

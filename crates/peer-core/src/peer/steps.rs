@@ -5,15 +5,16 @@ use weft_wire::sealed::{Refusal, Sealed, Signal};
 use weft_wire::{PeerId, Time};
 
 use super::{AFTER_FULL, AFTER_MADE_ROOM, AFTER_MISBEHAVIOUR, Peer};
-use crate::negotiation::Step;
+use crate::negotiation::{Carrier, Step};
 
 impl Peer {
     pub(super) fn take(&mut self, now: Time, steps: Vec<Step>) {
         for step in steps {
             match step {
                 Step::Send { to, discovery, session, generation, mut signal, attempt } => {
-                    if let Signal::Knock { entry, links, .. } | Signal::Offer { entry, links, .. } =
-                        &mut signal
+                    if let Signal::Knock { entry, links, .. }
+                    | Signal::Offer { entry, links, .. }
+                    | Signal::Stream { entry, links, .. } = &mut signal
                     {
                         *entry = self.homes.own_entry(Some(&discovery));
                         *links = u8::try_from(self.links.open().count()).ok();
@@ -21,9 +22,29 @@ impl Peer {
                     let sealed = Sealed::Signal { discovery, session, generation, signal };
                     self.seal_and_send(now, to, None, &sealed, (attempt, true));
                 }
-                Step::Opened { peer, link, transcript } => {
+                Step::Opened { peer, carrier: Carrier::Channel(link), transcript }
+                    if self.links.may_be_taken_over(&peer) =>
+                {
+                    let came = self.negotiator.freeze(&peer).unwrap_or_default();
+                    self.links.on_successor(now, peer, link, transcript, came, &mut self.env);
+                }
+                Step::Opened { peer, carrier, transcript } => {
+                    if carrier != Carrier::Stream {
+                        self.negotiator.forget_stream(&peer);
+                    }
                     let parties = self.swarms.values().map(|swarm| &swarm.party);
-                    self.links.on_opened(now, peer, link, transcript, parties, &mut self.env);
+                    self.links.on_opened(now, peer, carrier, transcript, parties, &mut self.env);
+                }
+                Step::Chunks { peer, chunks } => {
+                    for chunk in chunks {
+                        self.on_chunk(now, (peer, Carrier::Stream), &chunk);
+                    }
+                }
+                Step::Drained { peer } => self.links.on_drained(peer, &mut self.env),
+                Step::Packet { to, packet, attempt } => {
+                    let contact = self.swarms.values().find_map(|swarm| swarm.roster.contact(&to));
+                    let homes = contact.map(|contact| contact.homes).unwrap_or_default();
+                    self.homes.forward(to, &homes, &packet, attempt, &mut self.env);
                 }
                 Step::Doubted { peer } => self.links.ping(now, peer, &mut self.env),
                 Step::Ended { peer, refusal, open_since } => {
@@ -54,8 +75,23 @@ impl Peer {
         }
     }
 
-    pub(super) fn drop_link(&mut self, now: Time, peer: PeerId, reason: ByeReason, text: &str) {
+    /// The last thing on a link. Over a stream it goes at once, or not at all.
+    pub(super) fn say_bye(&mut self, now: Time, peer: PeerId, reason: ByeReason) {
         self.links.bye(peer, reason, &mut self.env);
+        self.forward_links(now);
+    }
+
+    /// Gives signalers what waits of the links that they forward.
+    pub(super) fn forward_links(&mut self, now: Time) {
+        for (peer, chunk) in std::mem::take(&mut self.env.streamed) {
+            self.negotiator.give(&peer, chunk);
+        }
+        let steps = self.negotiator.packets(now, &mut self.env);
+        self.take(now, steps);
+    }
+
+    pub(super) fn drop_link(&mut self, now: Time, peer: PeerId, reason: ByeReason, text: &str) {
+        self.say_bye(now, peer, reason);
         let steps = self.negotiator.close(peer, text, &mut self.env);
         self.take(now, steps);
         match reason {

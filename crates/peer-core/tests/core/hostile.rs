@@ -72,6 +72,7 @@ fn offer(discovery: DiscoveryKey, session: u8, generation: u32, sdp: &str) -> Se
             urgent: false,
             links: None,
             entry: Vec::new(),
+            stream: None,
         },
     }
 }

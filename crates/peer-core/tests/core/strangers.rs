@@ -12,7 +12,7 @@ use crate::world::{World, one_chunk};
 const SECOND: Duration = Duration::from_secs(1);
 
 fn opened(world: &World, node: usize) -> usize {
-    world.count(node, |event| matches!(event, Event::Link { state: LinkState::Open, .. }))
+    world.count(node, |event| matches!(event, Event::Link { state: LinkState::Open { .. }, .. }))
 }
 
 #[test]

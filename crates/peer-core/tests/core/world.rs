@@ -39,12 +39,18 @@ pub(crate) struct World {
     pub(crate) tamper: bool,
     /// Drops this share of forwarded envelopes, percent.
     pub(crate) drop_forwards: u64,
+    /// Nodes between which no connection comes about.
+    pub(crate) walls: BTreeSet<(usize, usize)>,
     /// Added to the latency of links.
     pub(crate) slowness: Duration,
     /// Nodes whose hellos prove no party's key.
     pub(crate) unproved: BTreeSet<usize>,
     pub(crate) connections_made: u64,
     pub(crate) forwards: u64,
+    /// Everything forwarded comes twice.
+    pub(crate) repeat_forwards: bool,
+    /// What was forwarded, one after the other.
+    pub(crate) seen_by_signalers: Vec<u8>,
 }
 
 pub(crate) struct Node {
@@ -90,7 +96,8 @@ enum What {
     Timer(usize),
     Opened(usize, HomeIndex),
     ToNode(usize, HomeIndex, Vec<u8>),
-    ToSignaler(usize, HomeIndex, Vec<u8>),
+    ToSignaler(usize, HomeIndex, usize, Vec<u8>),
+    HungUp(usize, HomeIndex, usize),
     Closed(usize, HomeIndex),
     Description(usize, LinkId, String),
     Candidate(usize, LinkId),
@@ -142,10 +149,13 @@ impl World {
             stalled: Vec::new(),
             tamper: false,
             drop_forwards: 0,
+            walls: BTreeSet::new(),
             slowness: Duration::ZERO,
             unproved: BTreeSet::new(),
             connections_made: 0,
             forwards: 0,
+            repeat_forwards: false,
+            seen_by_signalers: Vec::new(),
         }
     }
 
@@ -325,9 +335,23 @@ impl World {
                 Event::Link { peer, state } if *peer == other => Some(state),
                 _ => None,
             });
-            matches!(last, Some(LinkState::Open))
+            matches!(last, Some(LinkState::Open { .. }))
         };
         open(a, ids.1) && open(b, ids.0)
+    }
+
+    /// Signalers forward the link, as both sides see it.
+    pub(crate) fn forwarded(&self, a: usize, b: usize) -> bool {
+        let last = |node: usize, other: PeerId| {
+            let mut events = self.nodes[node].events.iter().rev();
+            events.find_map(|event| match event {
+                Event::Link { peer, state: LinkState::Open { forwarded } } if *peer == other => {
+                    Some(*forwarded)
+                }
+                _ => None,
+            })
+        };
+        last(a, self.id(b)) == Some(true) && last(b, self.id(a)) == Some(true)
     }
 
     /// The newest connection of a node.
@@ -393,7 +417,8 @@ impl World {
                 }
             }
             Output::SignalerFrame { home, bytes } => {
-                let what = What::ToSignaler(node, home, bytes);
+                let Some(&signaler) = self.nodes[node].sockets.get(&home) else { return };
+                let what = What::ToSignaler(node, home, signaler, bytes);
                 if self.cut.contains(&node) {
                     self.stalled.push(what);
                 } else {
@@ -471,7 +496,8 @@ impl World {
         let Some(counterpart) = self.connections.get(&other) else { return };
         let mutual = counterpart.remote == Some((node, link))
             && counterpart.remote_generation == connection.remote_generation;
-        if !mutual || self.cut.contains(&node) || self.cut.contains(&other.0) {
+        let walled = self.walls.contains(&(node.min(other.0), node.max(other.0)));
+        if !mutual || walled || self.cut.contains(&node) || self.cut.contains(&other.0) {
             return;
         }
         let was_open = connection.open;
@@ -520,19 +546,24 @@ impl World {
     }
 
     fn hang_up(&mut self, node: usize, home: HomeIndex) {
-        if let Some(signaler) = self.nodes[node].sockets.remove(&home) {
-            let Some(Some(peer)) = self.signalers[signaler].sessions.remove(&(node, home)) else { return };
-            if self.nodes[node].killed {
-                // As a signaler does after its grace; here at once.
-                let swarms: Vec<DiscoveryKey> = self.signalers[signaler]
-                    .entries
-                    .keys()
-                    .filter(|(_, of)| *of == peer)
-                    .map(|(discovery, _)| *discovery)
-                    .collect();
-                for discovery in swarms {
-                    self.remove_entry(signaler, discovery, peer);
-                }
+        let Some(signaler) = self.nodes[node].sockets.remove(&home) else { return };
+        if self.nodes[node].killed {
+            self.hung_up(node, home, signaler);
+        } else {
+            // What was sent before still arrives.
+            self.later(What::HungUp(node, home, signaler));
+        }
+    }
+
+    fn hung_up(&mut self, node: usize, home: HomeIndex, signaler: usize) {
+        let Some(Some(peer)) = self.signalers[signaler].sessions.remove(&(node, home)) else { return };
+        if self.nodes[node].killed {
+            // As a signaler does after its grace; here at once.
+            let entries = self.signalers[signaler].entries.keys();
+            let swarms: Vec<DiscoveryKey> =
+                entries.filter(|(_, of)| *of == peer).map(|(discovery, _)| *discovery).collect();
+            for discovery in swarms {
+                self.remove_entry(signaler, discovery, peer);
             }
         }
     }
@@ -558,7 +589,8 @@ impl World {
                     self.input(node, Input::SignalerFrame { home, bytes: &bytes });
                 }
             }
-            What::ToSignaler(node, home, bytes) => self.on_signaler(node, home, &bytes),
+            What::ToSignaler(node, home, signaler, bytes) => self.on_signaler(node, home, signaler, &bytes),
+            What::HungUp(node, home, signaler) => self.hung_up(node, home, signaler),
             What::Closed(node, home) => {
                 self.input(node, Input::SignalerClosed { home, reason: "closed".into() });
             }
@@ -609,8 +641,7 @@ impl World {
 
     // ---- a signaler, as simple as can be: one table for all of them ----
 
-    fn on_signaler(&mut self, node: usize, home: HomeIndex, bytes: &[u8]) {
-        let Some(&signaler) = self.nodes[node].sockets.get(&home) else { return };
+    fn on_signaler(&mut self, node: usize, home: HomeIndex, signaler: usize, bytes: &[u8]) {
         let Some(&session) = self.signalers[signaler].sessions.get(&(node, home)) else { return };
         let frame: ToSignaler<'_> = decode(bytes, limits::FRAME).expect("peers send well-formed frames");
         match (session, frame) {
@@ -642,13 +673,16 @@ impl World {
                 self.forwards += 1;
                 let lost = u64::from_le_bytes(bytes8(&mut self.rng)) % 100 < self.drop_forwards;
                 let mut envelope = envelope.to_vec();
+                self.seen_by_signalers.extend_from_slice(&envelope);
                 if self.tamper {
                     let at = envelope.len() / 2;
                     envelope[at] ^= 1;
                 }
                 match self.session_of(to) {
                     Some((to, home)) if !lost => {
-                        self.say(to, home, &FromSignaler::Deliver { envelope: &envelope });
+                        for _ in 0..1 + usize::from(self.repeat_forwards) {
+                            self.say(to, home, &FromSignaler::Deliver { envelope: &envelope });
+                        }
                     }
                     Some(_) => {}
                     None => {
@@ -750,9 +784,14 @@ impl World {
 fn without_proofs(chunk: Vec<u8>) -> Vec<u8> {
     let whole = Reassembler::default().push(&chunk).ok().flatten();
     match whole.as_deref().and_then(|bytes| decode::<Frame<'_>>(bytes, limits::LINK_MESSAGE).ok()) {
-        Some(Frame::Hello { version, peer, signature, record, .. }) => {
-            one_chunk(&Frame::Hello { version, peer, signature, record, parties: List::default() })
-        }
+        Some(Frame::Hello { version, peer, signature, record, .. }) => one_chunk(&Frame::Hello {
+            version,
+            peer,
+            signature,
+            record,
+            parties: List::default(),
+            resumes: None,
+        }),
         _ => chunk,
     }
 }

@@ -154,7 +154,7 @@ impl Tally {
     fn on_link(&mut self, peer: &PeerId, state: &LinkState, honest: bool, network: &Network) {
         let Some(node) = network.node_of(peer) else { return };
         match (self.neighbours.binary_search(&node), state) {
-            (Err(at), LinkState::Open) => {
+            (Err(at), LinkState::Open { .. }) => {
                 self.neighbours.insert(at, node);
                 if honest && self.neighbours.len() > self.most_links {
                     let (links, most) = (self.neighbours.len(), self.most_links);
