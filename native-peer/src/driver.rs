@@ -361,6 +361,9 @@ impl Driver {
             Some(Request::Peers { discovery, reply }) => {
                 let _ = reply.send(self.peer.peers(&discovery));
             }
+            Some(Request::Diagnose { reply }) => {
+                let _ = reply.send(self.peer.diagnose(self.clock.time(Instant::now())));
+            }
             Some(Request::Stats { reply }) => {
                 let _ = reply.send(self.peer.stats());
             }

@@ -48,8 +48,8 @@ pub use weft::{Delivery, Events, Message, Messages, Published, Publishing, Reque
 
 pub use weft_crypto::Party;
 pub use weft_peer_core::{
-    CommandError, Config, Event, HomeIndex, LinkState, PeerChange, PeerInfo, Publication, RequestError,
-    SendError, SignalerState, Stats,
+    Cause, CommandError, Config, Diagnosis, Event, HomeIndex, LinkState, Path, PeerChange, PeerInfo,
+    Publication, RequestError, SendError, SignalerState, Stats,
 };
 pub use weft_query::{Document, Filter};
 pub use weft_wire::{DiscoveryKey, IdentityId, MessageId, PeerId, PublicationId};

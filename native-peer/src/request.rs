@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use weft_peer_core::{Command, CommandError, CommandId, PeerInfo, Stats};
+use weft_peer_core::{Command, CommandError, CommandId, Diagnosis, PeerInfo, Stats};
 use weft_query::{Document, Filter};
 use weft_wire::{DiscoveryKey, IdentityId, MessageId, PeerId};
 
@@ -41,6 +41,8 @@ pub(crate) enum Request {
     Listen { reply: oneshot::Sender<queue::Receiver<Message>> },
     /// Who is in a party.
     Peers { discovery: DiscoveryKey, reply: oneshot::Sender<Vec<PeerInfo>> },
+    /// Why there are connections, or none.
+    Diagnose { reply: oneshot::Sender<Vec<Diagnosis>> },
     /// Figures.
     Stats { reply: oneshot::Sender<Stats> },
     /// Answered when everything that was published has been given to the neighbours' channels.

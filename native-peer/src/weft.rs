@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use tokio::sync::{broadcast, mpsc, oneshot};
 use weft_crypto::Party;
-use weft_peer_core::{Command, CommandError, CommandId, Event, Keys, PeerInfo, Publication, Stats};
+use weft_peer_core::{
+    Command, CommandError, CommandId, Diagnosis, Event, Keys, PeerInfo, Publication, Stats,
+};
 use weft_query::{Document, Filter};
 use weft_wire::{DiscoveryKey, IdentityId, MessageId, PeerId, PublicationId};
 
@@ -200,6 +202,16 @@ impl Weft {
     pub async fn peers(&self, discovery: DiscoveryKey) -> Result<Vec<PeerInfo>, Error> {
         let (reply, answer) = oneshot::channel();
         self.ask(Request::Peers { discovery, reply }).await?;
+        answer.await.map_err(|_| Error::Closed)
+    }
+
+    /// Why each peer of our parties is, or is not, directly connected, and what would help.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub async fn diagnose(&self) -> Result<Vec<Diagnosis>, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Request::Diagnose { reply }).await?;
         answer.await.map_err(|_| Error::Closed)
     }
 

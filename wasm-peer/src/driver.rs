@@ -150,6 +150,11 @@ impl Driver {
         at(&self.state.borrow().core)
     }
 
+    /// The same with the time.
+    pub(crate) fn look_now<T>(&self, at: impl FnOnce(&Peer, Time) -> T) -> T {
+        at(&self.state.borrow().core, self.clock.now())
+    }
+
     /// RTCPeerConnections at the moment.
     pub(crate) fn connections(&self) -> usize {
         let state = self.state.borrow();

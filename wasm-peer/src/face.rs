@@ -14,7 +14,7 @@ use crate::driver::{self, Driver};
 use crate::failure::Failure;
 use crate::matcher::Matcher;
 use crate::options;
-use crate::sink::{Sink, count, peer_info};
+use crate::sink::{Sink, count, diagnosis, peer_info};
 
 /// A running peer. Parties are named by their discovery keys in hexadecimal, commands by numbers.
 #[wasm_bindgen(js_name = Peer)]
@@ -199,6 +199,11 @@ impl Face {
         let discovery = discovery(party)?;
         let peers = self.driver.look(|peer| peer.peers(&discovery));
         Ok(peers.iter().map(peer_info).collect())
+    }
+
+    /// Why each peer is, or is not, directly connected: `PeerDiagnosis[]`.
+    pub fn diagnose(&self) -> Array {
+        self.driver.look_now(weft_peer_core::Peer::diagnose).iter().map(diagnosis).collect()
     }
 
     /// `Stats` of types.ts.

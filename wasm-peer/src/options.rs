@@ -32,6 +32,7 @@ pub(crate) fn config(signalers: Vec<String>, name: String, limits: &JsValue) -> 
     if limits.is_object() {
         set(limits, "links", 1, 16, &mut config.active_view)?;
         set(limits, "homes", 1, SIGNALERS, &mut config.homes)?;
+        set(limits, "forwardedLinks", 0, 16, &mut config.forwarded_links)?;
         set(limits, "keepPublications", 1, 1_000_000, &mut config.keep_publications)?;
         set(limits, "keepBytes", 1, 1 << 30, &mut config.keep_bytes)?;
         set(limits, "publishQueueBytes", 1 << 20, 1 << 30, &mut config.publish_queue)?;

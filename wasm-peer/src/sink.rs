@@ -5,7 +5,7 @@
 
 use js_sys::Array;
 use wasm_bindgen::prelude::*;
-use weft_peer_core::{Event, LinkState, PeerChange, PeerInfo, SignalerState};
+use weft_peer_core::{Diagnosis, Event, LinkState, Path, PeerChange, PeerInfo, SignalerState};
 
 use crate::convert;
 
@@ -196,11 +196,36 @@ fn signaler_info(url: &str, state: SignalerState) -> JsValue {
 
 /// `LinkEvent` of types.ts.
 fn link_info(peer: &str, state: LinkState) -> JsValue {
-    let (state, reason) = match state {
-        LinkState::Connecting => ("connecting", JsValue::UNDEFINED),
-        LinkState::Open => ("open", JsValue::UNDEFINED),
-        LinkState::Interrupted => ("interrupted", JsValue::UNDEFINED),
-        LinkState::Closed { reason } => ("closed", reason.into()),
+    let undefined = JsValue::UNDEFINED;
+    let (state, reason, forwarded) = match state {
+        LinkState::Connecting => ("connecting", undefined.clone(), undefined),
+        LinkState::Open { forwarded } => ("open", undefined, forwarded.into()),
+        LinkState::Interrupted => ("interrupted", undefined.clone(), undefined),
+        LinkState::Closed { reason } => ("closed", reason.into(), undefined),
     };
-    convert::record(&[("peer", peer.into()), ("state", state.into()), ("reason", reason)])
+    convert::record(&[
+        ("peer", peer.into()),
+        ("state", state.into()),
+        ("reason", reason),
+        ("forwarded", forwarded),
+    ])
+}
+
+/// `PeerDiagnosis` of types.ts.
+pub(crate) fn diagnosis(one: &Diagnosis) -> JsValue {
+    let (path, links) = match one.path {
+        Path::Direct => ("direct", JsValue::UNDEFINED),
+        Path::Forwarded => ("forwarded", JsValue::UNDEFINED),
+        Path::Mesh { links } => ("mesh", links.into()),
+        Path::Connecting => ("connecting", JsValue::UNDEFINED),
+        Path::None => ("none", JsValue::UNDEFINED),
+    };
+    convert::record(&[
+        ("peer", one.peer.to_string().into()),
+        ("path", path.into()),
+        ("links", links),
+        ("cause", one.cause.code().into()),
+        ("text", one.text.as_str().into()),
+        ("advice", one.advice.into()),
+    ])
 }

@@ -1,4 +1,4 @@
-import type { Explanation, LinkEvent, PeerInfo, SignalerInfo, Stats } from "./types.js";
+import type { Explanation, LinkEvent, PeerDiagnosis, PeerInfo, SignalerInfo, Stats } from "./types.js";
 
 /** The generated glue (web/generated/weft.js), by hand: its own types would only be there after a build. */
 
@@ -62,6 +62,7 @@ export class Peer {
   close(): void;
   woke(): void;
   peers(party: string): PeerInfo[];
+  diagnose(): PeerDiagnosis[];
   stats(): Stats;
   free(): void;
 }

@@ -63,6 +63,8 @@ export interface Limits {
   readonly links?: number;
   /** Signalers to be connected to at once. Default 2. */
   readonly homes?: number;
+  /** Links that signalers may forward at once because no connection comes about. Default 5; 0: none. */
+  readonly forwardedLinks?: number;
   /** Publications kept per party for those who lack them. Default 20,000. */
   readonly keepPublications?: number;
   /** Bytes of publications kept per party. Default 32 MiB. */
@@ -144,6 +146,11 @@ export interface Weft extends Emitter<WeftEvents>, AsyncDisposable {
   unblock(peer: string): void;
   /** Changes the display name, at most 64 bytes. */
   rename(name: string): void;
+  /**
+   * Why each peer of one's parties is, or is not, directly connected, and what would help, in words: for a page "What is
+   * wrong?", or a report. What is wrong with a signaler, {@link Weft.signalers} says.
+   */
+  diagnose(): PeerDiagnosis[];
   /** Figures since the start. */
   stats(): Stats;
   /** Says goodbye everywhere, ends every party and subscription. Closing twice is the same as once. */
@@ -220,6 +227,30 @@ export interface LinkEvent {
   readonly state: "connecting" | "open" | "interrupted" | "closed";
   /** For people, if closed. */
   readonly reason?: string;
+  /**
+   * If open: no connection came about, so signalers forward what both sides seal; slower than a connection. `open` is told
+   * again, with false, when a connection takes its place.
+   */
+  readonly forwarded?: boolean;
+}
+
+/** The way to one peer. See {@link Weft.diagnose}. */
+export interface PeerDiagnosis {
+  /** The peer. */
+  readonly peer: string;
+  /**
+   * How documents and messages get there: by a connection, by a link that signalers forward, over the links of others
+   * (`links` of them), or not yet. With `none`, publications get there all the same if the swarm hangs together.
+   */
+  readonly path: "direct" | "forwarded" | "mesh" | "connecting" | "none";
+  /** Links between oneself and the peer, if `path` is `mesh`. */
+  readonly links?: number;
+  /** Why: `connected`, `connecting`, `interrupted`, `not-needed`, `no-signaler`, `unknown-peer`, `unanswered`, `refused`, `no-webrtc`, `no-address`, `no-stun`, `no-turn`, `turn-failed`. */
+  readonly cause: string;
+  /** Why, for people. */
+  readonly text: string;
+  /** What would help, for people; empty if nothing needs help. */
+  readonly advice: string;
 }
 
 /** Something that is wrong. Nothing else depends on it. */

@@ -12,6 +12,7 @@ import type {
   LinkEvent,
   Message,
   Party,
+  PeerDiagnosis,
   PeerInfo,
   RequestHandler,
   RequestOptions,
@@ -184,6 +185,10 @@ export class RunningWeft implements Weft {
   rename(name: string): void {
     check(typeof name === "string", "name: text");
     call(() => this.#running().rename(name));
+  }
+
+  diagnose(): PeerDiagnosis[] {
+    return call(() => this.#running().diagnose());
   }
 
   stats(): Stats {

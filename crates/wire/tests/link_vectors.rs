@@ -8,7 +8,7 @@
 use std::fmt::Write as _;
 
 use weft_wire::link::{ByeReason, FeedHave, FeedRange, Link, Near, PartyProof};
-use weft_wire::sealed::{Candidate, Refusal, Sealed, Signal};
+use weft_wire::sealed::{Candidate, Packet, Refusal, Sealed, Signal};
 use weft_wire::{
     AgreementKey, Bundle, BundleEntry, Bytes, DiscoveryKey, Entry, Gone, IdentityId, List, MessageId, PeerId,
     PeerRecord, Presence, Proof, PublicationId, SessionId, SignalerId, Signature, Signed, Tag, Text, decode,
@@ -80,6 +80,18 @@ fn vectors() -> Vec<Vector> {
                 signature,
                 record: &[1, 2],
                 parties: List::first([proof.clone()]),
+                resumes: None,
+            },
+        ),
+        link(
+            "hello of a connection that takes a stream's place",
+            &Link::Hello {
+                version: 1,
+                peer,
+                signature,
+                record: &[1, 2],
+                parties: List::default(),
+                resumes: Some(17),
             },
         ),
         link("parties", &Link::Parties { joined: List::first([proof]), left: List::first([discovery]) }),
@@ -172,7 +184,10 @@ fn vectors() -> Vec<Vector> {
             },
         ),
         link("found", &Link::Found { party, origin: Tag([0x12; 8]), hops: 0, record: &[3] }),
-        sealed("signal: knock", &signal(Signal::Knock { urgent: true, entry: vec![9], links: Some(2) })),
+        sealed(
+            "signal: knock",
+            &signal(Signal::Knock { urgent: true, entry: vec![9], links: Some(2), stream: None }),
+        ),
         sealed(
             "signal: offer",
             &signal(Signal::Offer {
@@ -181,6 +196,7 @@ fn vectors() -> Vec<Vector> {
                 urgent: false,
                 entry: vec![9],
                 links: None,
+                stream: Some(SessionId([0x44; 16])),
             }),
         ),
         sealed(
@@ -189,6 +205,19 @@ fn vectors() -> Vec<Vector> {
         ),
         sealed("signal: candidates", &signal(Signal::Candidates { candidates: List::first([candidate]) })),
         sealed("signal: refuse", &signal(Signal::Refuse { reason: Refusal::NotInSwarm })),
+        sealed(
+            "signal: stream",
+            &signal(Signal::Stream {
+                key: AgreementKey([0x88; 32]),
+                urgent: false,
+                entry: vec![9],
+                links: Some(1),
+            }),
+        ),
+        plain(
+            "packet of a stream",
+            encode(&Packet { came: 3, first: 5, chunks: List::first([Bytes(vec![1, 2]), Bytes(vec![3])]) }),
+        ),
         sealed("message", &message(None, None, None)),
         sealed("message: a request", &message(Some(true), None, None)),
         sealed("message: an answer", &message(None, Some(MessageId([0x55; 16])), None)),

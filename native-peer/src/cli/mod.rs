@@ -1,6 +1,7 @@
 //! The command line: what can be asked, and how each answer ends.
 
 mod answer;
+mod diagnose;
 mod exit;
 mod id;
 mod input;
@@ -100,6 +101,11 @@ At most 8 run at once.")]
   weft peers --party movies
   weft peers --party movies --watch")]
     Peers(peers::PeersArgs),
+    /// Say why each peer is, or is not, directly connected, and what would help.
+    #[command(after_help = "Examples:
+  weft diagnose --party movies
+  weft diagnose --party movies | jq -r 'select(.path != \"direct\") | .text, .advice'")]
+    Diagnose(diagnose::DiagnoseArgs),
 }
 
 /// Where the keys are.
@@ -235,6 +241,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Request(args) => run(request::run(args)),
         Command::Answer(args) => run(answer::run(args)),
         Command::Peers(args) => run(peers::run(args)),
+        Command::Diagnose(args) => run(diagnose::run(args)),
     };
     match result {
         Ok(exit) => exit.into(),

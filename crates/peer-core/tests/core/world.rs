@@ -680,7 +680,7 @@ impl World {
                 }
                 match self.session_of(to) {
                     Some((to, home)) if !lost => {
-                        for _ in 0..1 + usize::from(self.repeat_forwards) {
+                        for _ in 0..=usize::from(self.repeat_forwards) {
                             self.say(to, home, &FromSignaler::Deliver { envelope: &envelope });
                         }
                     }
