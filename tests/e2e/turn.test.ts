@@ -58,13 +58,21 @@ test("d14_a_credential_that_has_expired_opens_no_link_and_the_page_says_why", as
   const lab = await Lab.open(t);
   const pages = [await lab.page(), await lab.page()];
   for (const page of pages) {
-    await page.start({ signalers: [signaler.url], iceServers: coturn.servers(-60), rtc: RELAY_ONLY });
+    await page.start({
+      signalers: [signaler.url],
+      iceServers: coturn.servers(-60),
+      rtc: RELAY_ONLY,
+      limits: { forwardedLinks: 0 },
+    });
     await page.join("p");
   }
   const closed = `mesh.seen.links.find(({ state }) => state === "closed")`;
   await pages[0]?.until(`${closed} !== undefined`, 60_000);
   assert.equal(await pages[0]?.look("mesh.openLinks().length"), 0);
   assert.match(coturn.log, /401|Unauthorized|Cannot find credentials/);
+  const [said] = await (pages[0] as Peer).look<{ cause: string; advice: string }[]>("mesh.weft.diagnose()");
+  assert.equal(said?.cause, "no-address");
+  assert.match(said?.advice ?? "", /credentials/);
 });
 
 test("wrong_turn_settings_are_errors_that_say_what_to_do", async (t) => {

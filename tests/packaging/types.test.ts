@@ -7,7 +7,7 @@ import { execFileSync } from "node:child_process";
 import { test } from "node:test";
 import { examples, project, tool, write } from "./project.ts";
 
-const DOCUMENTS = ["README.md", "web/README.md", "docs/guides/web.md"];
+const DOCUMENTS = ["README.md", "web/README.md", "docs/guides/web.md", "docs/guides/connections.md"];
 
 /** What the examples take from the app around them. */
 const AROUND = `declare const someIdentity: string;

@@ -48,6 +48,7 @@ const OPTIONS = ["signalers", "name", "iceServers", "rtc", "store", "wasm", "lim
 const LIMITS = [
   "links",
   "homes",
+  "forwardedLinks",
   "keepPublications",
   "keepBytes",
   "publishQueueBytes",

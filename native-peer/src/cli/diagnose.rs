@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clap::Args;
-use weft_native_peer::{Diagnosis, Path};
+use weft_native_peer::{Cause, Diagnosis, Path};
 
 use super::exit::{Exit, Failure};
 use super::output::Line;
@@ -70,8 +70,9 @@ async fn look(session: &mut Session, most: Duration) -> Result<Exit, End> {
     Ok(Exit::Done)
 }
 
+/// There is a way, and no attempt at a better one that may still come to something.
 fn is_settled(one: &Diagnosis) -> bool {
-    matches!(one.path, Path::Direct | Path::Forwarded | Path::Mesh { .. })
+    matches!(one.path, Path::Direct | Path::Forwarded | Path::Mesh { .. }) && one.cause != Cause::Connecting
 }
 
 fn describe(one: &Diagnosis, name: Option<&str>) -> Line {
@@ -96,7 +97,7 @@ fn describe(one: &Diagnosis, name: Option<&str>) -> Line {
 
 #[cfg(test)]
 mod tests {
-    use weft_native_peer::{Cause, PeerId};
+    use weft_native_peer::PeerId;
 
     use super::*;
 

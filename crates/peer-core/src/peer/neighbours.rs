@@ -8,7 +8,7 @@ use weft_query::Summary;
 use weft_wire::link::{ByeReason, Link as Frame};
 use weft_wire::{Bundle, DiscoveryKey, PeerId, PeerRecord, Tag, Time, decode, limits};
 
-use super::{AFTER_FULL, AFTER_MADE_ROOM, AFTER_MISBEHAVIOUR, Peer};
+use super::{AFTER_FULL, AFTER_MADE_ROOM, AFTER_MISBEHAVIOUR, Peer, SILENT};
 use crate::api::{Event, LinkState};
 use crate::broadcast::feed_range;
 use crate::env::Env;
@@ -138,6 +138,13 @@ impl Peer {
             LinkEvent::Suspect { peer, suspect } => {
                 for swarm in self.swarms.values_mut() {
                     swarm.tree.on_suspect(now, &peer, suspect, &self.env);
+                }
+                if suspect {
+                    // Others may have gone with it, as a whole network does.
+                    let others: Vec<PeerId> = self.links.open().map(|(peer, _)| peer).collect();
+                    for other in others {
+                        self.links.probe(now, other, SILENT, &mut self.env);
+                    }
                 }
             }
         }

@@ -13,7 +13,7 @@ use crate::view::{Open, PartyView};
 /// Rosters are looked at this often for members of whom nothing was heard.
 pub(super) const HOUSEKEEPING: Duration = Duration::from_secs(1);
 /// In large swarms the parent in the tree is asked for a sign of life after so long.
-const PARENT_SILENT: Duration = Duration::from_secs(3);
+const PARENT_SILENT: Duration = Duration::from_secs(2);
 
 impl Peer {
     /// Does whatever is due, and looks for links that are missing. Most inputs are messages of neighbours, which concern
