@@ -7,19 +7,13 @@
  * `connect` is over and the machine at rest when the clock starts, except in a last measurement, where a new page joins as
  * soon as its signaler has welcomed it.
  */
-import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
-import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
-import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
+import { join } from "node:path";
+import { type Browser, chromium } from "playwright-core";
 import { FLAGS, program } from "../tests/e2e/browser.ts";
 import { serve } from "../tests/e2e/site.ts";
 import { Peer } from "../tests/federation/wire/peer.ts";
+import { open, quantile, quiet, ROOT, start } from "./browser-lab.ts";
 
-const ROOT = resolve(fileURLToPath(import.meta.url), "../..");
-const PROGRAM = process.env["WEFT_SIGNALER"] ?? join(ROOT, "target/release/weft-signaler");
 const BARE_PAIR = join(ROOT, "bench/bare-pair.js");
 /** Rounds that count, and in `--quick` runs. One goes ahead that does not: caches of code, files and the database. */
 const ROUNDS = 21;
@@ -28,11 +22,6 @@ const ROUNDS_QUICK = 3;
 const PINGS = 15;
 /** What a join may take beyond a bare pair and three round trips to the signaler, milliseconds. */
 const MARGIN = 50;
-/** Share of the processors' time that may be in use when the clock starts, and for how many milliseconds it is looked at. */
-const QUIET = 0.1;
-const LOOK = 200;
-/** Longest that one step in a page may take, milliseconds. */
-const STEP = 20_000;
 
 interface Round {
   /** Milliseconds each. */
@@ -40,11 +29,6 @@ interface Round {
   readonly trip: number;
   readonly join: number;
   readonly atOnce: number;
-}
-
-interface Running {
-  readonly url: string;
-  stop(): void;
 }
 
 const quick = process.argv.includes("--quick");
@@ -69,54 +53,6 @@ try {
   if (!report(rounds) && !quick) process.exitCode = 1;
 } finally {
   for (const cleanup of cleanups) await cleanup();
-}
-
-/** The signaler as shipped, without a configuration. */
-async function start(): Promise<Running> {
-  const dir = mkdtempSync(join(tmpdir(), "weft-bench-"));
-  const child: ChildProcess = spawn(PROGRAM, ["--listen", "127.0.0.1:0", "--data", join(dir, "mesh.db")], {
-    stdio: ["ignore", "pipe", "ignore"],
-  });
-  const stop = () => {
-    child.kill("SIGKILL");
-    rmSync(dir, { recursive: true, force: true });
-  };
-  if (child.stdout === null) throw new Error("no standard output");
-  for await (const line of createInterface(child.stdout)) {
-    const url = / listens on (ws:\S+)/.exec(line)?.[1];
-    if (url !== undefined) return { url, stop };
-  }
-  stop();
-  throw new Error("the signaler ended before it listened");
-}
-
-async function open(context: BrowserContext, url: string): Promise<Page> {
-  const page = await context.newPage();
-  page.setDefaultTimeout(STEP);
-  await page.goto(url);
-  await page.waitForFunction("globalThis.mesh !== undefined");
-  return page;
-}
-
-/** Until the processors have almost nothing to do: a browser works on for a while after a page has been opened or closed. */
-async function quiet(): Promise<void> {
-  const end = performance.now() + STEP;
-  for (let before = cpu(); ; ) {
-    await new Promise((resolve) => setTimeout(resolve, LOOK));
-    const now = cpu();
-    if (now.busy - before.busy <= (now.all - before.all) * QUIET) return;
-    if (performance.now() > end) throw new Error("the machine is busy with something else; try again later");
-    before = now;
-  }
-}
-
-/** Ticks of all processors since the machine was started (proc(5), /proc/stat). */
-function cpu(): { readonly busy: number; readonly all: number } {
-  const [line = ""] = readFileSync("/proc/stat", "utf8").split("\n", 1);
-  const ticks = line.split(/\s+/).slice(1, 9).map(Number);
-  const all = ticks.reduce((sum, part) => sum + part, 0);
-  const [, , , idle = 0, waiting = 0] = ticks;
-  return { busy: all - idle - waiting, all };
 }
 
 /** From the first line of the page that offers to a message through the channel. */
@@ -214,11 +150,6 @@ function report(rounds: readonly Round[]): boolean {
   const reached = quantile(excess, 0.5) <= MARGIN;
   console.log(`\nbar: the last line's median <= ${MARGIN} ms: ${reached ? "reached" : "MISSED"}`);
   return reached;
-}
-
-function quantile(figures: readonly number[], share: number): number {
-  const sorted = [...figures].sort((a, b) => a - b);
-  return sorted[Math.round((sorted.length - 1) * share)] ?? Number.NaN;
 }
 
 /** What tests/e2e/page.js puts into the page, as far as it is used here. */

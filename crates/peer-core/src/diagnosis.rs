@@ -104,7 +104,7 @@ impl Cause {
             Self::Unanswered => "the peer may be suspended or just leaving; it is tried again",
             Self::NoWebRtc => "allow WebRTC in that browser: a policy or an extension has switched it off",
             Self::NoAddress => {
-                "check that side's network, and whether a policy or an extension hides its addresses"
+                "check that side's network and the credentials of its TURN server, and whether a policy hides its addresses"
             }
             Self::NoStun => {
                 "name a STUN server: iceServers: [{ urls: \"stun:…\" }], or --turn at the signaler"

@@ -6,7 +6,7 @@ use weft_wire::sealed::{Refusal, Signal};
 use weft_wire::{AgreementKey, DiscoveryKey, PeerId, SessionId, Time};
 
 use super::stream::Stream;
-use super::{Carrier, Negotiator, Step, knock_step};
+use super::{Attempt, Carrier, Negotiator, Step, knock_step};
 use crate::api::{Event, LinkState};
 use crate::env::Env;
 
@@ -82,8 +82,7 @@ impl Negotiator {
         if was_up {
             steps.extend(self.end(from, "the other side began anew", None, env));
         } else {
-            self.drop_session(from, env);
-            self.knocks.remove(&from);
+            self.give_way(now, from, env);
         }
         if self.streams.len() >= env.config.forwarded_links {
             steps.push(super::refuse_step(from, discovery, id, 0, Refusal::Full));
@@ -111,8 +110,15 @@ impl Negotiator {
         } else {
             Transcript::new(session, them, us)
         };
-        self.drop_session(peer, env);
+        self.give_way(now, peer, env);
         vec![Step::Opened { peer, carrier: Carrier::Stream, transcript }]
+    }
+
+    /// An attempt at a connection ends because the other side has given it up.
+    fn give_way(&mut self, now: Time, peer: PeerId, env: &mut Env) {
+        self.remember_attempt(peer, Attempt::new(now, None, false, "no connection came about"));
+        self.drop_session(peer, env);
+        self.knocks.remove(&peer);
     }
 
     // ---- what it carries ----

@@ -1,0 +1,76 @@
+/** What benchmarks in Chromium share: the signaler as shipped, pages, a machine at rest, quantiles. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import type { BrowserContext, Page } from "playwright-core";
+
+export const ROOT = resolve(fileURLToPath(import.meta.url), "../..");
+const PROGRAM = process.env["WEFT_SIGNALER"] ?? join(ROOT, "target/release/weft-signaler");
+/** Share of the processors' time that may be in use when the clock starts, and for how many milliseconds it is looked at. */
+const QUIET = 0.1;
+const LOOK = 200;
+/** Longest that one step in a page may take, milliseconds. */
+const STEP = 20_000;
+
+export interface Running {
+  readonly url: string;
+  stop(): void;
+}
+
+/** The signaler as shipped, without a configuration. */
+export async function start(): Promise<Running> {
+  const dir = mkdtempSync(join(tmpdir(), "weft-bench-"));
+  const child: ChildProcess = spawn(PROGRAM, ["--listen", "127.0.0.1:0", "--data", join(dir, "mesh.db")], {
+    stdio: ["ignore", "pipe", "ignore"],
+  });
+  const stop = () => {
+    child.kill("SIGKILL");
+    rmSync(dir, { recursive: true, force: true });
+  };
+  if (child.stdout === null) throw new Error("no standard output");
+  for await (const line of createInterface(child.stdout)) {
+    const url = / listens on (ws:\S+)/.exec(line)?.[1];
+    if (url !== undefined) return { url, stop };
+  }
+  stop();
+  throw new Error("the signaler ended before it listened");
+}
+
+/** A page with the package loaded. */
+export async function open(context: BrowserContext, url: string): Promise<Page> {
+  const page = await context.newPage();
+  page.setDefaultTimeout(STEP);
+  await page.goto(url);
+  await page.waitForFunction("globalThis.mesh !== undefined");
+  return page;
+}
+
+/** Until the processors have almost nothing to do: a browser works on for a while after a page has been opened or closed. */
+export async function quiet(): Promise<void> {
+  const end = performance.now() + STEP;
+  for (let before = cpu(); ; ) {
+    await new Promise((resolve) => setTimeout(resolve, LOOK));
+    const now = cpu();
+    if (now.busy - before.busy <= (now.all - before.all) * QUIET) return;
+    if (performance.now() > end) throw new Error("the machine is busy with something else; try again later");
+    before = now;
+  }
+}
+
+/** Ticks of all processors since the machine was started (proc(5), /proc/stat). */
+function cpu(): { readonly busy: number; readonly all: number } {
+  const [line = ""] = readFileSync("/proc/stat", "utf8").split("\n", 1);
+  const ticks = line.split(/\s+/).slice(1, 9).map(Number);
+  const all = ticks.reduce((sum, part) => sum + part, 0);
+  const [, , , idle = 0, waiting = 0] = ticks;
+  return { busy: all - idle - waiting, all };
+}
+
+/** The figure below which this share of all lies. */
+export function quantile(figures: readonly number[], share: number): number {
+  const sorted = [...figures].sort((a, b) => a - b);
+  return sorted[Math.round((sorted.length - 1) * share)] ?? Number.NaN;
+}

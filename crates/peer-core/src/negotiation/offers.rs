@@ -1,0 +1,198 @@
+//! Offers, answers and knocks: how a session begins, and what comes to it.
+
+use weft_wire::sealed::Refusal;
+use weft_wire::{DiscoveryKey, PeerId, SessionId, Time};
+
+use super::{DOUBT, Description, Kinds, Negotiator, Session, Step, fingerprint, refuse_step};
+use crate::api::{Event, LinkId, LinkState, Output};
+use crate::env::Env;
+
+impl Negotiator {
+    pub(super) fn begin_offer(
+        &mut self,
+        now: Time,
+        peer: PeerId,
+        discovery: DiscoveryKey,
+        urgent: bool,
+        env: &mut Env,
+    ) {
+        let id = SessionId(env.random());
+        self.remember(id);
+        let link = self.begin(now, peer, (discovery, id), true, urgent);
+        env.out.push_back(Output::OpenLink { link, offer: true });
+    }
+
+    pub(super) fn begin_answer(
+        &mut self,
+        now: Time,
+        peer: PeerId,
+        (discovery, id): (DiscoveryKey, SessionId),
+        urgent: bool,
+        description: Description,
+        env: &mut Env,
+    ) -> Vec<Step> {
+        let Some(fingerprint) = fingerprint(&description.sdp) else {
+            return vec![refuse_step(peer, discovery, id, 0, Refusal::BadDescription)];
+        };
+        if self.knocks.remove(&peer).is_none() && !self.streams.contains_key(&peer) {
+            env.event(Event::Link { peer, state: LinkState::Connecting });
+        }
+        let link = self.begin(now, peer, (discovery, id), false, urgent);
+        env.out.push_back(Output::OpenLink { link, offer: false });
+        if let Some(session) = self.sessions.get_mut(&peer) {
+            session.fingerprints.1 = Some(fingerprint);
+            session.accept(0, description, false, env);
+        }
+        Vec::new()
+    }
+
+    pub(super) fn begin(
+        &mut self,
+        now: Time,
+        peer: PeerId,
+        (discovery, id): (DiscoveryKey, SessionId),
+        offerer: bool,
+        urgent: bool,
+    ) -> LinkId {
+        self.next_link += 1;
+        let link = LinkId(self.next_link);
+        self.links.insert(link, peer);
+        self.sessions.insert(
+            peer,
+            Session {
+                link,
+                id,
+                discovery,
+                offerer,
+                urgent,
+                generation: 0,
+                since: now,
+                local: None,
+                local_sent: false,
+                describing: offerer,
+                waiting_offer: None,
+                restart_anew: false,
+                candidates: Vec::new(),
+                candidates_sent: 0,
+                flush_at: None,
+                remote: None,
+                remote_candidates: Vec::new(),
+                retry: None,
+                fingerprints: (None, None),
+                open_since: None,
+                connected: false,
+                restart_at: None,
+                troubled_since: None,
+                failed_at: None,
+                kinds: (Kinds::default(), Kinds::default()),
+            },
+        );
+        link
+    }
+
+    /// An offer in a session that we know: our answer got lost, or ICE restarts.
+    pub(super) fn on_known_offer(
+        &mut self,
+        now: Time,
+        from: PeerId,
+        generation: u32,
+        description: Description,
+        env: &mut Env,
+    ) -> Vec<Step> {
+        let Some(session) = self.sessions.get_mut(&from) else { return Vec::new() };
+        if session.offerer || generation < session.generation {
+            return Vec::new();
+        }
+        if generation > session.generation {
+            if !session.describing {
+                session.begin_generation(now, generation);
+                session.accept(generation, description, false, env);
+            } else if session.waiting_offer.as_ref().is_none_or(|(waiting, _)| *waiting < generation) {
+                session.waiting_offer = Some((generation, description));
+            }
+            return Vec::new();
+        }
+        session.take_candidates(generation, description.candidates, env);
+        if session.local_sent { session.describe(from, None, 0).into_iter().collect() } else { Vec::new() }
+    }
+
+    pub(super) fn on_answer(
+        &mut self,
+        from: PeerId,
+        generation: u32,
+        description: Description,
+        env: &mut Env,
+    ) -> Vec<Step> {
+        let Some(session) = self.sessions.get_mut(&from) else { return Vec::new() };
+        if !session.offerer || generation != session.generation || !session.local_sent {
+            return Vec::new();
+        }
+        if session.remote == Some(generation) {
+            session.take_candidates(generation, description.candidates, env);
+            return Vec::new();
+        }
+        let Some(fingerprint) = fingerprint(&description.sdp) else {
+            return self.end(from, "the answer has no fingerprint", Some(Refusal::BadDescription), env);
+        };
+        session.fingerprints.1.get_or_insert(fingerprint);
+        session.retry = None;
+        session.accept(generation, description, true, env);
+        Vec::new()
+    }
+
+    pub(super) fn on_knock(
+        &mut self,
+        now: Time,
+        from: PeerId,
+        (discovery, id): (DiscoveryKey, SessionId),
+        (urgent, stream): (bool, Option<SessionId>),
+        heard: Option<Time>,
+        env: &mut Env,
+    ) -> Vec<Step> {
+        if from < env.me {
+            return Vec::new(); // The lower side offers, it does not knock.
+        }
+        if let Some(ours) = self.stream_id(&from) {
+            if stream == Some(ours) {
+                if !self.sessions.contains_key(&from) {
+                    self.begin_offer(now, from, discovery, urgent, env);
+                }
+                return Vec::new();
+            }
+            // It knows nothing of our stream. While that is young its knock may have crossed its agreement.
+            if heard.is_none_or(|at| now.since(at) < DOUBT) {
+                return vec![Step::Doubted { peer: from }];
+            }
+            let mut steps = self.replace(from, env);
+            env.event(Event::Link { peer: from, state: LinkState::Connecting });
+            self.begin_offer(now, from, discovery, urgent, env);
+            steps.retain(|step| !matches!(step, Step::Doubted { .. }));
+            return steps;
+        }
+        let Some(session) = self.sessions.get_mut(&from) else {
+            env.event(Event::Link { peer: from, state: LinkState::Connecting });
+            self.begin_offer(now, from, discovery, urgent, env);
+            return Vec::new();
+        };
+        if session.id == id {
+            // The other side asks for an ICE restart. Ours may be under way already.
+            if session.open_since.is_some() && now.since(session.since) >= env.config.signal_retry {
+                session.restart_at = Some(now);
+                session.troubled_since.get_or_insert(now);
+            }
+            return Vec::new();
+        }
+        // The other side knows of no session. While ours is young its knock and our offer have crossed.
+        let silent_since = heard.or(session.open_since);
+        match silent_since {
+            Some(at) if now.since(at) >= DOUBT => {
+                let mut steps = self.replace(from, env);
+                self.begin_offer(now, from, discovery, urgent, env);
+                steps.retain(|step| !matches!(step, Step::Doubted { .. }));
+                steps
+            }
+            Some(_) => vec![Step::Doubted { peer: from }],
+            None => Vec::new(),
+        }
+    }
+}
