@@ -21,6 +21,11 @@ pub mod sign;
 mod simulated;
 pub mod statement;
 
+/// The hash of a message that travels in parts: BLAKE3.
+pub fn digest(bytes: &[u8]) -> weft_wire::Digest {
+    weft_wire::Digest(*blake3::hash(bytes).as_bytes())
+}
+
 pub use envelope::{EnvelopeError, Opened};
 pub use keys::{IdentityKey, PeerKey, Seed, SignalerKey};
 pub use party::Party;

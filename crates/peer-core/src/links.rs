@@ -86,13 +86,13 @@ struct Link {
     records_sent: Set<PeerId>,
 }
 
-/// What waits to be sent, in two lanes that take turns chunk by chunk: a ping need not wait for a backlog. Within a lane
-/// order is kept.
+/// What waits to be sent, in lanes that take turns chunk by chunk: a ping need not wait for a backlog, nor publications for
+/// large messages. Within a lane order is kept.
 #[derive(Debug, Default)]
 struct Outbox {
-    control: Lane,
-    bulk: Lane,
-    bulk_next: bool,
+    lanes: [Lane; LANES],
+    /// The lane that had its turn last.
+    last: usize,
     queued_bytes: usize,
     next_number: u32,
     /// Bytes given to the channel since it last was drained.
@@ -102,8 +102,20 @@ struct Outbox {
 #[derive(Debug, Default)]
 struct Lane {
     queue: VecDeque<Item>,
+    queued_bytes: usize,
     current: Option<Outgoing>,
 }
+
+/// The numbers of lanes: frames of the protocol, publications, parts of our own large messages, and those of others.
+const CONTROL: usize = 0;
+const BULK: usize = 1;
+const PARTS: usize = 2;
+const PASSED: usize = 3;
+const LANES: usize = 4;
+/// Bytes of parts that wait in their lane; the next one is made when there are less.
+const PARTS_QUEUE: usize = 2 * limits::PART;
+/// Bytes of parts of others that wait; more are dropped, and whoever sends them finds out.
+const PASSED_QUEUE: usize = 256 * 1024;
 
 #[derive(Debug)]
 enum Item {
@@ -149,6 +161,16 @@ impl Links {
     /// Bytes that wait for a link.
     pub(crate) fn queued(&self, peer: &PeerId) -> usize {
         self.links.get(peer).map_or(0, |link| link.outbox.queued_bytes)
+    }
+
+    /// The link to a peer.
+    pub(crate) fn id(&self, peer: &PeerId) -> Option<LinkId> {
+        self.links.get(peer).filter(|link| link.open).map(|link| link.id)
+    }
+
+    /// Whether there is room for a part of a large message.
+    pub(crate) fn takes_part(&self, peer: &PeerId) -> bool {
+        self.links.get(peer).is_some_and(|link| link.outbox.lanes[PARTS].queued_bytes < PARTS_QUEUE)
     }
 
     // ---- the life of a link ----
@@ -244,9 +266,18 @@ impl Links {
         if link.outbox.is_full(env) {
             return false;
         }
+        let lane = match frame {
+            Frame::Envelope { hops, envelope, .. } if envelope.len() > limits::CHUNK => {
+                if *hops == 0 { PARTS } else { PASSED }
+            }
+            _ => CONTROL,
+        };
+        if lane == PASSED && link.outbox.lanes[PASSED].queued_bytes > PASSED_QUEUE {
+            return false;
+        }
         let bytes = encode(frame);
         env.stats.sent.count(frame, bytes.len());
-        link.outbox.push(bytes);
+        link.outbox.push_to(lane, Item::Frame(bytes));
         self.pump(peer, env);
         true
     }
@@ -523,13 +554,18 @@ impl Link {
 
 impl Outbox {
     fn push(&mut self, frame: Vec<u8>) {
-        self.queued_bytes += frame.len();
-        self.control.queue.push_back(Item::Frame(frame));
+        self.push_to(CONTROL, Item::Frame(frame));
     }
 
     fn push_bulk(&mut self, item: Item) {
+        self.push_to(BULK, item);
+    }
+
+    fn push_to(&mut self, lane: usize, item: Item) {
         self.queued_bytes += item.counted();
-        self.bulk.queue.push_back(item);
+        let lane = &mut self.lanes[lane];
+        lane.queued_bytes += item.counted();
+        lane.queue.push_back(item);
     }
 
     fn is_full(&self, env: &Env) -> bool {
@@ -538,7 +574,7 @@ impl Outbox {
 
     /// Frames that wait.
     fn len(&self) -> usize {
-        self.control.queue.len() + self.bulk.queue.len()
+        self.lanes.iter().map(|lane| lane.queue.len()).sum()
     }
 
     fn next_chunk(
@@ -549,25 +585,29 @@ impl Outbox {
     ) -> Option<Vec<u8>> {
         if hello_only {
             // Before the other side's hello only ours goes out; it is the first frame and fits a chunk.
-            return if self.next_number == 0 { self.lane_chunk(false, records_sent, sent) } else { None };
+            return if self.next_number == 0 { self.lane_chunk(CONTROL, records_sent, sent) } else { None };
         }
-        self.bulk_next = !self.bulk_next;
-        let first = self.bulk_next;
-        self.lane_chunk(first, records_sent, sent).or_else(|| self.lane_chunk(!first, records_sent, sent))
+        let last = self.last;
+        (1..=LANES).map(|turn| (last + turn) % LANES).find_map(|lane| {
+            let chunk = self.lane_chunk(lane, records_sent, sent)?;
+            self.last = lane;
+            Some(chunk)
+        })
     }
 
     fn lane_chunk(
         &mut self,
-        bulk: bool,
+        lane: usize,
         records_sent: &mut Set<PeerId>,
         sent: &mut Traffic,
     ) -> Option<Vec<u8>> {
         loop {
-            let lane = if bulk { &mut self.bulk } else { &mut self.control };
+            let lane = &mut self.lanes[lane];
             if let Some(chunk) = lane.current.as_mut().and_then(Outgoing::next_chunk) {
                 return Some(chunk);
             }
             let item = lane.queue.pop_front()?;
+            lane.queued_bytes -= item.counted();
             self.queued_bytes -= item.counted();
             // Frames are bounded where they are made; one that were too long could not be sent at all.
             lane.current = Outgoing::new(self.next_number, item.encode(records_sent, sent)).ok();

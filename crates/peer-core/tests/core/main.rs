@@ -3,6 +3,8 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod hostile;
+mod large;
+mod large_hostile;
 mod links;
 mod mesh;
 mod messages;

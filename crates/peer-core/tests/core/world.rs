@@ -41,6 +41,12 @@ pub(crate) struct World {
     pub(crate) drop_forwards: u64,
     /// Added to the latency of links.
     pub(crate) slowness: Duration,
+    /// Bytes per second of each direction of each connection; none: no limit. A channel then buffers what waits.
+    pub(crate) bandwidth: Option<u64>,
+    /// The most bytes that any channel has buffered.
+    pub(crate) most_buffered: u64,
+    /// The most that any peer had waiting for its channels.
+    pub(crate) most_queued: usize,
     /// Nodes whose hellos prove no party's key.
     pub(crate) unproved: BTreeSet<usize>,
     pub(crate) connections_made: u64,
@@ -75,6 +81,8 @@ struct Connection {
     broken: bool,
     waiting: Vec<Vec<u8>>,
     last_arrival: Time,
+    /// When all that is buffered has gone out.
+    busy_until: Time,
     candidates: Vec<Candidate>,
     /// A description was asked for and has not been given yet.
     describing: bool,
@@ -97,6 +105,7 @@ enum What {
     LinkFailed(usize, LinkId),
     ChannelOpened(usize, LinkId),
     Message(usize, LinkId, Vec<u8>),
+    Drained(usize, LinkId),
     ChannelClosed(usize, LinkId),
     Ice(usize, LinkId, IceState),
     IceNotices(usize),
@@ -143,6 +152,9 @@ impl World {
             tamper: false,
             drop_forwards: 0,
             slowness: Duration::ZERO,
+            bandwidth: None,
+            most_buffered: 0,
+            most_queued: 0,
             unproved: BTreeSet::new(),
             connections_made: 0,
             forwards: 0,
@@ -361,10 +373,14 @@ impl World {
         let mut sent = BTreeSet::new();
         loop {
             let Some(output) = self.nodes[node].peer.poll() else {
-                // The fake channel buffers nothing: it is drained as soon as the run of messages is over.
+                // Without a limit the fake channel buffers nothing: it is drained when the run of messages is over.
                 let Some(link) = sent.pop_first() else { break };
-                if self.connections.contains_key(&(node, link)) {
-                    self.nodes[node].peer.handle(self.now, Input::ChannelDrained { link });
+                let low = Config::default().channel_low as u64;
+                let wait = self.bandwidth.map(|rate| Duration::from_micros(low * 1_000_000 / rate));
+                let Some(connection) = self.connections.get(&(node, link)) else { continue };
+                match wait.map(|wait| connection.busy_until - wait).filter(|at| *at > self.now) {
+                    Some(at) => self.at(at, What::Drained(node, link)),
+                    None => self.nodes[node].peer.handle(self.now, Input::ChannelDrained { link }),
                 }
                 continue;
             };
@@ -373,6 +389,7 @@ impl World {
             }
             self.carry_out(node, output);
         }
+        self.most_queued = self.most_queued.max(self.nodes[node].peer.unsent());
         if let Some(at) = self.nodes[node].peer.deadline() {
             let at = if at > self.now { at } else { self.now };
             self.at(at, What::Timer(node));
@@ -504,8 +521,15 @@ impl World {
             connection.waiting.push(bytes);
             return;
         }
+        let mut gone = now;
+        if let Some(rate) = self.bandwidth {
+            gone = now.max(connection.busy_until) + Duration::from_micros(bytes.len() as u64 * 1_000_000 / rate);
+            connection.busy_until = gone;
+            let buffered = gone.since(now).as_micros() as u64 * rate / 1_000_000;
+            self.most_buffered = self.most_buffered.max(buffered);
+        }
         // In order, as the channel is.
-        let at = (now + latency).max(connection.last_arrival);
+        let at = (gone + latency).max(connection.last_arrival);
         connection.last_arrival = at;
         self.at(at, What::Message(other, other_link, bytes));
     }
@@ -581,6 +605,11 @@ impl World {
             What::Message(node, link, bytes) => {
                 if self.connections.contains_key(&(node, link)) {
                     self.input(node, Input::ChannelMessage { link, bytes: &bytes });
+                }
+            }
+            What::Drained(node, link) => {
+                if self.connections.contains_key(&(node, link)) {
+                    self.input(node, Input::ChannelDrained { link });
                 }
             }
             What::ChannelClosed(node, link) => {

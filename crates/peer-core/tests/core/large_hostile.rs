@@ -1,0 +1,1 @@
+//! Senders of large messages that do not mean well.
