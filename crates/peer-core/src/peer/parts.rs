@@ -154,9 +154,7 @@ impl Peer {
 
     fn send_part(&mut self, now: Time, part: Part) {
         let Part { key: (id, to), at, bytes, contact, road, attempt } = part;
-        let known = self.swarms.values().find_map(|swarm| swarm.roster.contact(&to));
-        let contact = known.filter(|known| !known.homes.is_empty()).or(contact);
-        let sealed = contact.and_then(|contact| {
+        let sealed = self.contact(&to, contact).and_then(|contact| {
             let sealed = self.env.seal(to, &contact.agreement, &Sealed::Part { id, at, bytes })?;
             Some((sealed, contact))
         });

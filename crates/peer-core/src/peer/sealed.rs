@@ -156,6 +156,15 @@ impl Peer {
         self.take(now, steps);
     }
 
+    /// Where a peer is. What the roster knows is newer; a contact that came with a message serves for those who are not in
+    /// it, or have lost their homes.
+    pub(super) fn contact(&self, to: &PeerId, contact: Option<Contact>) -> Option<Contact> {
+        match self.swarms.values().find_map(|swarm| swarm.roster.contact(to)) {
+            Some(known) if !known.homes.is_empty() => Some(known),
+            known => contact.or(known),
+        }
+    }
+
     /// Seals and sends by the best way there is. What is no `signal` takes the link or a way over several, if there is
     /// one; signals, which make links, go through signalers first, and every third attempt over the mesh.
     pub(super) fn seal_and_send(
@@ -166,15 +175,7 @@ impl Peer {
         contents: &Sealed,
         (attempt, signal): (u32, bool),
     ) -> bool {
-        let known = self.swarms.values().find_map(|swarm| swarm.roster.contact(&to));
-        // What the roster knows is newer; a contact that came with a message serves for those who are not in it, or
-        // have lost their homes.
-        let Some(contact) = (match known {
-            Some(known) if !known.homes.is_empty() => Some(known),
-            known => contact.or(known),
-        }) else {
-            return false;
-        };
+        let Some(contact) = self.contact(&to, contact) else { return false };
         let Some(sealed) = self.env.seal(to, &contact.agreement, contents) else { return false };
         // The first attempt takes the link if there is one; should it be stuck, later ones go around it.
         if !signal && attempt.is_multiple_of(2) && self.links.is_open(&to) && self.negotiator.healthy(&to) {
