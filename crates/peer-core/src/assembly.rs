@@ -139,7 +139,13 @@ impl Assemblies {
     }
 
     /// A part of a message; of one that is not known nothing is taken.
-    pub(crate) fn on_part(&mut self, now: Time, key: &Key, (at, part): (u32, Vec<u8>), around: bool) -> Outcome {
+    pub(crate) fn on_part(
+        &mut self,
+        now: Time,
+        key: &Key,
+        (at, part): (u32, Vec<u8>),
+        around: bool,
+    ) -> Outcome {
         let Some(one) = self.list.get_mut(key) else { return Outcome::Kept };
         let begin = (at as usize).saturating_mul(limits::PART);
         if begin >= one.length || part.len() != limits::PART.min(one.length - begin) {

@@ -95,6 +95,8 @@ struct Outbox {
     last: usize,
     queued_bytes: usize,
     next_number: u32,
+    /// Bytes of a chunk at most.
+    chunk: usize,
     /// Bytes given to the channel since it last was drained.
     given: usize,
 }
@@ -179,7 +181,7 @@ impl Links {
         &mut self,
         now: Time,
         peer: PeerId,
-        id: LinkId,
+        (id, largest): (LinkId, usize),
         transcript: Transcript,
         parties: impl Iterator<Item = &'a Party>,
         env: &mut Env,
@@ -203,7 +205,7 @@ impl Links {
             pinged: None,
             suspect: false,
             reassembler: Reassembler::default(),
-            outbox: Outbox::default(),
+            outbox: Outbox { chunk: largest.min(limits::CHUNK), ..Outbox::default() },
             records_sent: Set::new(),
         };
         link.outbox.push(encode(&hello));
@@ -219,6 +221,7 @@ impl Links {
     /// Says goodbye as the last thing on the link, ahead of whatever waits.
     pub(crate) fn bye(&mut self, peer: PeerId, reason: ByeReason, env: &mut Env) {
         if let Some(link) = self.links.get_mut(&peer) {
+            // It fits any chunk.
             let mut outgoing = Outgoing::new(u32::MAX, encode(&Frame::Bye { reason })).ok();
             if let Some(bytes) = outgoing.as_mut().and_then(Outgoing::next_chunk) {
                 env.out.push_back(Output::ChannelMessage { link: link.id, bytes });
@@ -268,7 +271,11 @@ impl Links {
         }
         let lane = match frame {
             Frame::Envelope { hops, envelope, .. } if envelope.len() > limits::CHUNK => {
-                if *hops == 0 { PARTS } else { PASSED }
+                if *hops == 0 {
+                    PARTS
+                } else {
+                    PASSED
+                }
             }
             _ => CONTROL,
         };
@@ -584,8 +591,13 @@ impl Outbox {
         sent: &mut Traffic,
     ) -> Option<Vec<u8>> {
         if hello_only {
-            // Before the other side's hello only ours goes out; it is the first frame and fits a chunk.
-            return if self.next_number == 0 { self.lane_chunk(CONTROL, records_sent, sent) } else { None };
+            // Before the other side's hello only ours goes out; it is the first frame.
+            let begun = self.lanes[CONTROL].current.as_ref().is_some_and(|hello| hello.remaining() > 0);
+            return if self.next_number == 0 || begun {
+                self.lane_chunk(CONTROL, records_sent, sent)
+            } else {
+                None
+            };
         }
         let last = self.last;
         (1..=LANES).map(|turn| (last + turn) % LANES).find_map(|lane| {
@@ -610,7 +622,9 @@ impl Outbox {
             lane.queued_bytes -= item.counted();
             self.queued_bytes -= item.counted();
             // Frames are bounded where they are made; one that were too long could not be sent at all.
-            lane.current = Outgoing::new(self.next_number, item.encode(records_sent, sent)).ok();
+            lane.current = Outgoing::new(self.next_number, item.encode(records_sent, sent))
+                .map(|outgoing| outgoing.in_chunks_of(self.chunk))
+                .ok();
             self.next_number = self.next_number.wrapping_add(1) & 0x7fff_ffff;
         }
     }

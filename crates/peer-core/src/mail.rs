@@ -306,18 +306,16 @@ impl Mail {
 
     /// Large messages that wait begin if there is room, in the order in which they were given.
     fn begin_waiting(&mut self, now: Time) {
-        let mut waiting: Vec<(CommandId, MessageId)> = self
-            .outgoing
-            .iter()
-            .filter(|(_, one)| one.waits)
-            .map(|(id, one)| (one.command, *id))
-            .collect();
+        let mut waiting: Vec<(CommandId, MessageId)> =
+            self.outgoing.iter().filter(|(_, one)| one.waits).map(|(id, one)| (one.command, *id)).collect();
         waiting.sort_unstable();
         for (_, id) in waiting {
             let Some(one) = self.outgoing.get(&id) else { continue };
             let under_way = || {
                 let to = one.to;
-                self.outgoing.values().filter(move |other| other.to == to && !other.waits && is_large(&other.body))
+                self.outgoing
+                    .values()
+                    .filter(move |other| other.to == to && !other.waits && is_large(&other.body))
             };
             let bytes: usize = under_way().map(|other| other.body.len()).sum();
             let room = under_way().count() < LARGE && bytes + one.body.len() <= LARGE_BYTES;

@@ -55,7 +55,7 @@ pub(crate) enum Step {
         attempt: u32,
     },
     /// The channel is open: authenticate it.
-    Opened { peer: PeerId, link: LinkId, transcript: Transcript },
+    Opened { peer: PeerId, link: LinkId, transcript: Transcript, largest: usize },
     /// A session ended. `open_since` is set if the channel was open.
     Ended { peer: PeerId, refusal: Option<Refusal>, open_since: Option<Time> },
     /// A knock casts doubt on an open link: ping it.
@@ -107,6 +107,8 @@ struct Session {
     remote_candidates: Vec<(u32, Candidate)>,
     retry: Option<Retry>,
     fingerprints: (Option<String>, Option<String>),
+    /// Bytes of the largest message that the other side's channel takes.
+    largest: usize,
     open_since: Option<Time>,
     connected: bool,
     restart_at: Option<Time>,
@@ -387,13 +389,22 @@ impl Negotiator {
         let (Some(local), Some(remote)) = (&session.fingerprints.0, &session.fingerprints.1) else {
             return self.end(peer, "the connection has no fingerprint", None, env);
         };
+        let largest = session.largest;
+        if largest < limits::CHUNK_LEAST {
+            return self.end(
+                peer,
+                "the other side's channel takes only messages that are too small",
+                None,
+                env,
+            );
+        }
         let (ours, theirs) = ((env.me, local.as_str()), (peer, remote.as_str()));
         let transcript = if session.offerer {
             Transcript::new(session.id, ours, theirs)
         } else {
             Transcript::new(session.id, theirs, ours)
         };
-        vec![Step::Opened { peer, link, transcript }]
+        vec![Step::Opened { peer, link, transcript, largest }]
     }
 
     /// Something came over the channel: whatever ICE thinks, it works.
@@ -557,6 +568,7 @@ impl Negotiator {
                 remote_candidates: Vec::new(),
                 retry: None,
                 fingerprints: (None, None),
+                largest: limits::CHUNK,
                 open_since: None,
                 connected: false,
                 restart_at: None,
@@ -739,6 +751,7 @@ impl Session {
     /// Gives a remote description to the platform, and the candidates that waited for it.
     fn accept(&mut self, generation: u32, description: Description, answer: bool, env: &mut Env) {
         let (link, sdp) = (self.link, description.sdp.into_string());
+        self.largest = largest_message(&sdp);
         env.out.push_back(if answer {
             Output::AcceptAnswer { link, sdp }
         } else {
@@ -866,4 +879,14 @@ fn refusal_text(reason: Refusal) -> &'static str {
 fn fingerprint(sdp: &str) -> Option<String> {
     let value = sdp.lines().find_map(|line| line.trim().strip_prefix("a=fingerprint:"))?.trim();
     (value.len() >= 16 && value.len() <= 256).then(|| value.to_ascii_uppercase())
+}
+
+/// The value of the first `a=max-message-size` line (RFC 8841 section 6): 64 KiB without one, any size if it is 0.
+fn largest_message(sdp: &str) -> usize {
+    let value = sdp.lines().find_map(|line| line.trim().strip_prefix("a=max-message-size:"));
+    match value.and_then(|value| value.trim().parse().ok()) {
+        Some(0) => usize::MAX,
+        Some(bytes) => bytes,
+        None => 64 * 1024,
+    }
 }

@@ -178,7 +178,11 @@ impl Transfers {
         let one = self.list.get_mut(&key)?;
         one.lost.remove(&at);
         one.fresh = one.fresh.max(at + 1);
-        one.flying.push(Flying { at, sent: now, via: if let Road::Link(link) = road { Some(link) } else { None } });
+        one.flying.push(Flying {
+            at,
+            sent: now,
+            via: if let Road::Link(link) = road { Some(link) } else { None },
+        });
         let bytes = one.body.get(range(at, one.body.len())).unwrap_or_default().to_vec();
         Some(Part { key, at, bytes, contact: one.contact.clone(), road, attempt: one.attempt })
     }

@@ -21,6 +21,8 @@ pub const PARTS_AHEAD: u32 = 64;
 /// Bytes of one chunk on a data channel, its header included: the size every browser takes without fragmenting its own
 /// scheduling (RFC 8831 section 6.6 asks for 16 KiB without interleaving).
 pub const CHUNK: usize = 16 * 1024;
+/// Bytes of the smallest chunk that a link is used for: what a data channel takes at least.
+pub const CHUNK_LEAST: usize = 1024;
 /// Messages that may be in reassembly on one link at once.
 pub const PARTIAL_MESSAGES: usize = 8;
 /// Bytes of all the messages in reassembly on one link: two of the largest.

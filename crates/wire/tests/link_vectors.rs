@@ -10,9 +10,9 @@ use std::fmt::Write as _;
 use weft_wire::link::{ByeReason, FeedHave, FeedRange, Link, Near, PartyProof};
 use weft_wire::sealed::{Candidate, Refusal, Sealed, Signal};
 use weft_wire::{
-    AgreementKey, Bundle, BundleEntry, Bytes, Digest, DiscoveryKey, Entry, Gone, IdentityId, List, MessageId, PeerId,
-    PeerRecord, Presence, Proof, PublicationId, SessionId, SignalerId, Signature, Signed, Tag, Text, decode,
-    encode, limits,
+    AgreementKey, Bundle, BundleEntry, Bytes, Digest, DiscoveryKey, Entry, Gone, IdentityId, List, MessageId,
+    PeerId, PeerRecord, Presence, Proof, PublicationId, SessionId, SignalerId, Signature, Signed, Tag, Text,
+    decode, encode, limits,
 };
 
 const GOLDEN: &str = include_str!("../../../tests/vectors/frames-link.json");

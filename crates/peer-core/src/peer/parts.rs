@@ -86,13 +86,7 @@ impl Peer {
     // ---- what goes out ----
 
     /// A recipient says what it has of a message of ours.
-    pub(super) fn on_taken(
-        &mut self,
-        now: Time,
-        key: transfer::Key,
-        state: (u32, u32, u64),
-        full: bool,
-    ) {
+    pub(super) fn on_taken(&mut self, now: Time, key: transfer::Key, state: (u32, u32, u64), full: bool) {
         // Parts go only to whom the message was announced.
         let announced = self.mail.announced(&key.0, &key.1);
         let Some((body, contact)) = announced.or_else(|| self.transfers.of(&key)) else { return };

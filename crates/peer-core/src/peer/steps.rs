@@ -21,9 +21,9 @@ impl Peer {
                     let sealed = Sealed::Signal { discovery, session, generation, signal };
                     self.seal_and_send(now, to, None, &sealed, (attempt, true));
                 }
-                Step::Opened { peer, link, transcript } => {
+                Step::Opened { peer, link, transcript, largest } => {
                     let parties = self.swarms.values().map(|swarm| &swarm.party);
-                    self.links.on_opened(now, peer, link, transcript, parties, &mut self.env);
+                    self.links.on_opened(now, peer, (link, largest), transcript, parties, &mut self.env);
                 }
                 Step::Doubted { peer } => self.links.ping(now, peer, &mut self.env),
                 Step::Ended { peer, refusal, open_since } => {

@@ -325,9 +325,7 @@ fn a_large_request_that_nobody_answers_is_refused_before_it_crosses() {
     let before = world.nodes[a].peer.stats().link_bytes_out;
     let ask = Command::Request { to, peer: None, document: large(8 * MIB, 1), timeout: SECOND * 5 };
     let asked = world.command(a, ask);
-    let refused = |event: &Event| {
-        matches!(event, Event::Answered { command, outcome: Err(RequestError::Refused), .. } if *command == asked)
-    };
+    let refused = |event: &Event| matches!(event, Event::Answered { command, outcome: Err(RequestError::Refused), .. } if *command == asked);
     world.run_until(SECOND, |w| w.count(a, refused) == 1).expect("a refusal");
     assert!(world.nodes[a].peer.stats().link_bytes_out - before < 10_000);
 }

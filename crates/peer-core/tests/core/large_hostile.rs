@@ -8,7 +8,7 @@ use weft_peer_core::{Command, Config, Event, Keys};
 use weft_wire::sealed::Sealed;
 use weft_wire::{Digest, MessageId, PeerRecord, Text, encode, limits};
 
-use crate::hostile::deliver;
+use crate::hostile::{deliver, introduce};
 use crate::large::large;
 use crate::world::{World, number};
 
@@ -187,10 +187,11 @@ fn parts_go_to_nobody_else() {
     };
     world.run_until(SECOND, |w| coming(w).is_some()).unwrap();
     let id = coming(&world).unwrap();
+    introduce(&mut world, a, &thief, weft_crypto::Party::open("p").discovery());
+    world.run(SECOND * 11); // Until it is given up as a peer to link with.
     let forwards = world.forwards;
-    let told = (&mut world, a);
-    deliver(told.0, told.1, &thief, &victim, &Sealed::Taken { id, run: 1, next: 0, ahead: 0, full: None });
-    world.run(SECOND);
+    deliver(&mut world, a, &thief, &victim, &Sealed::Taken { id, run: 1, next: 0, ahead: 0, full: None });
+    world.run(Duration::from_millis(200));
     assert_eq!(world.forwards, forwards);
 }
 

@@ -47,6 +47,8 @@ pub(crate) struct World {
     pub(crate) most_buffered: u64,
     /// The most that any peer had waiting for its channels.
     pub(crate) most_queued: usize,
+    /// Bytes of the largest message that the channels of a node take.
+    pub(crate) takes: BTreeMap<usize, usize>,
     /// Nodes whose hellos prove no party's key.
     pub(crate) unproved: BTreeSet<usize>,
     pub(crate) connections_made: u64,
@@ -153,6 +155,7 @@ impl World {
             drop_forwards: 0,
             slowness: Duration::ZERO,
             bandwidth: None,
+            takes: BTreeMap::new(),
             most_buffered: 0,
             most_queued: 0,
             unproved: BTreeSet::new(),
@@ -460,6 +463,8 @@ impl World {
             "v=0\r\no={node} {local} {generation}\r\na=fingerprint:sha-256 {:02x}:AA:BB:CC:DD:EE:{local:04x}\r\n",
             node % 256
         );
+        let takes = self.takes.get(&node).map(|bytes| format!("a=max-message-size:{bytes}\r\n"));
+        let sdp = sdp + &takes.unwrap_or_default();
         self.soon(What::Description(node, link, sdp));
         self.soon(What::Candidate(node, link));
     }
@@ -517,13 +522,16 @@ impl World {
         let now = self.now;
         let Some(connection) = self.connections.get_mut(&(node, link)) else { return };
         let Some((other, other_link)) = connection.remote.filter(|_| connection.open) else { return };
+        let most = self.takes.get(&other).copied().filter(|bytes| *bytes > 0).unwrap_or(limits::CHUNK);
+        assert!(bytes.len() <= most, "{} bytes for a channel that takes {most}", bytes.len());
         if connection.broken || self.cut.contains(&node) || self.cut.contains(&other) {
             connection.waiting.push(bytes);
             return;
         }
         let mut gone = now;
         if let Some(rate) = self.bandwidth {
-            gone = now.max(connection.busy_until) + Duration::from_micros(bytes.len() as u64 * 1_000_000 / rate);
+            gone =
+                now.max(connection.busy_until) + Duration::from_micros(bytes.len() as u64 * 1_000_000 / rate);
             connection.busy_until = gone;
             let buffered = gone.since(now).as_micros() as u64 * rate / 1_000_000;
             self.most_buffered = self.most_buffered.max(buffered);
