@@ -444,6 +444,10 @@ impl Mail {
     fn end(&mut self, id: MessageId, outcome: Result<(), SendError>, env: &mut Env) {
         let message = if outcome.is_ok() { self.outgoing.remove(&id) } else { self.take_back(&id) };
         let Some(message) = message else { return };
+        if outcome.is_ok() && is_large(&message.body) && !matches!(message.purpose, Purpose::Answer { .. }) {
+            let total = message.body.len();
+            env.event(Event::Progress { command: message.command, id, sent: total, total });
+        }
         match (message.purpose, outcome) {
             (Purpose::Message, outcome) => {
                 env.event(Event::Sent { command: message.command, id, outcome });

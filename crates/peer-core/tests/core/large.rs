@@ -118,6 +118,7 @@ fn d15_a_message_of_16_mib_arrives_once_with_at_most_1_mib_buffered() {
     assert_eq!((assembling(&world, b), world.nodes[a].peer.unsent()), (0, 0));
     let told = confirmed(&world, a, sent);
     assert!(told.len() > 50 && rises(&told), "{told:?}");
+    assert_eq!(told.last(), Some(&limits::MESSAGE));
     let come = incoming(&world, b);
     assert!(rises(&come.iter().map(|(here, _)| *here).collect::<Vec<_>>()));
     assert_eq!(come.last(), Some(&(limits::MESSAGE, limits::MESSAGE)));
