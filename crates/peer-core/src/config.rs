@@ -105,7 +105,8 @@ pub struct Config {
     pub message_retry: Duration,
     /// A message without receipt for this long is unreachable.
     pub message_give_up: Duration,
-    /// Bytes of large messages and answers that may be under way before [`crate::CommandError::QueueFull`].
+    /// Bytes of messages and answers that may be under way before one of more than 16 KiB is refused with
+    /// [`crate::CommandError::QueueFull`].
     pub message_queue: usize,
     /// Bytes of large messages of one identity, as announced, that are put together at once.
     pub parts_each: usize,

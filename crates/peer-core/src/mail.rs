@@ -11,7 +11,7 @@
 //! Invariants: a message is told to the application once, however often it comes; every message that is not cancelled
 //! ends in one [`Event::Sent`], every request in one [`Event::Answered`]; at most [`OUTGOING`] messages are
 //! under way, as many answers waited for, and as many requests of others waiting for theirs, of which whoever asks most
-//! loses the oldest; of [`ANSWERS`] answers that are not confirmed, too. At most [`LARGE`] large messages to one identity
+//! loses the oldest; of [`ANSWERS`] answers that are not confirmed, too. At most four large messages to one identity
 //! are announced at once.
 
 use crate::recent::Recent;
@@ -28,17 +28,16 @@ use crate::api::{CommandId, Event, RequestError, SendError};
 use crate::env::Env;
 use crate::roster::Contact;
 
+mod large;
+
+pub(crate) use large::{is_bulky, is_large};
+
 /// Messages that may be under way at once.
 pub(crate) const OUTGOING: usize = 1024;
 /// Answers that may be under way at once.
 const ANSWERS: usize = 256;
 /// So often an answer is sent at most: whoever asked and hears nothing asks again.
 const ANSWER_ATTEMPTS: u32 = 4;
-/// Large messages to one identity that are announced at once, and their bytes: what one recipient has room for.
-const LARGE: usize = 4;
-const LARGE_BYTES: usize = 2 * limits::MESSAGE;
-/// A large message that does not go on is announced again after this long: the recipient then says what it lacks.
-const STALLED: Duration = Duration::from_secs(2);
 /// The body of an answer that is a failure: a document without members.
 pub(crate) const NOTHING: &[u8] = &[0xa0];
 
@@ -55,6 +54,8 @@ pub(crate) struct Mail {
     asked: Map<MessageId, Asked>,
     /// Requests of others that have no answer yet, oldest first.
     requests: VecDeque<(MessageId, Asker)>,
+    /// Something has changed for those that wait for their turn.
+    room: bool,
     /// Large messages that ended before they were confirmed, and who may have parts of them.
     stopped: Vec<(MessageId, Set<PeerId>)>,
 }
@@ -88,7 +89,7 @@ struct Outgoing {
     body: Arc<Vec<u8>>,
     /// Of the body, if it is large.
     hash: Digest,
-    /// It is large and waits for its turn.
+    /// It waits for its turn.
     waits: bool,
     /// Of a large one: whom it was announced to, and the most bytes that one of them has.
     addressed: Set<PeerId>,
@@ -134,11 +135,6 @@ pub(crate) struct Letter {
     pub(crate) attempt: u32,
 }
 
-/// Whether a body is too large for one envelope.
-pub(crate) fn is_large(body: &[u8]) -> bool {
-    body.len() > limits::MESSAGE_WHOLE
-}
-
 /// A message without its body, after it was opened and its sender's record was checked.
 #[derive(Clone, Debug)]
 pub(crate) struct Head {
@@ -176,7 +172,8 @@ impl Mail {
         env: &mut Env,
     ) {
         let id = MessageId(env.random());
-        let waits = is_large(&body);
+        let waits = is_bulky(&body);
+        self.room = true;
         match &purpose {
             Purpose::Message => {}
             Purpose::Request { timeout } => {
@@ -193,7 +190,7 @@ impl Mail {
             peer,
             purpose,
             time: now.millis(),
-            hash: if waits { digest(&body) } else { Digest([0; 32]) },
+            hash: if is_large(&body) { digest(&body) } else { Digest([0; 32]) },
             body: Arc::new(body),
             waits,
             addressed: Set::new(),
@@ -218,110 +215,6 @@ impl Mail {
         if let Some(id) = id {
             self.asked.remove(&id);
             self.take_back(&id);
-        }
-    }
-
-    /// Takes back what is not confirmed.
-    fn take_back(&mut self, id: &MessageId) -> Option<Outgoing> {
-        let one = self.outgoing.remove(id)?;
-        if is_large(&one.body) {
-            self.stopped.push((*id, one.addressed.clone()));
-        }
-        Some(one)
-    }
-
-    /// Large messages that were taken back, and who may have parts of them.
-    pub(crate) fn take_stopped(&mut self) -> Vec<(MessageId, Set<PeerId>)> {
-        core::mem::take(&mut self.stopped)
-    }
-
-    /// Bytes of the large messages that are not confirmed.
-    pub(crate) fn large_bytes(&self) -> usize {
-        self.outgoing.values().filter(|one| is_large(&one.body)).map(|one| one.body.len()).sum()
-    }
-
-    /// Whether a message is not confirmed.
-    pub(crate) fn has(&self, id: &MessageId) -> bool {
-        self.outgoing.contains_key(id)
-    }
-
-    /// A large message that was announced to this peer, and where that is if only the message knows.
-    pub(crate) fn announced(&self, id: &MessageId, to: &PeerId) -> Option<(Arc<Vec<u8>>, Option<Contact>)> {
-        let one = self.outgoing.get(id).filter(|one| one.addressed.contains(to))?;
-        let contact = match &one.purpose {
-            Purpose::Answer { to, .. } => Some(to.contact.clone()),
-            _ => None,
-        };
-        Some((Arc::clone(&one.body), contact))
-    }
-
-    /// A recipient has so much of a large message.
-    pub(crate) fn on_progress(
-        &mut self,
-        now: Time,
-        id: &MessageId,
-        (confirmed, goes_on): (usize, bool),
-        env: &mut Env,
-    ) {
-        let Some(one) = self.outgoing.get_mut(id) else { return };
-        (one.full, one.retry_at) = (false, now + STALLED);
-        if !goes_on {
-            return;
-        }
-        (one.since, one.wait, one.attempt) = (now, env.config.message_retry, 1);
-        if let Some(asked) = self.asked.get_mut(id) {
-            asked.until = asked.until.max(now + asked.timeout);
-        }
-        if confirmed > one.confirmed {
-            one.confirmed = confirmed;
-            let (command, sent, total) = (one.command, confirmed, one.body.len());
-            if !matches!(one.purpose, Purpose::Answer { .. }) {
-                env.event(Event::Progress { command, id: *id, sent, total });
-            }
-        }
-    }
-
-    /// A recipient has no room for a large message now.
-    pub(crate) fn on_full(&mut self, id: &MessageId) {
-        if let Some(one) = self.outgoing.get_mut(id) {
-            one.full = true;
-        }
-    }
-
-    /// A part of an answer of ours to come.
-    pub(crate) fn on_answer_goes_on(&mut self, now: Time, request: &MessageId) {
-        if let Some(asked) = self.asked.get_mut(request) {
-            asked.until = asked.until.max(now + asked.timeout);
-        }
-    }
-
-    /// What is to be done with a large message that is announced to us: keep its parts, or answer that it is here already
-    /// or, if true, that nobody answers it.
-    pub(crate) fn on_announced(&self, head: &Head) -> Result<(), bool> {
-        let known = self.received.contains(&head.id);
-        let unasked = head.answers.is_some_and(|request| !self.may_answer(&request, head));
-        let refused = !known && head.asks && head.answers.is_none() && !self.answers;
-        if known || unasked || refused { Err(refused) } else { Ok(()) }
-    }
-
-    /// Large messages that wait begin if there is room, in the order in which they were given.
-    fn begin_waiting(&mut self, now: Time) {
-        let mut waiting: Vec<(CommandId, MessageId)> =
-            self.outgoing.iter().filter(|(_, one)| one.waits).map(|(id, one)| (one.command, *id)).collect();
-        waiting.sort_unstable();
-        for (_, id) in waiting {
-            let Some(one) = self.outgoing.get(&id) else { continue };
-            let under_way = || {
-                let to = one.to;
-                self.outgoing
-                    .values()
-                    .filter(move |other| other.to == to && !other.waits && is_large(&other.body))
-            };
-            let bytes: usize = under_way().map(|other| other.body.len()).sum();
-            let room = under_way().count() < LARGE && bytes + one.body.len() <= LARGE_BYTES;
-            if room && let Some(one) = self.outgoing.get_mut(&id) {
-                (one.waits, one.since, one.retry_at) = (false, now, now);
-            }
         }
     }
 
@@ -351,7 +244,7 @@ impl Mail {
         let most = most_frequent(answers().map(|(.., peer)| peer));
         let oldest = answers().filter(|(.., peer)| Some(*peer) == most).min();
         if let Some((_, id, _)) = oldest {
-            self.outgoing.remove(&id);
+            self.take_back(&id);
         }
     }
 
@@ -442,6 +335,7 @@ impl Mail {
 
     /// A message is confirmed or given up.
     fn end(&mut self, id: MessageId, outcome: Result<(), SendError>, env: &mut Env) {
+        self.room = true;
         let message = if outcome.is_ok() { self.outgoing.remove(&id) } else { self.take_back(&id) };
         let Some(message) = message else { return };
         if outcome.is_ok() && is_large(&message.body) && !matches!(message.purpose, Purpose::Answer { .. }) {

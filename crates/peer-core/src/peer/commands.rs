@@ -201,8 +201,8 @@ impl Peer {
         if body.len() > max {
             return Err(CommandError::TooLarge { len: body.len(), max });
         }
-        if mail::is_large(&body) {
-            let under_way = self.mail.large_bytes() + self.transfers.lingering(|id| !self.mail.has(id));
+        if mail::is_bulky(&body) {
+            let under_way = self.mail.bytes() + self.transfers.lingering(|id| !self.mail.has(id));
             if under_way + body.len() > self.env.config.message_queue {
                 return Err(CommandError::QueueFull(under_way));
             }

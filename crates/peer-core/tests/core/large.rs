@@ -373,3 +373,22 @@ fn many_at_once_wait_for_their_turn_and_what_is_too_much_is_refused() {
     assert_eq!(messages(&world, b).len(), 9);
     send(&mut world, a, b, large(MIB, 9));
 }
+
+#[test]
+fn messages_of_64_kib_wait_for_their_turn_instead_of_filling_the_link() {
+    let (mut world, a, b) = pair(14);
+    world.bandwidth = Some(20_000_000);
+    world.most_queued = 0;
+    let document = large(64 * 1024, 1);
+    for _ in 0..800 {
+        send(&mut world, a, b, document.clone());
+    }
+    let small = send(&mut world, a, b, number(1));
+    world.run(SECOND / 4);
+    assert!(outcomes(&world, a).contains(&(small, Ok(()))), "a small one passes them");
+    world.run_until(SECOND * 10, |w| outcomes(w, a).len() == 801).expect("all of them");
+    assert!(outcomes(&world, a).iter().all(|(_, outcome)| outcome.is_ok()));
+    assert_eq!(messages(&world, b).len(), 801);
+    let buffered = (world.most_buffered, world.most_queued);
+    assert!(buffered.0 + buffered.1 as u64 <= 5 * MIB as u64 / 4, "channel and outbox: {buffered:?}");
+}

@@ -378,12 +378,10 @@ impl World {
             let Some(output) = self.nodes[node].peer.poll() else {
                 // Without a limit the fake channel buffers nothing: it is drained when the run of messages is over.
                 let Some(link) = sent.pop_first() else { break };
-                let low = Config::default().channel_low as u64;
-                let wait = self.bandwidth.map(|rate| Duration::from_micros(low * 1_000_000 / rate));
-                let Some(connection) = self.connections.get(&(node, link)) else { continue };
-                match wait.map(|wait| connection.busy_until - wait).filter(|at| *at > self.now) {
-                    Some(at) => self.at(at, What::Drained(node, link)),
-                    None => self.nodes[node].peer.handle(self.now, Input::ChannelDrained { link }),
+                match self.drained_at(node, link) {
+                    Some(at) if at > self.now => self.at(at, What::Drained(node, link)),
+                    Some(_) => self.nodes[node].peer.handle(self.now, Input::ChannelDrained { link }),
+                    None => {}
                 }
                 continue;
             };
@@ -397,6 +395,14 @@ impl World {
             let at = if at > self.now { at } else { self.now };
             self.at(at, What::Timer(node));
         }
+    }
+
+    /// When little enough of a channel is buffered.
+    fn drained_at(&self, node: usize, link: LinkId) -> Option<Time> {
+        let low = Config::default().channel_low as u64;
+        let wait =
+            self.bandwidth.map_or(Duration::ZERO, |rate| Duration::from_micros(low * 1_000_000 / rate));
+        Some(self.connections.get(&(node, link))?.busy_until - wait)
     }
 
     fn carry_out(&mut self, node: usize, output: Output) {
@@ -616,7 +622,8 @@ impl World {
                 }
             }
             What::Drained(node, link) => {
-                if self.connections.contains_key(&(node, link)) {
+                // If more was sent since, it is reported later.
+                if self.drained_at(node, link).is_some_and(|at| at <= self.now) {
                     self.input(node, Input::ChannelDrained { link });
                 }
             }
