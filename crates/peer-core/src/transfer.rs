@@ -117,7 +117,7 @@ impl Transfers {
         (body, contact): (&Arc<Vec<u8>>, Option<Contact>),
         (run, next, ahead): (u32, u32, u64),
     ) -> (usize, bool) {
-        if !self.list.get(&key).is_some_and(|one| one.run == run) {
+        if self.list.get(&key).is_none_or(|one| one.run != run) {
             self.list.insert(key, Transfer::new(now, Arc::clone(body), contact, run));
         }
         self.list.get_mut(&key).map_or((0, false), |one| one.on_taken(now, next, ahead))

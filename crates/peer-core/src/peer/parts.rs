@@ -162,11 +162,8 @@ impl Peer {
                 let by_mesh = |peer: &mut Self| peer.send_over_mesh(now, to, &sealed, attempt);
                 let by_signaler =
                     |peer: &mut Self| peer.homes.forward(to, &contact.homes, &sealed, attempt, &mut peer.env);
-                if attempt.is_multiple_of(2) {
-                    by_mesh(self) || by_signaler(self)
-                } else {
-                    by_signaler(self) || by_mesh(self)
-                }
+                let mesh_first = attempt.is_multiple_of(2);
+                (mesh_first && by_mesh(self)) || by_signaler(self) || (!mesh_first && by_mesh(self))
             }
         });
         if !sent {
