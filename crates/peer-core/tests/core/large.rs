@@ -14,7 +14,7 @@ const MIB: usize = 1024 * 1024;
 /// A document whose encoding has so many bytes, different ones for different seeds.
 pub(crate) fn large(bytes: usize, seed: u8) -> Document {
     // {"d": h'…'}: a map, a name of one letter, the head of long bytes.
-    let bytes = (0..bytes - 8).map(|at| (at.wrapping_mul(2_654_435_761) >> 7) as u8 ^ seed).collect();
+    let bytes = (0..bytes - 8).map(|at| at.wrapping_mul(2_654_435_761).to_le_bytes()[1] ^ seed).collect();
     Document::from_value(&object(vec![("d", Value::Bytes(bytes))])).unwrap()
 }
 

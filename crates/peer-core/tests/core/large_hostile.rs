@@ -13,6 +13,8 @@ use crate::large::large;
 use crate::world::{World, number};
 
 const SECOND: Duration = Duration::from_secs(1);
+type Parts = Vec<(u32, Vec<u8>)>;
+
 const LARGEST: u32 = 16 * 1024 * 1024;
 
 fn keys(n: u8) -> Keys {
@@ -128,7 +130,7 @@ fn what_is_not_as_it_was_announced_is_not_delivered() {
     let mut other = part(2);
     other[100] ^= 1;
     // What is sent, how many bytes are kept of it, and whether it is whole.
-    let cases: [(&str, Vec<(u32, Vec<u8>)>, usize, usize); 6] = [
+    let cases: [(&str, Parts, usize, usize); 6] = [
         ("as it is", vec![(0, part(0)), (2, part(2)), (1, part(1))], 0, 1),
         ("another last part", vec![(0, part(0)), (1, part(1)), (2, other)], 0, 0),
         ("a short part", vec![(0, part(0)), (1, vec![1; 10])], 0, 0),

@@ -539,7 +539,7 @@ impl World {
             gone =
                 now.max(connection.busy_until) + Duration::from_micros(bytes.len() as u64 * 1_000_000 / rate);
             connection.busy_until = gone;
-            let buffered = gone.since(now).as_micros() as u64 * rate / 1_000_000;
+            let buffered = (gone.micros() - now.micros()) * rate / 1_000_000;
             self.most_buffered = self.most_buffered.max(buffered);
         }
         // In order, as the channel is.
