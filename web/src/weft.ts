@@ -31,7 +31,7 @@ const EVENT_BUFFER = 16_384;
 /** Milliseconds after which `close` resolves even if the goodbyes are not out. */
 const CLOSE_TIMEOUT = 3000;
 
-const EVENTS = ["message", "progress", "signaler", "link", "warning", "closed"] as const;
+const EVENTS = ["message", "signaler", "link", "warning", "progress", "closed"] as const;
 
 /** A message on its way. */
 interface Sending {

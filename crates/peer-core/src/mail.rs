@@ -30,6 +30,7 @@ use crate::roster::Contact;
 
 mod large;
 
+use large::STALLED;
 pub(crate) use large::{is_bulky, is_large};
 
 /// Messages that may be under way at once.
@@ -413,7 +414,10 @@ impl Mail {
                 hash: message.hash,
                 attempt: message.attempt,
             });
-            message.retry_at = now + message.wait;
+            // A bulky one takes its time on a slow line; sent again too soon it takes twice that.
+            let patience =
+                if is_bulky(&message.body) && !is_large(&message.body) { STALLED } else { Duration::ZERO };
+            message.retry_at = now + message.wait.max(patience);
             (message.sent_at, message.sent) = (now, true);
             message.wait = (message.wait * 2).min(env.config.message_give_up);
             message.attempt = message.attempt.saturating_add(1);

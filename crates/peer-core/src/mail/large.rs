@@ -15,8 +15,9 @@ use crate::sorted::{Map, Set};
 /// Large messages to one identity that are announced at once, and their bytes: what one recipient has room for.
 const LARGE: usize = 4;
 const LARGE_BYTES: usize = 2 * limits::MESSAGE;
-/// A large message that does not go on is announced again after this long: the recipient then says what it lacks.
-const STALLED: Duration = Duration::from_secs(2);
+/// A large message that does not go on is announced again after this long: the recipient then says what it lacks. One that
+/// is only bulky is sent again then.
+pub(super) const STALLED: Duration = Duration::from_secs(2);
 
 /// Bytes of messages to one identity that are bulky, but not large, and under way at once.
 const BULKY_BYTES: usize = 1024 * 1024;

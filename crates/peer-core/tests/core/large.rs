@@ -392,3 +392,16 @@ fn messages_of_64_kib_wait_for_their_turn_instead_of_filling_the_link() {
     let buffered = (world.most_buffered, world.most_queued);
     assert!(buffered.0 + buffered.1 as u64 <= 5 * MIB as u64 / 4, "channel and outbox: {buffered:?}");
 }
+
+#[test]
+fn on_a_slow_line_messages_of_64_kib_are_not_sent_twice() {
+    let (mut world, a, b) = pair(15);
+    world.bandwidth = Some(1_000_000);
+    let before = world.nodes[a].peer.stats().link_bytes_out;
+    for seed in 0..16 {
+        send(&mut world, a, b, large(64 * 1024, seed));
+    }
+    world.run_until(SECOND * 5, |w| outcomes(w, a).len() == 16).expect("all of them");
+    let sent = world.nodes[a].peer.stats().link_bytes_out - before;
+    assert!(sent < 17 * 64 * 1024, "{sent} bytes");
+}
