@@ -24,6 +24,7 @@ use crate::links::{Given, Links};
 use crate::options::Options;
 use crate::queue;
 use crate::request::Request;
+use crate::sending::{Progress, Underway};
 use crate::signaler::{Happened, Report, Signalers};
 use crate::weft::{Live, Message, Published, queue_full};
 
@@ -51,8 +52,8 @@ pub(crate) struct Driver {
     subscriptions: BTreeMap<CommandId, queue::Sender<Live>>,
     listeners: Vec<queue::Sender<Message>>,
     publishing: BTreeMap<CommandId, oneshot::Sender<Result<Published, Error>>>,
-    sending: BTreeMap<CommandId, oneshot::Sender<Result<MessageId, Error>>>,
-    asking: BTreeMap<CommandId, oneshot::Sender<Result<Document, Error>>>,
+    sending: BTreeMap<CommandId, Underway<MessageId>>,
+    asking: BTreeMap<CommandId, Underway<Document>>,
     /// Who answers requests.
     answerer: Option<queue::Sender<Message>>,
     waiting: VecDeque<Waiting>,
@@ -326,26 +327,21 @@ impl Driver {
                     self.waiting.push_back(Waiting { discovery, document, reply });
                 }
             }
-            Some(Request::Send { to, document, reply }) => match self.command(Command::Send { to, document })
-            {
-                Ok(id) => {
-                    self.sending.insert(id, reply);
-                }
-                Err(error) => {
-                    let _ = reply.send(Err(error.into()));
-                }
-            },
-            Some(Request::Ask { to, peer, document, timeout, reply }) => {
+            Some(Request::Send { to, document, underway }) => {
                 self.cancel_forgotten();
-                match self.command(Command::Request { to, peer, document, timeout }) {
-                    Ok(id) => {
-                        self.asking.insert(id, reply);
-                    }
-                    Err(error) => {
-                        let _ = reply.send(Err(error.into()));
-                    }
+                match self.command(Command::Send { to, document }) {
+                    Ok(id) => _ = self.sending.insert(id, underway),
+                    Err(error) => _ = underway.reply.send(Err(error.into())),
                 }
             }
+            Some(Request::Ask { to, peer, document, timeout, underway }) => {
+                self.cancel_forgotten();
+                match self.command(Command::Request { to, peer, document, timeout }) {
+                    Ok(id) => _ = self.asking.insert(id, underway),
+                    Err(error) => _ = underway.reply.send(Err(error.into())),
+                }
+            }
+            Some(Request::Forgotten) => self.cancel_forgotten(),
             Some(Request::Answer { reply }) => {
                 let (into, from) = queue::queue();
                 self.answerer = Some(into);
@@ -376,12 +372,14 @@ impl Driver {
         }
     }
 
-    /// Requests whose callers have stopped waiting make room for others.
+    /// Messages and requests whose callers have stopped waiting are given up.
     fn cancel_forgotten(&mut self) {
-        let forgotten = self.asking.iter().filter(|(_, reply)| reply.is_closed());
-        for request in forgotten.map(|(id, _)| *id).collect::<Vec<_>>() {
-            self.asking.remove(&request);
-            let _ = self.command(Command::Cancel { request });
+        let asking = self.asking.iter().filter(|(_, one)| one.reply.is_closed()).map(|(id, _)| *id);
+        let sending = self.sending.iter().filter(|(_, one)| one.reply.is_closed()).map(|(id, _)| *id);
+        for command in asking.chain(sending).collect::<Vec<_>>() {
+            self.asking.remove(&command);
+            self.sending.remove(&command);
+            let _ = self.command(Command::Cancel { command });
         }
     }
 
@@ -427,8 +425,14 @@ impl Driver {
                 let message = Message { from, peer, id, time, document };
                 self.listeners.retain_mut(|listener| listener.push(message.clone(), size).is_ok());
             }
+            Event::Progress { command, id: _, sent, total } => {
+                let sending = self.sending.get(&command).map(|one| &one.progress);
+                if let Some(progress) = sending.or_else(|| Some(&self.asking.get(&command)?.progress)) {
+                    progress.send_replace(Progress { sent, total });
+                }
+            }
             Event::Sent { command, id, outcome } => {
-                if let Some(reply) = self.sending.remove(&command) {
+                if let Some(Underway { reply, .. }) = self.sending.remove(&command) {
                     let _ = reply.send(outcome.map(|()| id).map_err(Error::from));
                 }
             }
@@ -446,7 +450,7 @@ impl Driver {
                 }
             }
             Event::Answered { command, id: _, outcome } => {
-                if let Some(reply) = self.asking.remove(&command) {
+                if let Some(Underway { reply, .. }) = self.asking.remove(&command) {
                     let _ = reply.send(outcome.map_err(Error::from));
                 }
             }

@@ -38,12 +38,14 @@ mod links;
 mod options;
 mod queue;
 mod request;
+mod sending;
 mod signaler;
 mod socket;
 mod weft;
 
 pub use error::Error;
 pub use options::{KeySource, Network, Options};
+pub use sending::{Progress, Sending};
 pub use weft::{Delivery, Events, Message, Messages, Published, Publishing, Requests, Subscription, Weft};
 
 pub use weft_crypto::Party;

@@ -9,6 +9,7 @@ use weft_wire::{DiscoveryKey, IdentityId, MessageId, PeerId};
 
 use crate::error::Error;
 use crate::queue;
+use crate::sending::Underway;
 use crate::weft::{Live, Message, Published};
 
 /// One request. The driver answers each, unless it ends first; an answer that nobody waits for is dropped.
@@ -26,15 +27,17 @@ pub(crate) enum Request {
     /// A publication; waits while the core's queue is full.
     Publish { discovery: DiscoveryKey, document: Document, reply: oneshot::Sender<Result<Published, Error>> },
     /// A message; answered when its fate is known.
-    Send { to: IdentityId, document: Document, reply: oneshot::Sender<Result<MessageId, Error>> },
+    Send { to: IdentityId, document: Document, underway: Underway<MessageId> },
     /// A request; answered when its answer has come, or will not.
     Ask {
         to: IdentityId,
         peer: Option<PeerId>,
         document: Document,
         timeout: Duration,
-        reply: oneshot::Sender<Result<Document, Error>>,
+        underway: Underway<Document>,
     },
+    /// Somebody has stopped waiting for a message's fate or an answer.
+    Forgotten,
     /// Requests of others from now on, in place of whoever got them before.
     Answer { reply: oneshot::Sender<queue::Receiver<Message>> },
     /// Messages from now on.

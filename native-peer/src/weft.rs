@@ -19,6 +19,7 @@ use crate::keystore::{self, KeyStore, Slot};
 use crate::options::{KeySource, Options};
 use crate::queue::{self, Item};
 use crate::request::Request;
+use crate::sending::Sending;
 
 /// Requests that may wait for the driver; a caller waits for a place.
 const REQUESTS: usize = 256;
@@ -140,17 +141,28 @@ impl Weft {
         Ok(Publishing { answer })
     }
 
-    /// Sends a message to every known peer of an identity, and waits until at least one has it or none was reached.
+    /// Sends a message of at most 16 MiB encoded to every known peer of an identity, and waits until at least one has it
+    /// or none was reached. Of large ones four to one identity are under way at once, others wait; if more than 64 MiB
+    /// would, it is refused with [`CommandError::QueueFull`]. Dropping the future gives the message up.
     ///
     /// # Errors
     /// [`Error::Send`], [`Error::Command`] or [`Error::Closed`].
     pub async fn send(&self, to: IdentityId, document: Document) -> Result<MessageId, Error> {
-        let (reply, answer) = oneshot::channel();
-        self.ask(Request::Send { to, document, reply }).await?;
-        answer.await.map_err(|_| Error::Closed)?
+        self.start_send(to, document).await?.await
     }
 
-    /// Asks an identity, or only one peer of it, and waits for the answer.
+    /// The same; what comes back tells how far it is, and can be awaited for its fate.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub async fn start_send(&self, to: IdentityId, document: Document) -> Result<Sending, Error> {
+        let (underway, sending) = Sending::new(self.requests.downgrade());
+        self.ask(Request::Send { to, document, underway }).await?;
+        Ok(sending)
+    }
+
+    /// Asks an identity, or only one peer of it, and waits for the answer. If request or answer are large, the time-out
+    /// counts from when the last part of them crossed. Dropping the future gives the request up.
     ///
     /// # Errors
     /// [`Error::Request`], [`Error::Command`] or [`Error::Closed`].
@@ -161,9 +173,23 @@ impl Weft {
         document: Document,
         timeout: Duration,
     ) -> Result<Document, Error> {
-        let (reply, answer) = oneshot::channel();
-        self.ask(Request::Ask { to, peer, document, timeout, reply }).await?;
-        answer.await.map_err(|_| Error::Closed)?
+        self.start_request(to, peer, document, timeout).await?.await
+    }
+
+    /// The same; what comes back tells how much of the request has arrived, and can be awaited for the answer.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub async fn start_request(
+        &self,
+        to: IdentityId,
+        peer: Option<PeerId>,
+        document: Document,
+        timeout: Duration,
+    ) -> Result<Sending<Document>, Error> {
+        let (underway, asking) = Sending::new(self.requests.downgrade());
+        self.ask(Request::Ask { to, peer, document, timeout, underway }).await?;
+        Ok(asking)
     }
 
     /// Requests of others from now on, to be answered with [`respond`](Self::respond). There is one reader: it takes the

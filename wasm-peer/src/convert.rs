@@ -124,7 +124,7 @@ struct Reader {
 impl Reader {
     /// `depth`: arrays and objects that may still be inside each other.
     fn read(&mut self, value: &JsValue, place: &Place<'_>, depth: usize) -> Result<(), Failure> {
-        self.left = self.left.checked_sub(1).ok_or_else(|| self.too_large("values"))?;
+        self.left = self.left.checked_sub(1).ok_or_else(|| self.too_many())?;
         let written = if value.is_null() {
             self.writer.null()
         } else if let Some(float) = value.as_f64() {
@@ -232,7 +232,7 @@ impl Reader {
     fn array(&mut self, array: &Array, place: &Place<'_>, depth: usize) -> Result<(), Failure> {
         // The length is checked before anything is reserved: `new Array(2 ** 32 - 1)` costs its maker nothing.
         if array.length() as usize > self.left {
-            return Err(self.too_large("values"));
+            return Err(self.too_many());
         }
         self.writer.begin().map_err(|error| self.beyond(error))?;
         for at in 0..array.length() {
@@ -260,17 +260,19 @@ impl Reader {
 
     /// Refuses what is too long before it is copied.
     fn text(&self, text: &JsString) -> Result<String, Failure> {
-        if text.length() as usize > limits::DOCUMENT_BYTES {
-            return Err(self.too_large("bytes"));
-        }
+        self.copyable(text.length())?;
         Ok(String::from(text))
     }
 
     fn bytes(&mut self, bytes: &Uint8Array) -> Result<(), Failure> {
-        if bytes.length() as usize > limits::DOCUMENT_BYTES {
-            return Err(self.too_large("bytes"));
-        }
+        self.copyable(bytes.length())?;
         self.writer.bytes(&bytes.to_vec()).map_err(|error| self.beyond(error))
+    }
+
+    fn copyable(&self, len: u32) -> Result<(), Failure> {
+        let (len, document) = (len as usize, limits::DOCUMENT_BYTES);
+        let limit = if self.patterns { limits::FILTER_BYTES } else { document };
+        if len <= document { Ok(()) } else { Err(self.beyond(DocumentError::TooLarge { len, limit })) }
     }
 
     /// A limit that the writer found.
@@ -278,15 +280,9 @@ impl Reader {
         if self.patterns { FilterError::from(error).into() } else { error.into() }
     }
 
-    fn too_large(&self, what: &str) -> Failure {
-        let code = if self.patterns { self.code } else { "too-large" };
-        let (bytes, values) = if self.patterns {
-            (limits::FILTER_BYTES, limits::FILTER_BYTES)
-        } else {
-            (limits::DOCUMENT_BYTES, limits::DOCUMENT_VALUES)
-        };
-        let limit = if what == "bytes" { bytes } else { values };
-        Failure::new(code, format!("more than {limit} {what}")).at("$")
+    fn too_many(&self) -> Failure {
+        let limit = if self.patterns { limits::FILTER_BYTES } else { limits::DOCUMENT_VALUES };
+        self.beyond(DocumentError::TooManyValues { limit })
     }
 
     fn instead_of_undefined(&self, place: &Place<'_>) -> &'static str {

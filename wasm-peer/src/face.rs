@@ -113,7 +113,7 @@ impl Face {
     /// Sends a message; gives the command's number, by which `sent` answers.
     ///
     /// # Errors
-    /// `bad-id`, `bad-document`, `too-large` or `closed`.
+    /// `bad-id`, `bad-document`, `too-large`, `queue-full` or `closed`.
     pub fn send(&self, to: &str, document: &JsValue) -> Result<f64, JsValue> {
         let (to, document) = (id::<IdentityId>(to)?, convert::document(document)?);
         self.command(Command::Send { to, document })
@@ -132,12 +132,12 @@ impl Face {
         self.command(Command::Request { to, peer, document, timeout })
     }
 
-    /// Forgets a request that was made.
+    /// Gives up a message or a request: what has not been sent is not sent.
     pub fn cancel(&self, command: f64) {
         // A number that this gave out; and of a peer that is closed nobody waits for anything.
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
-        let request = CommandId(command as u64);
-        _ = self.command(Command::Cancel { request });
+        let command = CommandId(command as u64);
+        _ = self.command(Command::Cancel { command });
     }
 
     /// Whether requests of others are told from now on, and not refused.
@@ -219,6 +219,7 @@ impl Face {
             malformed,
             link_bytes_out,
             link_bytes_in,
+            assembling,
             sent: _,
         } = self.driver.look(weft_peer_core::Peer::stats);
         let figures = [
@@ -232,6 +233,7 @@ impl Face {
             ("malformed", malformed),
             ("linkBytesOut", link_bytes_out),
             ("linkBytesIn", link_bytes_in),
+            ("assembling", assembling),
             ("connections", self.driver.connections() as u64),
             ("unsent", self.driver.look(weft_peer_core::Peer::unsent) as u64),
         ];

@@ -41,6 +41,17 @@ extern "C" {
         id: &str,
         time: f64,
     ) -> Result<(), JsValue>;
+    #[wasm_bindgen(method, catch)]
+    fn progress(this: &Sink, command: f64, sent: f64, total: f64) -> Result<(), JsValue>;
+    #[wasm_bindgen(method, catch)]
+    fn incoming(
+        this: &Sink,
+        from: &str,
+        peer: &str,
+        id: &str,
+        received: f64,
+        total: f64,
+    ) -> Result<(), JsValue>;
     /// Without a code: delivered.
     #[wasm_bindgen(method, catch)]
     fn sent(this: &Sink, command: f64, id: &str, code: Option<&str>, reason: &str) -> Result<(), JsValue>;
@@ -110,6 +121,16 @@ impl Sink {
                 &peer.to_string(),
                 &id.to_string(),
                 count(time),
+            ),
+            Event::Progress { command, id: _, sent, total } => {
+                self.progress(count(command.0), count(sent as u64), count(total as u64))
+            }
+            Event::Incoming { from, peer, id, answers: _, received, total } => self.incoming(
+                &from.to_string(),
+                &peer.to_string(),
+                &id.to_string(),
+                count(received as u64),
+                count(total as u64),
             ),
             Event::Sent { command, id, outcome } => {
                 let reason = outcome.as_ref().err().map(ToString::to_string).unwrap_or_default();

@@ -23,6 +23,8 @@ export interface Sink {
   published(command: number, id: string, seq: number): void;
   drained(): void;
   message(data: object, from: string, peer: string, id: string, time: number): void;
+  progress(command: number, sent: number, total: number): void;
+  incoming(from: string, peer: string, id: string, received: number, total: number): void;
   sent(command: number, id: string, code: string | undefined, reason: string): void;
   request(data: object, from: string, peer: string, id: string, time: number): void;
   answered(command: number, data: object | undefined, code: string | undefined, reason: string): void;

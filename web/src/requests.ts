@@ -1,7 +1,7 @@
 import { check, checkId, checkNumber, checkOptions } from "./check.js";
 import { WeftError, type WeftErrorCode } from "./errors.js";
 import type { Peer } from "./glue.js";
-import type { Document, Message, RequestHandler, RequestOptions } from "./types.js";
+import type { Document, Message, Progress, RequestHandler, RequestOptions } from "./types.js";
 import { call } from "./wasm.js";
 
 /** Milliseconds that an answer may take unless the options say so. */
@@ -9,8 +9,17 @@ const TIMEOUT = 10_000;
 /** The longest that a timer of browsers can wait, milliseconds; more would be over at once. */
 export const LONGEST_TIMER = 2 ** 31 - 1;
 
+/** The options of what is sent. */
+export const SENDING = ["signal", "timeout", "onProgress"] as const;
+
+/** Throws `bad-option` unless it is a function or undefined. */
+export function checkProgress(onProgress: unknown): void {
+  check(onProgress === undefined || typeof onProgress === "function", "onProgress: a function");
+}
+
 /** A request that waits for its answer. */
 interface Asking {
+  readonly onProgress: RequestOptions["onProgress"];
   resolve(answer: Document): void;
   reject(error: unknown): void;
 }
@@ -35,8 +44,9 @@ export class Requests {
   }
 
   async request(to: string, data: object, options?: RequestOptions): Promise<Document> {
-    const { signal, timeout = TIMEOUT } = checkOptions(options, "request", ["signal", "timeout"]);
+    const { signal, timeout = TIMEOUT, onProgress } = checkOptions(options, "request", SENDING);
     checkNumber(timeout, "timeout (milliseconds)", 1, LONGEST_TIMER);
+    checkProgress(onProgress);
     checkId(to, "who is asked");
     signal?.throwIfAborted();
     const peer = this.#owner.running();
@@ -44,7 +54,7 @@ export class Requests {
     let aborted: (() => void) | undefined;
     try {
       return await new Promise((resolve, reject) => {
-        this.#asking.set(command, { resolve, reject });
+        this.#asking.set(command, { resolve, reject, onProgress });
         aborted = () => {
           peer.cancel(command);
           reject(signal?.reason);
@@ -66,6 +76,11 @@ export class Requests {
       this.#handler = undefined;
       this.#owner.answering(false);
     };
+  }
+
+  /** More of a request has arrived. */
+  progressed(command: number, progress: Progress): void {
+    this.#asking.get(command)?.onProgress?.(progress);
   }
 
   /** An answer came, or none will. */

@@ -114,8 +114,12 @@ export interface Weft extends Emitter<WeftEvents>, AsyncDisposable {
   /**
    * Sends a message, end to end encrypted, to every known peer of an identity.
    *
-   * Resolves when one of them has confirmed it; rejects with `unreachable`, `timeout`, `closed`, `bad-id`, `bad-option`,
-   * `bad-document`, `too-large` or the signal's reason. A message that was given up may have been received all the same.
+   * It has at most 16 MiB, encoded. Of large ones (more than 128 KiB) four to one identity are under way at once and others
+   * wait for their turn; `queue-full` if more than 64 MiB would be under way: await what was sent before.
+   *
+   * Resolves when one of them has confirmed it; rejects with `unreachable` (of a large one: nothing more of it arrived for
+   * that long), `timeout`, `queue-full`, `closed`, `bad-id`, `bad-option`, `bad-document`, `too-large` or the signal's
+   * reason. A message that was given up may have been received all the same.
    */
   send(identity: string, data: object, options?: SendOptions): Promise<{ readonly id: string }>;
   /**
@@ -161,6 +165,8 @@ export interface Weft extends Emitter<WeftEvents>, AsyncDisposable {
 export interface WeftEvents {
   /** Somebody sent a message; its receipt is on its way. */
   readonly message: Message;
+  /** More of a large message, request or answer has come. It is told itself when all of it is here, if ever. */
+  readonly progress: Incoming;
   /** The state of a signaler changed. */
   readonly signaler: SignalerInfo;
   /** The state of a link to another peer changed. */
@@ -173,18 +179,47 @@ export interface WeftEvents {
 
 /** For {@link Weft.send}. */
 export interface SendOptions {
-  /** Stops waiting; what is on its way stays on its way. */
+  /** Gives the message up: what has not been sent is not sent any more, and of a large one the recipient forgets the rest. */
   readonly signal?: AbortSignal;
-  /** Milliseconds to wait for the receipt, then `timeout`. Default: `limits.messageTimeout`, then `unreachable`. */
+  /** Milliseconds to wait for the receipt, then it is given up: `timeout`. Default: `limits.messageTimeout`, then `unreachable`. */
   readonly timeout?: number;
+  /** Called when more of a large message (more than 128 KiB, encoded) has arrived. */
+  readonly onProgress?: (progress: Progress) => void;
+}
+
+/** How much of a large message or request has arrived. */
+export interface Progress {
+  /** Bytes that a peer of the recipient has confirmed: of the one that has most. Grows. */
+  readonly sent: number;
+  /** All of them. */
+  readonly total: number;
+}
+
+/** How much of a large message of somebody else has come. */
+export interface Incoming {
+  /** The sender's identity. */
+  readonly from: string;
+  /** The sender's peer. */
+  readonly peer: string;
+  /** Of the message or request; of an answer, one of its own. */
+  readonly id: string;
+  /** Bytes that are here. */
+  readonly received: number;
+  /** All of them, at most 16 MiB, as the sender says. */
+  readonly total: number;
 }
 
 /** For {@link Weft.request}. */
 export interface RequestOptions {
   /** Gives the request up: what has not been sent is not sent any more. */
   readonly signal?: AbortSignal;
-  /** Milliseconds that the answer may take, then `timeout`. Default 10,000. */
+  /**
+   * Milliseconds that the answer may take, then `timeout`. Default 10,000. If request or answer are large, they count from
+   * when the last part crossed.
+   */
   readonly timeout?: number;
+  /** Called when more of a large request (more than 128 KiB, encoded) has arrived. */
+  readonly onProgress?: (progress: Progress) => void;
 }
 
 /** Answers requests; see {@link Weft.onRequest}. */
@@ -436,6 +471,8 @@ export interface Stats {
   readonly linkBytesOut: number;
   /** Bytes received on links. */
   readonly linkBytesIn: number;
+  /** Bytes of large messages of others that are not whole yet, at the moment. */
+  readonly assembling: number;
   /** RTCPeerConnections at the moment. */
   readonly connections: number;
   /** Bytes that closing now could lose: one's own publications that nobody has yet, and what waits for links. */

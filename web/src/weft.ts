@@ -4,7 +4,7 @@ import { WeftError, type WeftErrorCode } from "./errors.js";
 import { Peer, type Sink } from "./glue.js";
 import { JoinedParty, type PartyOwner } from "./party.js";
 import { type Publisher, PublishQueue } from "./publishing.js";
-import { LONGEST_TIMER, Requests } from "./requests.js";
+import { checkProgress, LONGEST_TIMER, Requests, SENDING } from "./requests.js";
 import type { Keys } from "./store.js";
 import { asyncDispose } from "./symbols.js";
 import type {
@@ -32,10 +32,11 @@ const EVENT_BUFFER = 16_384;
 /** Milliseconds after which `close` resolves even if the goodbyes are not out. */
 const CLOSE_TIMEOUT = 3000;
 
-const EVENTS = ["message", "signaler", "link", "warning", "closed"] as const;
+const EVENTS = ["message", "signaler", "link", "warning", "progress", "closed"] as const;
 
 /** A message on its way. */
 interface Sending {
+  readonly onProgress: SendOptions["onProgress"];
   resolve(sent: { readonly id: string }): void;
   reject(error: unknown): void;
 }
@@ -132,8 +133,9 @@ export class RunningWeft implements Weft {
   }
 
   async send(identity: string, data: object, options?: SendOptions): Promise<{ readonly id: string }> {
-    const { signal, timeout } = checkOptions(options, "send", ["signal", "timeout"]);
+    const { signal, timeout, onProgress } = checkOptions(options, "send", SENDING);
     checkNumber(timeout, "timeout (milliseconds)", 0, LONGEST_TIMER);
+    checkProgress(onProgress);
     checkId(identity, "the recipient's identity");
     signal?.throwIfAborted();
     const peer = this.#running();
@@ -142,15 +144,16 @@ export class RunningWeft implements Weft {
     let aborted: (() => void) | undefined;
     try {
       return await new Promise((resolve, reject) => {
-        this.#sending.set(command, { resolve, reject });
+        this.#sending.set(command, { resolve, reject, onProgress });
+        const giveUp = (why: unknown) => {
+          peer.cancel(command);
+          reject(why);
+        };
         if (timeout !== undefined) {
-          const late = new WeftError(
-            "timeout",
-            `not confirmed within ${timeout} ms; it may have been received`,
-          );
-          timer = setTimeout(() => reject(late), timeout);
+          const late = `not confirmed within ${timeout} ms; it may have been received`;
+          timer = setTimeout(() => giveUp(new WeftError("timeout", late)), timeout);
         }
-        aborted = () => reject(signal?.reason);
+        aborted = () => giveUp(signal?.reason);
         signal?.addEventListener("abort", aborted);
       });
     } finally {
@@ -281,6 +284,12 @@ export class RunningWeft implements Weft {
       published: (command, id, seq) => this.#publishing.published(command, { id, seq }),
       drained: () => this.#publishing.drained(),
       message: (data, from, peer, id, time) => this.#hold("message", { data, from, peer, id, time }),
+      progress: (command, sent, total) => {
+        this.#sending.get(command)?.onProgress?.({ sent, total });
+        this.#requests.progressed(command, { sent, total });
+      },
+      incoming: (from, peer, id, received, total) =>
+        this.#handlers.emit("progress", { from, peer, id, received, total }),
       sent: (command, id, code, reason) => {
         const sending = this.#sending.get(command);
         if (code === undefined) sending?.resolve({ id });

@@ -22,6 +22,11 @@ mod simulated;
 pub mod statement;
 pub mod stream;
 
+/// The hash of a message that travels in parts: BLAKE3.
+pub fn digest(bytes: &[u8]) -> weft_wire::Digest {
+    weft_wire::Digest(*blake3::hash(bytes).as_bytes())
+}
+
 pub use envelope::{EnvelopeError, Opened};
 pub use keys::{IdentityKey, PeerKey, Seed, SignalerKey};
 pub use party::Party;

@@ -71,7 +71,7 @@ pub enum Command {
     Send {
         /// To whom.
         to: IdentityId,
-        /// What; at most about 255 KiB encoded.
+        /// What; at most [`limits::MESSAGE`] bytes encoded. A large one goes out in parts: [`Event::Progress`].
         document: Document,
     },
     /// Ask for an answer. Answered by [`Event::Answered`].
@@ -82,13 +82,13 @@ pub enum Command {
         peer: Option<PeerId>,
         /// What; as large as a message.
         document: Document,
-        /// How long the answer may take.
+        /// How long the answer may take; from when the last part crossed, if request or answer are large.
         timeout: Duration,
     },
-    /// Give up waiting for an answer: it is not told any more.
+    /// Give up a message or a request: what becomes of it is not told any more, and what has not been sent is not sent.
     Cancel {
-        /// The command that asked.
-        request: CommandId,
+        /// The command that sent or asked.
+        command: CommandId,
     },
     /// Whether requests of others are answered from now on. At first they are not: each is refused at once.
     AnswerRequests {
@@ -148,7 +148,8 @@ pub enum CommandError {
         /// Allowed.
         max: usize,
     },
-    /// More is waiting to be sent than the queue may hold: wait for [`Event::Drained`].
+    /// More is waiting to be sent than the queue may hold: wait for [`Event::Drained`], or with large messages until some
+    /// have ended.
     #[error("the queue of what waits to be sent is full ({0} bytes); wait until it drains")]
     QueueFull(usize),
     /// As many messages or requests under way as there may be.
@@ -462,6 +463,32 @@ pub enum Event {
         /// The answer.
         outcome: Result<Document, RequestError>,
     },
+    /// So much of a large message or request has arrived at a peer of its recipient, at the one that has most. Grows.
+    Progress {
+        /// The command.
+        command: CommandId,
+        /// Its id, the same as the recipient sees.
+        id: MessageId,
+        /// Bytes of it that are confirmed.
+        sent: usize,
+        /// Its bytes.
+        total: usize,
+    },
+    /// A large message, request or answer is coming. It is told itself when all of it is here, if ever.
+    Incoming {
+        /// The sender's identity.
+        from: IdentityId,
+        /// The sender's peer.
+        peer: PeerId,
+        /// Its id.
+        id: MessageId,
+        /// The request that it answers.
+        answers: Option<MessageId>,
+        /// Bytes that are here.
+        received: usize,
+        /// Its bytes.
+        total: usize,
+    },
     /// What became of a message.
     Sent {
         /// The command.
@@ -589,6 +616,9 @@ pub enum SendError {
         "no peer of the recipient could be reached within {0} s; it may be offline or share no party with you"
     )]
     Unreachable(u64),
+    /// The recipient's peers take as many large messages already as they have room for.
+    #[error("the recipient has no room for a message of this size now; send it again later")]
+    NoRoom,
     /// The peer was closed first.
     #[error("the peer was closed before the message was confirmed")]
     Closed,
@@ -599,6 +629,7 @@ impl SendError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Unreachable(_) => "unreachable",
+            Self::NoRoom => "queue-full",
             Self::Closed => "closed",
         }
     }
@@ -656,6 +687,8 @@ pub struct Stats {
     pub link_bytes_out: u64,
     /// Bytes received on links.
     pub link_bytes_in: u64,
+    /// Bytes of large messages of others that are not whole yet, at the moment.
+    pub assembling: u64,
     /// What was sent on links, by what it is for.
     pub sent: Traffic,
 }

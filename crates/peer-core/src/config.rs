@@ -112,6 +112,15 @@ pub struct Config {
     pub message_retry: Duration,
     /// A message without receipt for this long is unreachable.
     pub message_give_up: Duration,
+    /// Bytes of messages and answers that may be under way before one of more than 16 KiB is refused with
+    /// [`crate::CommandError::QueueFull`].
+    pub message_queue: usize,
+    /// Bytes of large messages of one identity, as announced, that are put together at once.
+    pub parts_each: usize,
+    /// The same for all identities.
+    pub parts_all: usize,
+    /// A large message of which nothing comes for this long is forgotten.
+    pub parts_idle: Duration,
     /// Ids of received messages that are remembered.
     pub message_memory: usize,
 
@@ -186,6 +195,10 @@ impl Default for Config {
             presence_soonest: ms(250),
             message_retry: ms(300),
             message_give_up: s(10),
+            message_queue: 64 * 1024 * 1024,
+            parts_each: 32 * 1024 * 1024,
+            parts_all: 64 * 1024 * 1024,
+            parts_idle: s(15),
             message_memory: 4096,
             keep_publications: 20_000,
             keep_bytes: 32 * 1024 * 1024,

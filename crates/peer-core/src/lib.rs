@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 pub mod api;
+mod assembly;
 mod backoff;
 mod broadcast;
 pub mod config;
@@ -38,6 +39,7 @@ pub mod sorted;
 mod subscriptions;
 mod swarm;
 mod traffic;
+mod transfer;
 mod tree;
 mod view;
 mod wants;

@@ -68,10 +68,16 @@ pub(crate) enum Taken {
 #[derive(Debug, Default)]
 pub(crate) struct Links {
     links: Map<PeerId, Link>,
+    numbered: u64,
 }
+
+/// Counts links. One whose stream gives way to a connection keeps its number: nothing is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct LinkNumber(u64);
 
 #[derive(Debug)]
 struct Link {
+    number: LinkNumber,
     carrier: Carrier,
     /// A connection that is to take over from the stream.
     successor: Option<Successor>,
@@ -94,19 +100,23 @@ struct Link {
 #[derive(Debug)]
 struct Successor {
     id: LinkId,
+    /// Bytes of the largest message that it takes.
+    largest: usize,
     transcript: Transcript,
     since: Time,
 }
 
-/// What waits to be sent, in two lanes that take turns chunk by chunk: a ping need not wait for a backlog. Within a lane
-/// order is kept.
+/// What waits to be sent, in lanes that take turns chunk by chunk: a ping need not wait for a backlog, nor publications for
+/// large messages. Within a lane order is kept.
 #[derive(Debug, Default)]
 struct Outbox {
-    control: Lane,
-    bulk: Lane,
-    bulk_next: bool,
+    lanes: [Lane; LANES],
+    /// The lane that had its turn last.
+    last: usize,
     queued_bytes: usize,
     next_number: u32,
+    /// Bytes of a chunk at most.
+    chunk: usize,
     /// Bytes given to the channel since it last was drained.
     given: usize,
 }
@@ -114,8 +124,20 @@ struct Outbox {
 #[derive(Debug, Default)]
 struct Lane {
     queue: VecDeque<Item>,
+    queued_bytes: usize,
     current: Option<Outgoing>,
 }
+
+/// The numbers of lanes: frames of the protocol, publications, parts of our own large messages, and those of others.
+const CONTROL: usize = 0;
+const BULK: usize = 1;
+const PARTS: usize = 2;
+const PASSED: usize = 3;
+const LANES: usize = 4;
+/// Bytes of parts that wait in their lane; the next one is made when there are less.
+const PARTS_QUEUE: usize = 2 * limits::PART;
+/// Bytes of parts of others that wait; more are dropped, and whoever sends them finds out.
+const PASSED_QUEUE: usize = 256 * 1024;
 
 #[derive(Debug)]
 enum Item {
@@ -163,13 +185,23 @@ impl Links {
         self.links.get(peer).map_or(0, |link| link.outbox.queued_bytes)
     }
 
+    /// The open link to a peer: the same as before, or another one?
+    pub(crate) fn number(&self, peer: &PeerId) -> Option<LinkNumber> {
+        self.links.get(peer).filter(|link| link.open).map(|link| link.number)
+    }
+
+    /// Whether there is room for a part of a large message.
+    pub(crate) fn takes_part(&self, peer: &PeerId) -> bool {
+        self.links.get(peer).is_some_and(|link| link.outbox.lanes[PARTS].queued_bytes < PARTS_QUEUE)
+    }
+
     // ---- the life of a link ----
 
     pub(crate) fn on_opened<'a>(
         &mut self,
         now: Time,
         peer: PeerId,
-        carrier: Carrier,
+        (carrier, largest): (Carrier, usize),
         transcript: Transcript,
         parties: impl Iterator<Item = &'a Party>,
         env: &mut Env,
@@ -177,7 +209,9 @@ impl Links {
         let me = env.me;
         let parties = List::first(parties.map(|party| prove(party, &transcript, me)));
         let hello = hello(&transcript, parties, None, env);
+        self.numbered += 1;
         let mut link = Link {
+            number: LinkNumber(self.numbered),
             carrier,
             successor: None,
             transcript,
@@ -189,7 +223,7 @@ impl Links {
             pinged: None,
             suspect: false,
             reassembler: Reassembler::default(),
-            outbox: Outbox::default(),
+            outbox: Outbox { chunk: largest.min(limits::CHUNK), ..Outbox::default() },
             records_sent: Set::new(),
         };
         link.outbox.push(hello);
@@ -205,6 +239,7 @@ impl Links {
     /// Says goodbye as the last thing on the link, ahead of whatever waits.
     pub(crate) fn bye(&mut self, peer: PeerId, reason: ByeReason, env: &mut Env) {
         if let Some(link) = self.links.get_mut(&peer) {
+            // It fits any chunk.
             let mut outgoing = Outgoing::new(u32::MAX, encode(&Frame::Bye { reason })).ok();
             if let Some(bytes) = outgoing.as_mut().and_then(Outgoing::next_chunk) {
                 carry(peer, link.carrier, bytes, env);
@@ -225,7 +260,7 @@ impl Links {
         &mut self,
         now: Time,
         peer: PeerId,
-        id: LinkId,
+        (id, largest): (LinkId, usize),
         transcript: Transcript,
         came: u64,
         env: &mut Env,
@@ -235,7 +270,7 @@ impl Links {
         if let Some(bytes) = Outgoing::new(0, frame).ok().as_mut().and_then(Outgoing::next_chunk) {
             carry(peer, Carrier::Channel(id), bytes, env);
         }
-        link.successor = Some(Successor { id, transcript, since: now });
+        link.successor = Some(Successor { id, largest, transcript, since: now });
     }
 
     /// The other side says the same: gives how many of our chunks have come to it. The party proofs of before hold on.
@@ -259,18 +294,24 @@ impl Links {
         let came = resumes.ok_or_else(begun_anew)?;
         link.carrier = Carrier::Channel(successor.id);
         link.outbox.given = 0;
+        link.outbox.chunk = successor.largest.min(limits::CHUNK);
         Ok(came)
     }
 
-    /// Sends again, before all else, chunks that had been given to the stream.
-    pub(crate) fn resume(&mut self, peer: PeerId, chunks: Vec<Vec<u8>>, env: &mut Env) {
-        if let Some(link) = self.links.get_mut(&peer) {
-            for chunk in chunks {
-                link.outbox.given += chunk.len();
-                carry(peer, link.carrier, chunk, env);
-            }
-            self.pump(peer, env);
+    /// Sends again, before all else, chunks that had been given to the stream. If one is too large for the connection, the
+    /// link has to be closed: the next one begins with the connection's size.
+    pub(crate) fn resume(&mut self, peer: PeerId, chunks: Vec<Vec<u8>>, env: &mut Env) -> Option<LinkEvent> {
+        let link = self.links.get_mut(&peer)?;
+        if chunks.iter().any(|chunk| chunk.len() > link.outbox.chunk) {
+            let reason = "the connection takes only smaller messages than the stream before it".into();
+            return Some(LinkEvent::Close { peer, reason, misbehaved: false });
         }
+        for chunk in chunks {
+            link.outbox.given += chunk.len();
+            carry(peer, link.carrier, chunk, env);
+        }
+        self.pump(peer, env);
+        None
     }
 
     // ---- parties ----
@@ -313,9 +354,22 @@ impl Links {
         if link.outbox.is_full(env) {
             return false;
         }
+        let lane = match frame {
+            Frame::Envelope { hops, envelope, .. } if envelope.len() > limits::CHUNK => {
+                if *hops == 0 {
+                    PARTS
+                } else {
+                    PASSED
+                }
+            }
+            _ => CONTROL,
+        };
+        if lane == PASSED && link.outbox.lanes[PASSED].queued_bytes > PASSED_QUEUE {
+            return false;
+        }
         let bytes = encode(frame);
         env.stats.sent.count(frame, bytes.len());
-        link.outbox.push(bytes);
+        link.outbox.push_to(lane, Item::Frame(bytes));
         self.pump(peer, env);
         true
     }
@@ -607,13 +661,18 @@ impl Link {
 
 impl Outbox {
     fn push(&mut self, frame: Vec<u8>) {
-        self.queued_bytes += frame.len();
-        self.control.queue.push_back(Item::Frame(frame));
+        self.push_to(CONTROL, Item::Frame(frame));
     }
 
     fn push_bulk(&mut self, item: Item) {
+        self.push_to(BULK, item);
+    }
+
+    fn push_to(&mut self, lane: usize, item: Item) {
         self.queued_bytes += item.counted();
-        self.bulk.queue.push_back(item);
+        let lane = &mut self.lanes[lane];
+        lane.queued_bytes += item.counted();
+        lane.queue.push_back(item);
     }
 
     fn is_full(&self, env: &Env) -> bool {
@@ -622,7 +681,7 @@ impl Outbox {
 
     /// Frames that wait.
     fn len(&self) -> usize {
-        self.control.queue.len() + self.bulk.queue.len()
+        self.lanes.iter().map(|lane| lane.queue.len()).sum()
     }
 
     fn next_chunk(
@@ -632,29 +691,40 @@ impl Outbox {
         sent: &mut Traffic,
     ) -> Option<Vec<u8>> {
         if hello_only {
-            // Before the other side's hello only ours goes out; it is the first frame and fits a chunk.
-            return if self.next_number == 0 { self.lane_chunk(false, records_sent, sent) } else { None };
+            // Before the other side's hello only ours goes out; it is the first frame.
+            let begun = self.lanes[CONTROL].current.as_ref().is_some_and(|hello| hello.remaining() > 0);
+            return if self.next_number == 0 || begun {
+                self.lane_chunk(CONTROL, records_sent, sent)
+            } else {
+                None
+            };
         }
-        self.bulk_next = !self.bulk_next;
-        let first = self.bulk_next;
-        self.lane_chunk(first, records_sent, sent).or_else(|| self.lane_chunk(!first, records_sent, sent))
+        let last = self.last;
+        (1..=LANES).map(|turn| (last + turn) % LANES).find_map(|lane| {
+            let chunk = self.lane_chunk(lane, records_sent, sent)?;
+            self.last = lane;
+            Some(chunk)
+        })
     }
 
     fn lane_chunk(
         &mut self,
-        bulk: bool,
+        lane: usize,
         records_sent: &mut Set<PeerId>,
         sent: &mut Traffic,
     ) -> Option<Vec<u8>> {
         loop {
-            let lane = if bulk { &mut self.bulk } else { &mut self.control };
+            let lane = &mut self.lanes[lane];
             if let Some(chunk) = lane.current.as_mut().and_then(Outgoing::next_chunk) {
                 return Some(chunk);
             }
             let item = lane.queue.pop_front()?;
+            lane.queued_bytes -= item.counted();
             self.queued_bytes -= item.counted();
             // Frames are bounded where they are made; one that were too long could not be sent at all.
-            lane.current = Outgoing::new(self.next_number, item.encode(records_sent, sent)).ok();
+            lane.current = Outgoing::new(self.next_number, item.encode(records_sent, sent))
+                .map(|outgoing| outgoing.in_chunks_of(self.chunk))
+                .ok();
             self.next_number = self.next_number.wrapping_add(1) & 0x7fff_ffff;
         }
     }

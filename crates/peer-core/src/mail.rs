@@ -1,25 +1,37 @@
 //! Messages from identity to identity: sealed to each peer of the recipient, sent again until a receipt comes. A request
 //! is a message that another one answers.
 //!
-//! Inputs: messages to send, messages and receipts that came.
-//! Outputs: [`Letter`]s to seal and send; [`Event::Message`], [`Event::Sent`], [`Event::Request`], [`Event::Answered`].
+//! A large message is announced by its letter and goes out in parts ([`crate::transfer`]); here it waits until it is its
+//! turn, and is announced again when it does not go on.
+//!
+//! Inputs: messages to send, messages and receipts that came, what has crossed of large ones.
+//! Outputs: [`Letter`]s to seal and send; [`Event::Message`], [`Event::Sent`], [`Event::Request`], [`Event::Answered`],
+//! [`Event::Progress`].
 //! Timers: send again, give up, answers that do not come.
-//! Invariants: a message is told to the application once, however often it comes; every message ends in one
-//! [`Event::Sent`], every request that is not cancelled in one [`Event::Answered`]; at most [`OUTGOING`] messages are
+//! Invariants: a message is told to the application once, however often it comes; every message that is not cancelled
+//! ends in one [`Event::Sent`], every request in one [`Event::Answered`]; at most [`OUTGOING`] messages are
 //! under way, as many answers waited for, and as many requests of others waiting for theirs, of which whoever asks most
-//! loses the oldest; of [`ANSWERS`] answers that are not confirmed, too.
+//! loses the oldest; of [`ANSWERS`] answers that are not confirmed, too. At most four large messages to one identity
+//! are announced at once.
 
 use crate::recent::Recent;
 use crate::sorted::{Map, Set};
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
+use weft_crypto::digest;
 use weft_query::Document;
-use weft_wire::{IdentityId, MessageId, PeerId, Text, Time, limits};
+use weft_wire::{Digest, IdentityId, MessageId, PeerId, Text, Time, limits};
 
 use crate::api::{CommandId, Event, RequestError, SendError};
 use crate::env::Env;
 use crate::roster::Contact;
+
+mod large;
+
+use large::STALLED;
+pub(crate) use large::{is_bulky, is_large};
 
 /// Messages that may be under way at once.
 pub(crate) const OUTGOING: usize = 1024;
@@ -43,6 +55,10 @@ pub(crate) struct Mail {
     asked: Map<MessageId, Asked>,
     /// Requests of others that have no answer yet, oldest first.
     requests: VecDeque<(MessageId, Asker)>,
+    /// Something has changed for those that wait for their turn.
+    room: bool,
+    /// Large messages that ended before they were confirmed, and who may have parts of them.
+    stopped: Vec<(MessageId, Set<PeerId>)>,
 }
 
 /// Who has asked, and where the answer goes.
@@ -71,7 +87,17 @@ struct Outgoing {
     peer: Option<PeerId>,
     purpose: Purpose,
     time: u64,
-    body: Vec<u8>,
+    body: Arc<Vec<u8>>,
+    /// Of the body, if it is large.
+    hash: Digest,
+    /// It waits for its turn.
+    waits: bool,
+    /// Of a large one: whom it was announced to, and the most bytes that one of them has.
+    addressed: Set<PeerId>,
+    confirmed: usize,
+    /// A recipient had no room for it.
+    full: bool,
+    /// It began, or went on.
     since: Time,
     retry_at: Time,
     sent_at: Time,
@@ -90,6 +116,7 @@ struct Asked {
     peer: Option<PeerId>,
     since: Time,
     until: Time,
+    timeout: Duration,
     /// Who was asked, and who says that nobody answers there.
     addressed: Set<PeerId>,
     refused: Set<PeerId>,
@@ -103,13 +130,15 @@ pub(crate) struct Letter {
     pub(crate) peer: Option<PeerId>,
     pub(crate) purpose: Purpose,
     pub(crate) time: u64,
-    pub(crate) body: Vec<u8>,
+    pub(crate) body: Arc<Vec<u8>>,
+    /// Of the body, if it is large.
+    pub(crate) hash: Digest,
     pub(crate) attempt: u32,
 }
 
-/// A message that was opened and whose sender's record was checked.
-#[derive(Debug)]
-pub(crate) struct Came<'a> {
+/// A message without its body, after it was opened and its sender's record was checked.
+#[derive(Clone, Debug)]
+pub(crate) struct Head {
     pub(crate) from: IdentityId,
     pub(crate) peer: PeerId,
     pub(crate) contact: Contact,
@@ -117,7 +146,6 @@ pub(crate) struct Came<'a> {
     pub(crate) time: u64,
     /// Links it came over; none if a signaler brought it.
     pub(crate) hops: Option<u8>,
-    pub(crate) body: &'a [u8],
     pub(crate) asks: bool,
     pub(crate) answers: Option<MessageId>,
     pub(crate) failed: Option<Reason>,
@@ -145,12 +173,14 @@ impl Mail {
         env: &mut Env,
     ) {
         let id = MessageId(env.random());
+        let waits = is_bulky(&body);
+        self.room = true;
         match &purpose {
             Purpose::Message => {}
             Purpose::Request { timeout } => {
                 let (addressed, refused) = (Set::new(), Set::new());
-                let asked =
-                    Asked { command, to, peer, since: now, until: now + *timeout, addressed, refused };
+                let (timeout, until) = (*timeout, now + *timeout);
+                let asked = Asked { command, to, peer, since: now, until, timeout, addressed, refused };
                 self.asked.insert(id, asked);
             }
             Purpose::Answer { .. } => self.make_room_for_answer(),
@@ -161,7 +191,12 @@ impl Mail {
             peer,
             purpose,
             time: now.millis(),
-            body,
+            hash: if is_large(&body) { digest(&body) } else { Digest([0; 32]) },
+            body: Arc::new(body),
+            waits,
+            addressed: Set::new(),
+            confirmed: 0,
+            full: false,
             since: now,
             retry_at: now,
             sent_at: now,
@@ -172,13 +207,15 @@ impl Mail {
         self.outgoing.insert(id, outgoing);
     }
 
-    /// Nobody waits for the answer to a request any more.
-    pub(crate) fn cancel(&mut self, request: CommandId) {
-        // A message or an answer is not taken back by this.
-        let asked = self.asked.iter().find(|(_, asked)| asked.command == request);
-        if let Some(id) = asked.map(|(id, _)| *id) {
+    /// Nobody waits for the answer to a request, or the fate of a message, any more.
+    pub(crate) fn cancel(&mut self, command: CommandId) {
+        let asked = self.asked.iter().filter(|(_, asked)| asked.command == command).map(|(id, _)| *id);
+        let is_it = |one: &Outgoing| one.command == command && matches!(one.purpose, Purpose::Message);
+        let sent = self.outgoing.iter().filter(|(_, one)| is_it(one)).map(|(id, _)| *id);
+        let id: Option<MessageId> = asked.chain(sent).next();
+        if let Some(id) = id {
             self.asked.remove(&id);
-            self.outgoing.remove(&id);
+            self.take_back(&id);
         }
     }
 
@@ -208,7 +245,7 @@ impl Mail {
         let most = most_frequent(answers().map(|(.., peer)| peer));
         let oldest = answers().filter(|(.., peer)| Some(*peer) == most).min();
         if let Some((_, id, _)) = oldest {
-            self.outgoing.remove(&id);
+            self.take_back(&id);
         }
     }
 
@@ -216,6 +253,9 @@ impl Mail {
     pub(crate) fn on_addressed(&mut self, id: &MessageId, peers: &Set<PeerId>) {
         if let Some(asked) = self.asked.get_mut(id) {
             asked.addressed.extend(peers.iter().copied());
+        }
+        if let Some(one) = self.outgoing.get_mut(id).filter(|one| is_large(&one.body)) {
+            one.addressed.extend(peers.iter().copied());
         }
     }
 
@@ -240,15 +280,15 @@ impl Mail {
             // Others of them may answer.
             asked.refused.insert(from);
             if asked.addressed.iter().all(|peer| asked.refused.contains(peer)) {
-                self.outgoing.remove(&id);
+                self.take_back(&id);
                 self.answered(id, Err(RequestError::Refused), env);
             }
         }
     }
 
     /// Takes a message; false if it is a request and nobody answers any. A receipt is due in any case.
-    pub(crate) fn on_message(&mut self, came: Came<'_>, env: &mut Env) -> bool {
-        let Ok(document) = Document::decode(came.body) else {
+    pub(crate) fn on_message(&mut self, came: Head, body: &[u8], env: &mut Env) -> bool {
+        let Ok(document) = Document::decode(body) else {
             env.stats.malformed += 1;
             return true;
         };
@@ -259,11 +299,15 @@ impl Mail {
         if !self.received.insert(came.id, env.config.message_memory) {
             return true;
         }
-        let Came { from, peer, id, time, hops, .. } = came;
+        let Head { from, peer, id, time, hops, .. } = came;
         if let Some(request) = came.answers {
-            let outcome =
-                came.failed.map_or(Ok(document), |text| Err(RequestError::Failed(text.into_string())));
-            self.on_answer((from, peer), request, outcome, env);
+            if self.may_answer(&request, &came) {
+                let failed = |text: Reason| Err(RequestError::Failed(text.into_string()));
+                let outcome = came.failed.map_or(Ok(document), failed);
+                // The answer says that the request was received, too; others need not get the rest of it.
+                self.take_back(&request);
+                self.answered(request, outcome, env);
+            }
         } else if came.asks {
             if self.requests.len() >= OUTGOING {
                 let most = most_frequent(self.requests.iter().map(|(_, asker)| asker.peer));
@@ -278,20 +322,10 @@ impl Mail {
         true
     }
 
-    /// The answer says that the request was received, too.
-    fn on_answer(
-        &mut self,
-        (from, peer): (IdentityId, PeerId),
-        request: MessageId,
-        outcome: Result<Document, RequestError>,
-        env: &mut Env,
-    ) {
-        // Only who was asked can answer.
-        let was_asked = |asked: &Asked| asked.to == from && asked.peer.is_none_or(|only| only == peer);
-        if self.asked.get(&request).is_some_and(was_asked) {
-            self.outgoing.remove(&request);
-            self.answered(request, outcome, env);
-        }
+    /// Only who was asked can answer.
+    fn may_answer(&self, request: &MessageId, by: &Head) -> bool {
+        let was_asked = |asked: &Asked| asked.to == by.from && asked.peer.is_none_or(|only| only == by.peer);
+        self.asked.get(request).is_some_and(was_asked)
     }
 
     fn answered(&mut self, id: MessageId, outcome: Result<Document, RequestError>, env: &mut Env) {
@@ -302,7 +336,13 @@ impl Mail {
 
     /// A message is confirmed or given up.
     fn end(&mut self, id: MessageId, outcome: Result<(), SendError>, env: &mut Env) {
-        let Some(message) = self.outgoing.remove(&id) else { return };
+        self.room = true;
+        let message = if outcome.is_ok() { self.outgoing.remove(&id) } else { self.take_back(&id) };
+        let Some(message) = message else { return };
+        if outcome.is_ok() && is_large(&message.body) && !matches!(message.purpose, Purpose::Answer { .. }) {
+            let total = message.body.len();
+            env.event(Event::Progress { command: message.command, id, sent: total, total });
+        }
         match (message.purpose, outcome) {
             (Purpose::Message, outcome) => {
                 env.event(Event::Sent { command: message.command, id, outcome });
@@ -320,7 +360,8 @@ impl Mail {
     /// A peer of this identity, or a way to one, has become known: what waits for it need not wait for its timer. However
     /// often that is said, nothing that was sent is sent again sooner than after half of its wait.
     pub(crate) fn on_known(&mut self, now: Time, identity: &IdentityId) {
-        let waits = |message: &&mut Outgoing| message.to == *identity && message.attempt > 0;
+        let waits =
+            |message: &&mut Outgoing| message.to == *identity && message.attempt > 0 && !message.waits;
         for message in self.outgoing.values_mut().filter(waits) {
             let soonest = if message.sent { now.max(message.sent_at + message.wait / 4) } else { now };
             message.retry_at = message.retry_at.min(soonest);
@@ -346,31 +387,37 @@ impl Mail {
         let given_up = |message: &Outgoing| {
             let is_answer = matches!(message.purpose, Purpose::Answer { .. });
             let often = is_answer && message.attempt >= ANSWER_ATTEMPTS && message.retry_at <= now;
-            often || now.since(message.since) >= env.config.message_give_up
+            !message.waits && (often || now.since(message.since) >= env.config.message_give_up)
         };
         let given_up = self.outgoing.iter().filter(|(_, message)| given_up(message));
-        for id in given_up.map(|(id, _)| *id).collect::<Vec<_>>() {
-            self.end(id, Err(SendError::Unreachable(env.config.message_give_up.as_secs())), env);
+        for (id, full) in given_up.map(|(id, one)| (*id, one.full)).collect::<Vec<_>>() {
+            let unreachable = SendError::Unreachable(env.config.message_give_up.as_secs());
+            self.end(id, Err(if full { SendError::NoRoom } else { unreachable }), env);
         }
         let late = self.asked.iter().filter(|(_, asked)| asked.until <= now);
         for id in late.map(|(id, _)| *id).collect::<Vec<_>>() {
             let waited = self.asked.get(&id).map_or(Duration::ZERO, |asked| now.since(asked.since));
             let error = RequestError::Timeout(u64::try_from(waited.as_millis()).unwrap_or(u64::MAX));
-            self.outgoing.remove(&id);
+            self.take_back(&id);
             self.answered(id, Err(error), env);
         }
+        self.begin_waiting(now);
         let mut letters = Vec::new();
-        for (id, message) in self.outgoing.iter_mut().filter(|(_, message)| message.retry_at <= now) {
+        for (id, message) in self.outgoing.iter_mut().filter(|(_, one)| !one.waits && one.retry_at <= now) {
             letters.push(Letter {
                 id: *id,
                 to: message.to,
                 peer: message.peer,
                 purpose: message.purpose.clone(),
                 time: message.time,
-                body: message.body.clone(),
+                body: Arc::clone(&message.body),
+                hash: message.hash,
                 attempt: message.attempt,
             });
-            message.retry_at = now + message.wait;
+            // A bulky one takes its time on a slow line; sent again too soon it takes twice that.
+            let patience =
+                if is_bulky(&message.body) && !is_large(&message.body) { STALLED } else { Duration::ZERO };
+            message.retry_at = now + message.wait.max(patience);
             (message.sent_at, message.sent) = (now, true);
             message.wait = (message.wait * 2).min(env.config.message_give_up);
             message.attempt = message.attempt.saturating_add(1);
@@ -379,7 +426,9 @@ impl Mail {
     }
 
     pub(crate) fn deadline(&self, env: &Env) -> Option<Time> {
-        let messages = self.outgoing.values().map(|m| m.retry_at.min(m.since + env.config.message_give_up));
+        // Those that wait begin when another one ends.
+        let messages = self.outgoing.values().filter(|one| !one.waits);
+        let messages = messages.map(|m| m.retry_at.min(m.since + env.config.message_give_up));
         messages.chain(self.asked.values().map(|asked| asked.until)).min()
     }
 }

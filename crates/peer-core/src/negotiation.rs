@@ -70,7 +70,7 @@ pub(crate) enum Step {
         attempt: u32,
     },
     /// There is something that carries a link: authenticate it.
-    Opened { peer: PeerId, carrier: Carrier, transcript: Transcript },
+    Opened { peer: PeerId, carrier: Carrier, transcript: Transcript, largest: usize },
     /// Chunks that came over a stream.
     Chunks { peer: PeerId, chunks: Vec<Vec<u8>> },
     /// A stream takes more.
@@ -144,6 +144,8 @@ struct Session {
     remote_candidates: Vec<(u32, Candidate)>,
     retry: Option<Retry>,
     fingerprints: (Option<String>, Option<String>),
+    /// Bytes of the largest message that the other side's channel takes.
+    largest: usize,
     open_since: Option<Time>,
     connected: bool,
     restart_at: Option<Time>,
@@ -479,13 +481,22 @@ impl Negotiator {
         let (Some(local), Some(remote)) = (&session.fingerprints.0, &session.fingerprints.1) else {
             return self.end(peer, "the connection has no fingerprint", None, env);
         };
+        let largest = session.largest;
+        if largest < limits::CHUNK_LEAST {
+            return self.end(
+                peer,
+                "the other side's channel takes only messages that are too small",
+                None,
+                env,
+            );
+        }
         let (ours, theirs) = ((env.me, local.as_str()), (peer, remote.as_str()));
         let transcript = if session.offerer {
             Transcript::new(session.id, ours, theirs)
         } else {
             Transcript::new(session.id, theirs, ours)
         };
-        vec![Step::Opened { peer, carrier: Carrier::Channel(link), transcript }]
+        vec![Step::Opened { peer, carrier: Carrier::Channel(link), transcript, largest }]
     }
 
     /// Something came over the channel: whatever ICE thinks, it works.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use weft_wire::{DiscoveryKey, IdentityId, PeerId, Time};
 
 use crate::api::{Command, CommandError, CommandId, Input, Output, PeerInfo, Stats};
+use crate::assembly::Assemblies;
 use crate::backoff::Backoff;
 use crate::config::Config;
 use crate::diagnosis::Diagnosis;
@@ -21,12 +22,14 @@ use crate::mail::Mail;
 use crate::negotiation::{Carrier, Negotiator};
 use crate::subscriptions::Subscriptions;
 use crate::swarm::Swarm;
+use crate::transfer::Transfers;
 use crate::view::View;
 
 mod commands;
 mod interests;
 mod islands;
 mod neighbours;
+mod parts;
 mod sealed;
 mod settle;
 mod signalers;
@@ -54,6 +57,8 @@ pub struct Peer {
     backoff: Backoff,
     subscriptions: Subscriptions,
     mail: Mail,
+    transfers: Transfers,
+    assemblies: Assemblies,
     next_command: u64,
     housekeeping_at: Time,
     /// Something has happened that may concern more than one swarm.
@@ -79,6 +84,8 @@ impl Peer {
             backoff: Backoff::default(),
             subscriptions: Subscriptions::default(),
             mail: Mail::default(),
+            transfers: Transfers::default(),
+            assemblies: Assemblies::default(),
             next_command: 0,
             housekeeping_at: now + settle::HOUSEKEEPING,
             stirred: true,
@@ -129,7 +136,7 @@ impl Peer {
                 self.request(now, id, (to, peer), &document, timeout)?;
             }
             Command::AnswerRequests { on } => self.mail.answers = on,
-            Command::Cancel { request } => self.mail.cancel(request),
+            Command::Cancel { command } => self.mail.cancel(command),
             Command::Respond { request, outcome } => self.respond(now, id, request, &outcome)?,
             Command::Block { peer } => self.block(now, peer),
             Command::Unblock { peer } => self.view.unblock(&peer),
@@ -220,7 +227,7 @@ impl Peer {
             return None;
         }
         let swarms = self.swarms.values().filter_map(|swarm| swarm.deadline(&self.env)).min();
-        [self.rest_at, self.links.deadline(&self.env), swarms].into_iter().flatten().min()
+        [self.rest_at, self.links.deadline(&self.env), self.parts_due(), swarms].into_iter().flatten().min()
     }
 
     /// Whose peer somebody is, if it is in a party that we are in or has published there, as far as we know.
@@ -255,6 +262,6 @@ impl Peer {
 
     /// Figures since the start.
     pub fn stats(&self) -> Stats {
-        self.env.stats
+        Stats { assembling: self.assemblies.bytes() as u64, ..self.env.stats }
     }
 }

@@ -37,7 +37,7 @@ pub(crate) fn encode(value: View<'_>) -> Vec<u8> {
 /// The value that the bytes encode, if they are its one deterministic encoding.
 pub(crate) fn decode(bytes: &[u8], budget: Budget) -> Result<Tree, DocumentError> {
     if bytes.len() > budget.bytes {
-        return Err(DocumentError::TooLarge { limit: budget.bytes });
+        return Err(DocumentError::TooLarge { len: bytes.len(), limit: budget.bytes });
     }
     let builder = Builder::for_bytes(bytes.len());
     let mut reader = Reader { decoder: Decoder::new(bytes), builder, values: 0, budget };

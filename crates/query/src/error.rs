@@ -81,8 +81,10 @@ pub enum DocumentError {
     #[error("more than {} arrays and objects inside each other", limits::DEPTH)]
     TooDeep,
     /// The encoding is too long.
-    #[error("more than {limit} bytes")]
+    #[error("more than {limit} bytes: it has at least {len}")]
     TooLarge {
+        /// Bytes that it has, as far as they were counted.
+        len: usize,
         /// Bytes allowed.
         limit: usize,
     },

@@ -190,7 +190,7 @@ impl Writer {
     fn add(&mut self, bytes: usize) -> Result<(), DocumentError> {
         self.bytes = self.bytes.saturating_add(bytes);
         if self.bytes > self.budget.bytes {
-            return Err(DocumentError::TooLarge { limit: self.budget.bytes });
+            return Err(DocumentError::TooLarge { len: self.bytes, limit: self.budget.bytes });
         }
         Ok(())
     }

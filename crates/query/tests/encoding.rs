@@ -100,7 +100,9 @@ fn what_is_beyond_a_limit_is_refused_in_both_directions() {
     let full = document(large(limits::DOCUMENT_BYTES - 8)).unwrap();
     assert_eq!(full.encode().len(), limits::DOCUMENT_BYTES);
     assert_eq!(Document::decode(&full.encode()), Ok(full));
-    let too_large = DocumentError::TooLarge { limit: limits::DOCUMENT_BYTES };
+    let len = limits::DOCUMENT_BYTES + 1;
+    let too_large = DocumentError::TooLarge { len, limit: limits::DOCUMENT_BYTES };
+    assert_eq!(too_large.to_string(), "more than 16777216 bytes: it has at least 16777217");
     assert_eq!(document(large(limits::DOCUMENT_BYTES - 7)), Err(too_large.clone()));
     assert_eq!(Document::decode(&vec![0; limits::DOCUMENT_BYTES + 1]), Err(too_large));
 

@@ -53,6 +53,7 @@ pub struct Outgoing {
     bytes: Vec<u8>,
     sent: usize,
     started: bool,
+    chunk: usize,
 }
 
 impl Outgoing {
@@ -64,8 +65,13 @@ impl Outgoing {
         if bytes.len() > limits::LINK_MESSAGE {
             Err(bytes.len())
         } else {
-            Ok(Self { number, bytes, sent: 0, started: false })
+            Ok(Self { number, bytes, sent: 0, started: false, chunk: limits::CHUNK })
         }
+    }
+
+    /// With smaller chunks from now on, where the channel takes no larger messages; at least [`limits::CHUNK_LEAST`] bytes.
+    pub fn in_chunks_of(self, bytes: usize) -> Self {
+        Self { chunk: bytes.clamp(limits::CHUNK_LEAST, limits::CHUNK), ..self }
     }
 
     /// Bytes of the message that are not yet in a chunk.
@@ -80,7 +86,7 @@ impl Outgoing {
         }
         let first = !self.started;
         let header = HEADER + if first { LENGTH } else { 0 };
-        let take = self.remaining().min(limits::CHUNK - header);
+        let take = self.remaining().min(self.chunk - header);
         let mut chunk = Vec::with_capacity(header + take);
         let last = take == self.remaining();
         chunk.push(if first { FIRST } else { 0 } | if last { LAST } else { 0 });
@@ -206,6 +212,20 @@ mod tests {
         assert!(got.as_deref() == Some(&bytes[..]));
         assert_eq!(back.announced, 0);
         assert_eq!(Outgoing::new(1, vec![0; limits::LINK_MESSAGE + 1]).err(), Some(limits::LINK_MESSAGE + 1));
+    }
+
+    #[test]
+    fn smaller_chunks_make_the_same_message() {
+        let bytes: Vec<u8> = (0..200_000_u32).flat_map(u32::to_be_bytes).collect();
+        for (asked, chunk) in [(4000, 4000), (0, limits::CHUNK_LEAST), (usize::MAX, limits::CHUNK)] {
+            let mut out = outgoing(1, bytes.clone()).in_chunks_of(asked);
+            let (mut back, mut got, mut longest) = (Reassembler::default(), None, 0);
+            while let Some(chunk) = out.next_chunk() {
+                longest = longest.max(chunk.len());
+                got = got.or(back.push(&chunk).unwrap().map(Cow::into_owned));
+            }
+            assert!(got.as_deref() == Some(&bytes[..]) && longest == chunk, "{asked}: {longest}");
+        }
     }
 
     #[test]

@@ -170,12 +170,16 @@ bytes_id!(
     Proof, 32
 );
 bytes_id!(
+    /// BLAKE3 hash of a message that travels in parts.
+    Digest, 32
+);
+bytes_id!(
     /// An Ed25519 signature (RFC 8032).
     Signature, 64
 );
 
 key_shown!(IdentityId PeerId SignalerId PartyKey);
-hex_shown!(DiscoveryKey AgreementKey PublicationId MessageId Tag SessionId Nonce Proof Signature);
+hex_shown!(DiscoveryKey AgreementKey PublicationId MessageId Tag SessionId Nonce Proof Digest Signature);
 
 /// Multicodec prefix of an Ed25519 public key (unsigned varint of 0xed).
 const ED25519: [u8; 2] = [0xed, 0x01];

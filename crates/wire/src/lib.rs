@@ -27,7 +27,7 @@ pub use bounded::{Bytes, List, Text};
 pub use code::Code;
 pub use codec::{OPTIONAL_FRAMES, WireError, decode, encode};
 pub use id::{
-    AgreementKey, DiscoveryKey, IdError, IdentityId, MessageId, Nonce, PartyKey, PeerId, Proof,
+    AgreementKey, Digest, DiscoveryKey, IdError, IdentityId, MessageId, Nonce, PartyKey, PeerId, Proof,
     PublicationId, SessionId, SignalerId, Signature, Tag,
 };
 pub use signed::{Bundle, BundleEntry, Entry, Gone, PeerRecord, Presence, Signed};

@@ -9,6 +9,15 @@ pub const FRAME: usize = 256 * 1024;
 pub const ENVELOPE: usize = FRAME - 1024;
 /// Bytes of the largest message over a link, chunked.
 pub const LINK_MESSAGE: usize = 16 * 1024 * 1024;
+/// Bytes of the largest message to an identity, encoded.
+pub const MESSAGE: usize = 16 * 1024 * 1024;
+/// Bytes of a message that travels in one envelope; a larger one travels in parts. On a line of 10 Mbit/s it takes a tenth
+/// of a second.
+pub const MESSAGE_WHOLE: usize = 128 * 1024;
+/// Bytes of each part of a message but its last one: with its seal three chunks of a data channel.
+pub const PART: usize = 47 * 1024;
+/// Parts behind the first missing one that a recipient takes.
+pub const PARTS_AHEAD: u32 = 64;
 /// Bytes of one chunk on a data channel, its header included: the size every browser takes without fragmenting its own
 /// scheduling (RFC 8831 section 6.6 asks for 16 KiB without interleaving).
 pub const CHUNK: usize = 16 * 1024;
@@ -16,6 +25,8 @@ pub const CHUNK: usize = 16 * 1024;
 pub const PACKET_CHUNKS: usize = 64;
 /// Bytes of the chunks in one packet of a forwarded stream, after which another one begins.
 pub const PACKET_BYTES: usize = 32 * 1024;
+/// Bytes of the smallest chunk that a link is used for: what a data channel takes at least.
+pub const CHUNK_LEAST: usize = 1024;
 /// Messages that may be in reassembly on one link at once.
 pub const PARTIAL_MESSAGES: usize = 8;
 /// Bytes of all the messages in reassembly on one link: two of the largest.

@@ -2,7 +2,9 @@
 
 use crate::cbor::{self as minicbor, Decode, Decoder, Encode, Error};
 
-use crate::{AgreementKey, Bytes, DiscoveryKey, IdentityId, List, MessageId, SessionId, Tag, Text, limits};
+use crate::{
+    AgreementKey, Bytes, Digest, DiscoveryKey, IdentityId, List, MessageId, SessionId, Tag, Text, limits,
+};
 
 /// The contents of an envelope between two peers.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -83,6 +85,61 @@ pub enum Sealed {
         /// Answers one of the receiver's; otherwise the receiver is to answer with its own.
         #[n(3)]
         reply: bool,
+    },
+    /// A message that is too large for one envelope: its parts follow where the recipient asks for them. Repeated until
+    /// there is a receipt.
+    #[n(6)]
+    Large {
+        /// The message, an encoded [`Sealed::Message`] with an empty body.
+        #[n(0)]
+        #[cbor(with = "minicbor::bytes")]
+        message: Vec<u8>,
+        /// Bytes of its body, at most [`limits::MESSAGE`].
+        #[n(1)]
+        length: u32,
+        /// Of its body.
+        #[n(2)]
+        hash: Digest,
+    },
+    /// A part of such a message's body.
+    #[n(7)]
+    Part {
+        /// Of the message.
+        #[n(0)]
+        id: MessageId,
+        /// Which: it begins at this number times [`limits::PART`].
+        #[n(1)]
+        at: u32,
+        /// Exactly [`limits::PART`] bytes, but for the last part.
+        #[n(2)]
+        #[cbor(with = "minicbor::bytes")]
+        bytes: Vec<u8>,
+    },
+    /// What the recipient has of such a message. Answers `Large`, and follows every few parts.
+    #[n(8)]
+    Taken {
+        /// Of the message.
+        #[n(0)]
+        id: MessageId,
+        /// Chosen at random when the recipient began to keep parts: with another one, what was told before is forgotten.
+        #[n(1)]
+        run: u32,
+        /// Every part before this one is there, and this one is not.
+        #[n(2)]
+        next: u32,
+        /// The lowest bit stands for the part after `next`, and so on: those with ones are there.
+        #[n(3)]
+        ahead: u64,
+        /// There is no room for the message now. Parts that are sent all the same are dropped.
+        #[n(4)]
+        full: Option<bool>,
+    },
+    /// The sender does not go on with a message, or the recipient wants no more of it: it is to be forgotten.
+    #[n(9)]
+    Stop {
+        /// Of the message.
+        #[n(0)]
+        id: MessageId,
     },
 }
 

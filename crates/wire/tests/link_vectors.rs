@@ -10,9 +10,9 @@ use std::fmt::Write as _;
 use weft_wire::link::{ByeReason, FeedHave, FeedRange, Link, Near, PartyProof};
 use weft_wire::sealed::{Candidate, Packet, Refusal, Sealed, Signal};
 use weft_wire::{
-    AgreementKey, Bundle, BundleEntry, Bytes, DiscoveryKey, Entry, Gone, IdentityId, List, MessageId, PeerId,
-    PeerRecord, Presence, Proof, PublicationId, SessionId, SignalerId, Signature, Signed, Tag, Text, decode,
-    encode, limits,
+    AgreementKey, Bundle, BundleEntry, Bytes, Digest, DiscoveryKey, Entry, Gone, IdentityId, List, MessageId,
+    PeerId, PeerRecord, Presence, Proof, PublicationId, SessionId, SignalerId, Signature, Signed, Tag, Text,
+    decode, encode, limits,
 };
 
 const GOLDEN: &str = include_str!("../../../tests/vectors/frames-link.json");
@@ -70,6 +70,7 @@ fn vectors() -> Vec<Vector> {
     let (party, range) = (Tag::from(&discovery), FeedRange { feed: Tag::from(&peer), first: 8, more: 2 });
     let proof = PartyProof { discovery, proof: Proof([0x55; 32]) };
     let signal = |signal| Sealed::Signal { discovery, session, generation: 1, signal };
+    let id = MessageId([0x66; 16]);
     let plain = |name, bytes| Vector { name, bytes, again: <[u8]>::to_vec };
     vec![
         link(
@@ -225,6 +226,18 @@ fn vectors() -> Vec<Vector> {
         sealed("root", &Sealed::Root { discovery, root: Tag::from(&peer), seq: 7, reply: false }),
         sealed("receipt", &Sealed::Receipt { id: MessageId([0x66; 16]), refused: None }),
         sealed("receipt: refused", &Sealed::Receipt { id: MessageId([0x66; 16]), refused: Some(true) }),
+        sealed(
+            "large",
+            &Sealed::Large {
+                message: encode(&message(None, None, None)),
+                length: 200_000,
+                hash: Digest([0xcc; 32]),
+            },
+        ),
+        sealed("part", &Sealed::Part { id, at: 4, bytes: vec![1, 2, 3] }),
+        sealed("taken", &Sealed::Taken { id, run: 9, next: 2, ahead: 5, full: None }),
+        sealed("taken: no room", &Sealed::Taken { id, run: 9, next: 0, ahead: 0, full: Some(true) }),
+        sealed("stop", &Sealed::Stop { id }),
         plain(
             "statement: entry",
             encode(&Entry {

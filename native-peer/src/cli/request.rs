@@ -7,7 +7,7 @@ use weft_native_peer::{Error, IdentityId, PeerId, RequestError};
 
 use super::exit::{Exit, Failure};
 use super::output::Line;
-use super::send::document;
+use super::send::{document, tell_progress};
 use super::session::Session;
 use super::{NetworkArgs, parse_seconds};
 
@@ -33,7 +33,10 @@ pub(crate) async fn run(args: RequestArgs) -> Result<Exit, Failure> {
     let document = document(&args.message)?;
     let mut session = Session::start(&args.network, None).await?;
     let weft = session.weft.clone();
-    let answer = async move { weft.request(args.to, args.peer, document, args.timeout).await };
+    let answer = async move {
+        let asking = weft.start_request(args.to, args.peer, document, args.timeout).await?;
+        tell_progress(asking).await
+    };
     let answer = session.until(answer).await;
     session.close().await;
     let line = Line::new().text("from", &args.to);

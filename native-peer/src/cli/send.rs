@@ -1,10 +1,10 @@
 //! `weft send`.
 
-use std::io::Read as _;
+use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::time::Duration;
 
 use clap::Args;
-use weft_native_peer::{Document, Error, IdentityId};
+use weft_native_peer::{Document, Error, IdentityId, Progress, Sending};
 
 use super::exit::{Exit, Failure};
 use super::input;
@@ -12,8 +12,11 @@ use super::output::Line;
 use super::session::Session;
 use super::{NetworkArgs, parse_seconds};
 
-/// Bytes of a message that are read from standard input; what can be sent is less.
-const INPUT: u64 = 1024 * 1024;
+/// Bytes of a message that are read from standard input: one more than the longest JSON that a document can have, so that
+/// nothing is cut off without a word.
+const INPUT: u64 = 32 * 1024 * 1024 + 1;
+/// Progress is shown this often at most.
+const SHOWN_EVERY: Duration = Duration::from_millis(200);
 
 #[derive(Debug, Args)]
 pub(crate) struct SendArgs {
@@ -38,7 +41,11 @@ pub(crate) async fn run(args: SendArgs) -> Result<Exit, Failure> {
     })
     .await?;
     let weft = session.weft.clone();
-    let sent = session.until(async move { weft.send(args.to, document).await }).await;
+    let sent = async move {
+        let sending = weft.start_send(args.to, document).await?;
+        tell_progress(sending).await
+    };
+    let sent = session.until(sent).await;
     session.close().await;
     let line = Line::new().text("to", &args.to);
     match sent {
@@ -53,6 +60,45 @@ pub(crate) async fn run(args: SendArgs) -> Result<Exit, Failure> {
         Ok(Err(error)) => Err(error.into()),
         Err(_) => Ok(Exit::Interrupted),
     }
+}
+
+/// Waits for the fate of a message or for an answer, and meanwhile shows on a terminal how much of a large one has arrived.
+pub(crate) async fn tell_progress<T>(mut sending: Sending<T>) -> Result<T, Error> {
+    let mut progress = sending.progress();
+    if !std::io::stderr().is_terminal() {
+        return sending.await;
+    }
+    let mut shown = false;
+    let fate = loop {
+        tokio::select! {
+            fate = &mut sending => break fate,
+            Ok(()) = progress.changed() => {
+                let Progress { sent, total } = *progress.borrow_and_update();
+                shown = true;
+                show(&format!("\r{}", line(sent, total)));
+                // What comes meanwhile is in the next line.
+                tokio::select! {
+                    fate = &mut sending => break fate,
+                    () = tokio::time::sleep(SHOWN_EVERY) => {}
+                }
+            }
+        }
+    };
+    if shown {
+        show("\n");
+    }
+    fate
+}
+
+/// Where nobody can be told, the work goes on all the same.
+fn show(text: &str) {
+    let mut out = std::io::stderr();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+fn line(sent: usize, total: usize) -> String {
+    let percent = sent * 100 / total.max(1);
+    format!("{percent:3} % of {} KiB have arrived", total.div_ceil(1024))
 }
 
 /// A message of the command line, or of standard input if that is `-`, as a document.
@@ -74,6 +120,12 @@ pub(crate) fn document(message: &str) -> Result<Document, Failure> {
 mod tests {
     use super::*;
     use weft_query::json;
+
+    #[test]
+    fn progress_is_a_line_that_does_not_change_its_length() {
+        assert_eq!(line(48_128, 16 * 1024 * 1024), "  0 % of 16384 KiB have arrived");
+        assert_eq!(line(200_000, 200_000), "100 % of 196 KiB have arrived");
+    }
 
     #[test]
     fn an_object_is_sent_as_it_is_and_anything_else_as_text() {

@@ -1,7 +1,7 @@
 //! Offers, answers and knocks: how a session begins, and what comes to it.
 
 use weft_wire::sealed::Refusal;
-use weft_wire::{DiscoveryKey, PeerId, SessionId, Time};
+use weft_wire::{DiscoveryKey, PeerId, SessionId, Time, limits};
 
 use super::{DOUBT, Description, Kinds, Negotiator, Session, Step, fingerprint, refuse_step};
 use crate::api::{Event, LinkId, LinkState, Output};
@@ -79,6 +79,7 @@ impl Negotiator {
                 remote_candidates: Vec::new(),
                 retry: None,
                 fingerprints: (None, None),
+                largest: limits::CHUNK,
                 open_since: None,
                 connected: false,
                 restart_at: None,

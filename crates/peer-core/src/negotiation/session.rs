@@ -55,6 +55,7 @@ impl Session {
     pub(super) fn accept(&mut self, generation: u32, description: Description, answer: bool, env: &mut Env) {
         let (link, sdp) = (self.link, description.sdp.into_string());
         self.kinds.1.learn(&sdp);
+        self.largest = largest_message(&sdp);
         env.out.push_back(if answer {
             Output::AcceptAnswer { link, sdp }
         } else {
@@ -193,4 +194,14 @@ pub(super) fn refusal_text(reason: Refusal) -> &'static str {
 pub(super) fn fingerprint(sdp: &str) -> Option<String> {
     let value = sdp.lines().find_map(|line| line.trim().strip_prefix("a=fingerprint:"))?.trim();
     (value.len() >= 16 && value.len() <= 256).then(|| value.to_ascii_uppercase())
+}
+
+/// The value of the first `a=max-message-size` line (RFC 8841 section 6): 64 KiB without one, any size if it is 0.
+fn largest_message(sdp: &str) -> usize {
+    let value = sdp.lines().find_map(|line| line.trim().strip_prefix("a=max-message-size:"));
+    match value.and_then(|value| value.trim().parse().ok()) {
+        Some(0) => usize::MAX,
+        Some(bytes) => bytes,
+        None => 64 * 1024,
+    }
 }

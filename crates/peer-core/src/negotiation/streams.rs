@@ -3,7 +3,7 @@
 use weft_crypto::link::Transcript;
 use weft_crypto::stream::{self, Half};
 use weft_wire::sealed::{Refusal, Signal};
-use weft_wire::{AgreementKey, DiscoveryKey, PeerId, SessionId, Time};
+use weft_wire::{AgreementKey, DiscoveryKey, PeerId, SessionId, Time, limits};
 
 use super::stream::Stream;
 use super::{Attempt, Carrier, Negotiator, Step, knock_step};
@@ -111,7 +111,7 @@ impl Negotiator {
             Transcript::new(session, them, us)
         };
         self.give_way(now, peer, env);
-        vec![Step::Opened { peer, carrier: Carrier::Stream, transcript }]
+        vec![Step::Opened { peer, carrier: Carrier::Stream, transcript, largest: limits::CHUNK }]
     }
 
     /// An attempt at a connection ends because the other side has given it up.

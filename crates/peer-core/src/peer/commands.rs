@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use weft_crypto::{Party, envelope};
+use weft_crypto::Party;
 use weft_query::Document;
 use weft_wire::link::{ByeReason, Link as Frame};
 use weft_wire::{DiscoveryKey, IdentityId, MessageId, PeerId, Text, Time, limits};
@@ -102,7 +102,7 @@ impl Peer {
         to: IdentityId,
         document: &Document,
     ) -> Result<(), CommandError> {
-        let body = message_body(document)?;
+        let body = self.message_body(document)?;
         if self.mail.messages() >= mail::OUTGOING {
             return Err(CommandError::TooManyMessages(mail::OUTGOING));
         }
@@ -118,7 +118,7 @@ impl Peer {
         document: &Document,
         timeout: Duration,
     ) -> Result<(), CommandError> {
-        let body = message_body(document)?;
+        let body = self.message_body(document)?;
         if self.mail.asked() >= mail::OUTGOING {
             return Err(CommandError::TooManyMessages(mail::OUTGOING));
         }
@@ -134,7 +134,7 @@ impl Peer {
         outcome: &Result<Document, String>,
     ) -> Result<(), CommandError> {
         let (body, failed) = match outcome {
-            Ok(document) => (message_body(document)?, None),
+            Ok(document) => (self.message_body(document)?, None),
             Err(text) => (NOTHING.to_vec(), Some(Text::cut(text))),
         };
         let asker = self.mail.take_request(&request).ok_or(CommandError::UnknownRequest)?;
@@ -194,13 +194,19 @@ impl Peer {
             self.links.send(peer, &Frame::Presence { hops: 0, presence: &presence }, &mut self.env);
         }
     }
-}
 
-/// A document as the body of a message, if it may be one.
-fn message_body(document: &Document) -> Result<Vec<u8>, CommandError> {
-    let body = document.encode();
-    // Room for the record, the entry, the reason of a failure, and the envelope's own bytes.
-    let others = envelope::OVERHEAD + limits::RECORD + limits::ENTRY + limits::FAILURE + 256;
-    let max = limits::ENVELOPE - others;
-    if body.len() > max { Err(CommandError::TooLarge { len: body.len(), max }) } else { Ok(body) }
+    /// A document as the body of a message, if it may be one and there is room for it.
+    fn message_body(&self, document: &Document) -> Result<Vec<u8>, CommandError> {
+        let (body, max) = (document.encode(), limits::MESSAGE);
+        if body.len() > max {
+            return Err(CommandError::TooLarge { len: body.len(), max });
+        }
+        if mail::is_bulky(&body) {
+            let under_way = self.mail.bytes() + self.transfers.lingering(|id| !self.mail.has(id));
+            if under_way + body.len() > self.env.config.message_queue {
+                return Err(CommandError::QueueFull(under_way));
+            }
+        }
+        Ok(body)
+    }
 }

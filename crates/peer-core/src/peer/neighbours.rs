@@ -58,8 +58,10 @@ impl Peer {
                     self.negotiator.give(&peer, chunk);
                 }
                 let chunks = self.negotiator.on_replaced(&peer, came);
-                self.links.resume(peer, chunks, &mut self.env);
-                self.env.event(Event::Link { peer, state: LinkState::Open { forwarded: false } });
+                match self.links.resume(peer, chunks, &mut self.env) {
+                    None => self.env.event(Event::Link { peer, state: LinkState::Open { forwarded: false } }),
+                    Some(event) => self.on_link(now, event),
+                }
             }
             Err(event) => self.on_link(now, event),
         }

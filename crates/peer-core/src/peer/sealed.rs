@@ -5,10 +5,10 @@ use crate::sorted::Set;
 use weft_crypto::{envelope, statement};
 use weft_wire::link::{ByeReason, Link as Frame};
 use weft_wire::sealed::{Refusal, Sealed, Signal};
-use weft_wire::{DiscoveryKey, PeerId, PeerRecord, SessionId, Time, decode, limits};
+use weft_wire::{DiscoveryKey, PeerId, PeerRecord, SessionId, Time, decode, encode, limits};
 
 use super::Peer;
-use crate::mail::{Came, Letter, Purpose};
+use crate::mail::{Head, Letter, Purpose, is_large};
 use crate::negotiation::Negotiator;
 use crate::roster::Contact;
 use crate::view::Admission;
@@ -44,37 +44,59 @@ impl Peer {
             Sealed::Signal { discovery, session, generation, signal } => {
                 self.on_signal(now, from, (discovery, session, generation), signal);
             }
-            Sealed::Message { to, .. } if to != self.env.identity => self.env.stats.unopened += 1,
-            Sealed::Message { id, record, time, body, entry, asks, answers, failed, to: _ } => {
-                let Some(record) = self.check_record(now, from, &record) else { return };
-                let hops = if let Way::Mesh(hops) = way { Some(hops) } else { None };
-                let contact = statement::open_entry(&entry).ok().filter(|entry| entry.peer == from);
-                let contact =
-                    contact.map(|entry| Contact { agreement: entry.agreement, homes: vec![entry.home] });
-                let contact = contact.unwrap_or(Contact { agreement: record.agreement, homes: Vec::new() });
-                let came = Came {
-                    from: record.identity,
-                    peer: from,
-                    contact: contact.clone(),
-                    id,
-                    time,
-                    hops,
-                    body: &body,
-                    asks: asks == Some(true),
-                    answers,
-                    failed,
-                };
-                let refused = (!self.mail.on_message(came, &mut self.env)).then_some(true);
-                self.seal_and_send(now, from, Some(contact), &Sealed::Receipt { id, refused }, (0, false));
+            Sealed::Message { .. } => {
+                let Some((head, body)) = self.head(now, from, contents, way) else { return };
+                self.on_message(now, head, &body);
             }
+            Sealed::Large { message, length, hash } => {
+                self.on_large(now, from, &message, (length, hash), way);
+            }
+            Sealed::Part { id, at, bytes } => self.on_part(now, (from, id), (at, bytes), way),
+            Sealed::Taken { id, run, next, ahead, full } => {
+                self.on_taken(now, (id, from), (run, next, ahead), full == Some(true));
+            }
+            Sealed::Stop { id } => self.on_stop(from, id),
             Sealed::Root { discovery, root, seq, reply } => {
                 self.on_root(now, from, discovery, (root, seq), reply);
             }
             Sealed::Receipt { id, refused } => {
                 let by = self.swarms.values().find_map(|swarm| swarm.roster.identity(&from));
+                self.transfers.remove(&(id, from));
                 self.mail.on_receipt(id, (by, from), refused == Some(true), &mut self.env);
             }
         }
+    }
+
+    /// A message that has come, if its sender is who it says and means us; and its body.
+    pub(super) fn head(
+        &mut self,
+        now: Time,
+        from: PeerId,
+        message: Sealed,
+        way: Way,
+    ) -> Option<(Head, Vec<u8>)> {
+        let Sealed::Message { id, record, time, body, entry, to, asks, answers, failed } = message else {
+            self.env.stats.malformed += 1;
+            return None;
+        };
+        if to != self.env.identity {
+            self.env.stats.unopened += 1;
+            return None;
+        }
+        let record = self.check_record(now, from, &record)?;
+        let hops = if let Way::Mesh(hops) = way { Some(hops) } else { None };
+        let contact = statement::open_entry(&entry).ok().filter(|entry| entry.peer == from);
+        let contact = contact.map(|entry| Contact { agreement: entry.agreement, homes: vec![entry.home] });
+        let contact = contact.unwrap_or(Contact { agreement: record.agreement, homes: Vec::new() });
+        let (from, peer, asks) = (record.identity, from, asks == Some(true));
+        Some((Head { from, peer, contact, id, time, hops, asks, answers, failed }, body))
+    }
+
+    /// All of a message is here.
+    pub(super) fn on_message(&mut self, now: Time, head: Head, body: &[u8]) {
+        let (id, from, contact) = (head.id, head.peer, head.contact.clone());
+        let refused = (!self.mail.on_message(head, body, &mut self.env)).then_some(true);
+        self.seal_and_send(now, from, Some(contact), &Sealed::Receipt { id, refused }, (0, false));
     }
 
     pub(super) fn check_record(&mut self, now: Time, from: PeerId, bytes: &[u8]) -> Option<PeerRecord> {
@@ -137,6 +159,15 @@ impl Peer {
         self.take(now, steps);
     }
 
+    /// Where a peer is. What the roster knows is newer; a contact that came with a message serves for those who are not in
+    /// it, or have lost their homes.
+    pub(super) fn contact(&self, to: &PeerId, contact: Option<Contact>) -> Option<Contact> {
+        match self.swarms.values().find_map(|swarm| swarm.roster.contact(to)) {
+            Some(known) if !known.homes.is_empty() => Some(known),
+            known => contact.or(known),
+        }
+    }
+
     /// Seals and sends by the best way there is. What is no `signal` takes the link or a way over several, if there is
     /// one; signals, which make links, go through signalers first, and every third attempt over the mesh.
     pub(super) fn seal_and_send(
@@ -147,15 +178,7 @@ impl Peer {
         contents: &Sealed,
         (attempt, signal): (u32, bool),
     ) -> bool {
-        let known = self.swarms.values().find_map(|swarm| swarm.roster.contact(&to));
-        // What the roster knows is newer; a contact that came with a message serves for those who are not in it, or
-        // have lost their homes.
-        let Some(contact) = (match known {
-            Some(known) if !known.homes.is_empty() => Some(known),
-            known => contact.or(known),
-        }) else {
-            return false;
-        };
+        let Some(contact) = self.contact(&to, contact) else { return false };
         let Some(sealed) = self.env.seal(to, &contact.agreement, contents) else { return false };
         // The first attempt takes the link if there is one; should it be stuck, later ones go around it.
         if !signal && attempt.is_multiple_of(2) && self.links.is_open(&to) && self.negotiator.healthy(&to) {
@@ -202,17 +225,19 @@ impl Peer {
                 return false; // What is found sends it; else the next attempt goes through signalers.
             }
         }
-        let contents = Sealed::Message {
+        let large = is_large(&letter.body);
+        let message = Sealed::Message {
             id: letter.id,
             record: self.env.record.clone(),
             time: letter.time,
-            body: letter.body.clone(),
+            body: if large { Vec::new() } else { letter.body.to_vec() },
             entry: self.homes.own_entry(None),
             to: letter.to,
             asks,
             answers,
             failed,
         };
+        let contents = if large { announce(&message, letter) } else { message };
         self.mail.on_addressed(&letter.id, &peers);
         let mut sent = false;
         for peer in peers {
@@ -220,4 +245,10 @@ impl Peer {
         }
         sent
     }
+}
+
+/// A large message as it is announced.
+fn announce(message: &Sealed, letter: &Letter) -> Sealed {
+    let length = u32::try_from(letter.body.len()).unwrap_or(u32::MAX);
+    Sealed::Large { message: encode(message), length, hash: letter.hash }
 }

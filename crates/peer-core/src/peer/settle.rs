@@ -35,6 +35,7 @@ impl Peer {
             self.settle_swarm(now, discovery);
         }
         self.settle_rest(now);
+        self.settle_parts(now);
         self.forward_links(now);
         self.tell_drained();
     }
@@ -54,6 +55,7 @@ impl Peer {
                 self.mail.on_unsent(&letter.id);
             }
         }
+        self.tell_stopped(now);
         if self.housekeeping_at <= now {
             self.housekeeping_at = now + HOUSEKEEPING;
             for (discovery, swarm) in &mut self.swarms {

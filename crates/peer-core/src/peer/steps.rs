@@ -22,18 +22,18 @@ impl Peer {
                     let sealed = Sealed::Signal { discovery, session, generation, signal };
                     self.seal_and_send(now, to, None, &sealed, (attempt, true));
                 }
-                Step::Opened { peer, carrier: Carrier::Channel(link), transcript }
+                Step::Opened { peer, carrier: Carrier::Channel(link), transcript, largest }
                     if self.links.may_be_taken_over(&peer) =>
                 {
                     let came = self.negotiator.freeze(&peer).unwrap_or_default();
-                    self.links.on_successor(now, peer, link, transcript, came, &mut self.env);
+                    self.links.on_successor(now, peer, (link, largest), transcript, came, &mut self.env);
                 }
-                Step::Opened { peer, carrier, transcript } => {
+                Step::Opened { peer, carrier, transcript, largest } => {
                     if carrier != Carrier::Stream {
                         self.negotiator.forget_stream(&peer);
                     }
                     let parties = self.swarms.values().map(|swarm| &swarm.party);
-                    self.links.on_opened(now, peer, carrier, transcript, parties, &mut self.env);
+                    self.links.on_opened(now, peer, (carrier, largest), transcript, parties, &mut self.env);
                 }
                 Step::Chunks { peer, chunks } => {
                     for chunk in chunks {

@@ -373,3 +373,24 @@ fn turn_servers_of_signalers_are_used_as_long_as_their_credentials_last() {
     assert_eq!(say(&mut world, 1, "turns:b:2", 600), ["turns:b:2"], "the other one's have expired");
     assert!(!format!("{:?}", world.nodes[node].ice_servers).contains("of 1"), "no credential is in a log");
 }
+
+#[test]
+fn channels_get_no_larger_messages_than_the_other_side_takes() {
+    for (takes, linked) in [(0, true), (100_000, true), (5000, true), (1024, true), (1023, false), (1, false)]
+    {
+        let mut world = World::new(12, 1);
+        let (a, b) = (world.add(&[0]), world.add(&[0]));
+        world.takes.insert(b, takes);
+        // So that a hello does not fit the smallest chunk.
+        for party in 0..40 {
+            world.join(a, &format!("p{party}"));
+            world.join(b, &format!("p{party}"));
+        }
+        let to = world.nodes[b].peer.identity();
+        world.run(SECOND * 2);
+        assert_eq!(world.linked(a, b), linked, "{takes}");
+        world.command(a, Command::Send { to, document: crate::large::large(300_000, 1) });
+        let came = |event: &Event| matches!(event, Event::Message { .. });
+        assert!(world.run_until(SECOND * 9, |w| w.count(b, came) == 1).is_some(), "{takes}");
+    }
+}

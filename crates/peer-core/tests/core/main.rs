@@ -4,6 +4,8 @@
 
 mod forwarded;
 mod hostile;
+mod large;
+mod large_hostile;
 mod links;
 mod mesh;
 mod messages;

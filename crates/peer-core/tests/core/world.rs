@@ -43,6 +43,14 @@ pub(crate) struct World {
     pub(crate) walls: BTreeSet<(usize, usize)>,
     /// Added to the latency of links.
     pub(crate) slowness: Duration,
+    /// Bytes per second of each direction of each connection; none: no limit. A channel then buffers what waits.
+    pub(crate) bandwidth: Option<u64>,
+    /// The most bytes that any channel has buffered.
+    pub(crate) most_buffered: u64,
+    /// The most that any peer had waiting for its channels.
+    pub(crate) most_queued: usize,
+    /// Bytes of the largest message that the channels of a node take.
+    pub(crate) takes: BTreeMap<usize, usize>,
     /// Nodes whose hellos prove no party's key.
     pub(crate) unproved: BTreeSet<usize>,
     pub(crate) connections_made: u64,
@@ -81,6 +89,8 @@ struct Connection {
     broken: bool,
     waiting: Vec<Vec<u8>>,
     last_arrival: Time,
+    /// When all that is buffered has gone out.
+    busy_until: Time,
     candidates: Vec<Candidate>,
     /// A description was asked for and has not been given yet.
     describing: bool,
@@ -104,6 +114,7 @@ enum What {
     LinkFailed(usize, LinkId),
     ChannelOpened(usize, LinkId),
     Message(usize, LinkId, Vec<u8>),
+    Drained(usize, LinkId),
     ChannelClosed(usize, LinkId),
     Ice(usize, LinkId, IceState),
     IceNotices(usize),
@@ -151,6 +162,10 @@ impl World {
             drop_forwards: 0,
             walls: BTreeSet::new(),
             slowness: Duration::ZERO,
+            bandwidth: None,
+            takes: BTreeMap::new(),
+            most_buffered: 0,
+            most_queued: 0,
             unproved: BTreeSet::new(),
             connections_made: 0,
             forwards: 0,
@@ -385,10 +400,12 @@ impl World {
         let mut sent = BTreeSet::new();
         loop {
             let Some(output) = self.nodes[node].peer.poll() else {
-                // The fake channel buffers nothing: it is drained as soon as the run of messages is over.
+                // Without a limit the fake channel buffers nothing: it is drained when the run of messages is over.
                 let Some(link) = sent.pop_first() else { break };
-                if self.connections.contains_key(&(node, link)) {
-                    self.nodes[node].peer.handle(self.now, Input::ChannelDrained { link });
+                match self.drained_at(node, link) {
+                    Some(at) if at > self.now => self.at(at, What::Drained(node, link)),
+                    Some(_) => self.nodes[node].peer.handle(self.now, Input::ChannelDrained { link }),
+                    None => {}
                 }
                 continue;
             };
@@ -397,10 +414,19 @@ impl World {
             }
             self.carry_out(node, output);
         }
+        self.most_queued = self.most_queued.max(self.nodes[node].peer.unsent());
         if let Some(at) = self.nodes[node].peer.deadline() {
             let at = if at > self.now { at } else { self.now };
             self.at(at, What::Timer(node));
         }
+    }
+
+    /// When little enough of a channel is buffered.
+    fn drained_at(&self, node: usize, link: LinkId) -> Option<Time> {
+        let low = Config::default().channel_low as u64;
+        let wait =
+            self.bandwidth.map_or(Duration::ZERO, |rate| Duration::from_micros(low * 1_000_000 / rate));
+        Some(self.connections.get(&(node, link))?.busy_until - wait)
     }
 
     fn carry_out(&mut self, node: usize, output: Output) {
@@ -468,6 +494,8 @@ impl World {
             "v=0\r\no={node} {local} {generation}\r\na=fingerprint:sha-256 {:02x}:AA:BB:CC:DD:EE:{local:04x}\r\n",
             node % 256
         );
+        let takes = self.takes.get(&node).map(|bytes| format!("a=max-message-size:{bytes}\r\n"));
+        let sdp = sdp + &takes.unwrap_or_default();
         self.soon(What::Description(node, link, sdp));
         self.soon(What::Candidate(node, link));
     }
@@ -526,12 +554,22 @@ impl World {
         let now = self.now;
         let Some(connection) = self.connections.get_mut(&(node, link)) else { return };
         let Some((other, other_link)) = connection.remote.filter(|_| connection.open) else { return };
+        let most = self.takes.get(&other).copied().filter(|bytes| *bytes > 0).unwrap_or(limits::CHUNK);
+        assert!(bytes.len() <= most, "{} bytes for a channel that takes {most}", bytes.len());
         if connection.broken || self.cut.contains(&node) || self.cut.contains(&other) {
             connection.waiting.push(bytes);
             return;
         }
+        let mut gone = now;
+        if let Some(rate) = self.bandwidth {
+            gone =
+                now.max(connection.busy_until) + Duration::from_micros(bytes.len() as u64 * 1_000_000 / rate);
+            connection.busy_until = gone;
+            let buffered = (gone.micros() - now.micros()) * rate / 1_000_000;
+            self.most_buffered = self.most_buffered.max(buffered);
+        }
         // In order, as the channel is.
-        let at = (now + latency).max(connection.last_arrival);
+        let at = (gone + latency).max(connection.last_arrival);
         connection.last_arrival = at;
         self.at(at, What::Message(other, other_link, bytes));
     }
@@ -613,6 +651,12 @@ impl World {
             What::Message(node, link, bytes) => {
                 if self.connections.contains_key(&(node, link)) {
                     self.input(node, Input::ChannelMessage { link, bytes: &bytes });
+                }
+            }
+            What::Drained(node, link) => {
+                // If more was sent since, it is reported later.
+                if self.drained_at(node, link).is_some_and(|at| at <= self.now) {
+                    self.input(node, Input::ChannelDrained { link });
                 }
             }
             What::ChannelClosed(node, link) => {
