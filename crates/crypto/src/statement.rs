@@ -117,6 +117,14 @@ pub fn open_record(bytes: &[u8]) -> Result<PeerRecord, StatementError> {
     open(bytes)
 }
 
+/// Decodes a peer record without checking its signature: for one that has been checked.
+///
+/// # Errors
+/// [`StatementError::Wire`].
+pub fn peek_record(bytes: &[u8]) -> Result<PeerRecord, StatementError> {
+    peek(bytes)
+}
+
 /// Signs a presence.
 pub fn sign_presence(key: &PeerKey, presence: &Presence) -> Vec<u8> {
     seal(&key.signing, presence)

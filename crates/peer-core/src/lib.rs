@@ -20,6 +20,7 @@ mod broadcast;
 pub mod config;
 mod env;
 mod feeds;
+mod hearing;
 mod homes;
 mod interest;
 mod kept;

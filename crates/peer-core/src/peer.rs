@@ -133,6 +133,7 @@ impl Peer {
             Command::Block { peer } => self.block(now, peer),
             Command::Unblock { peer } => self.view.unblock(&peer),
             Command::Rename { name } => self.rename(now, name)?,
+            Command::SetState { discovery, state } => self.set_state(now, discovery, state.as_ref())?,
             Command::Close => self.close(now),
         }
         self.next_command = id.0;
