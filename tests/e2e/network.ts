@@ -1,6 +1,6 @@
 /** A network of its own for a browser: a namespace joined to ours by a cable that can be pulled. Needs root. */
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
@@ -33,6 +33,7 @@ export class Network {
   ) {}
 
   static async open(t: TestContext): Promise<Network> {
+    sweep();
     count += 1;
     // The last part of our number and a count: several test files may run, and an earlier run may have left one.
     const number = process.pid % 200;
@@ -74,6 +75,34 @@ export class Network {
   }
 }
 
-function ip(...args: string[]): void {
+/** Deletes what runs that were killed have left: namespaces are named after the process that made them. */
+export function sweep(): void {
+  let names: string[] = [];
+  try {
+    names = readdirSync("/run/netns");
+  } catch {
+    // There has not been any yet.
+  }
+  for (const name of names) {
+    const maker = /^weft(\d+)[a-z]/.exec(name)?.[1];
+    if (maker === undefined || isAlive(Number(maker))) continue;
+    try {
+      ip("netns", "delete", name);
+    } catch {
+      // Somebody else was faster.
+    }
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== "ESRCH";
+  }
+}
+
+export function ip(...args: string[]): void {
   execFileSync("ip", args, { stdio: ["ignore", "ignore", "inherit"] });
 }

@@ -1,0 +1,82 @@
+/** Pages behind NATs that do not agree with each other, each in a network of its own: what gets through, and how. */
+import assert from "node:assert/strict";
+import { type TestContext, test } from "node:test";
+import { Lab, type Peer, USED, type Used } from "../e2e/browser.ts";
+import { Coturn } from "../e2e/coturn.ts";
+import { Signaler } from "../federation/signaler.ts";
+import { type Home, Internet, NO_INTERNET } from "./internet.ts";
+
+test("d14_behind_nats_that_keep_their_ports_links_are_direct_with_stun_alone", {
+  skip: NO_INTERNET,
+}, async (t) => {
+  const internet = Internet.open(t);
+  const coturn = await Coturn.start(t, internet.host);
+  const signaler = await Signaler.start(t, { host: internet.host });
+  const options = { signalers: [signaler.url], iceServers: [{ urls: coturn.stun }] };
+  for (const nat of ["full-cone", "restricted-cone"] as const) {
+    const [one, other] = [internet.home(nat), internet.home(nat)];
+    for (const { kinds } of await exchange(t, internet, [one, other], options)) {
+      assert.ok(!kinds.includes("relay"), `${nat}: ${kinds.join(" to ")}`);
+      assert.ok(
+        kinds.some((kind) => kind === "srflx" || kind === "prflx"),
+        `${nat}: ${kinds.join(" to ")}`,
+      );
+    }
+  }
+  assert.doesNotMatch(coturn.log, /ALLOCATE/);
+});
+
+test("d14_behind_symmetric_nats_or_without_udp_documents_flow_over_the_turn_server_of_the_signaler", {
+  skip: NO_INTERNET,
+}, async (t) => {
+  const internet = Internet.open(t);
+  const coturn = await Coturn.start(t, internet.host);
+  const signaler = await Signaler.start(t, {
+    host: internet.host,
+    args: ["--turn", coturn.url, "--turn", coturn.tcp],
+    env: { WEFT_TURN_SECRET: coturn.secret },
+  });
+  const options = { signalers: [signaler.url] };
+  const [symmetric, another, blocked] = [
+    internet.home("symmetric"),
+    internet.home("symmetric"),
+    internet.home("full-cone"),
+  ];
+  blocked.blockUdp();
+  for (const { kinds } of await exchange(t, internet, [symmetric, another], options)) {
+    assert.ok(kinds.includes("relay"), kinds.join(" to "));
+  }
+  const [used] = await exchange(t, internet, [blocked, symmetric], options);
+  assert.equal(used?.kinds[0], "relay");
+  assert.equal(used.relayed, "tcp");
+  assert.match(coturn.log, /:weft>.*ALLOCATE processed, success/);
+});
+
+/** Two pages link and exchange documents both ways; gives what each uses for it. */
+async function exchange(
+  t: TestContext,
+  internet: Internet,
+  homes: readonly [Home, Home],
+  options: Record<string, unknown>,
+): Promise<Used[]> {
+  const [a, b] = await Promise.all(homes.map((home) => page(t, internet, home)));
+  assert.ok(a && b);
+  const peers = [a, b];
+  await Promise.all(peers.map((peer) => peer.start(options)));
+  await Promise.all(peers.map((peer) => peer.enter("p", {})));
+  await a.linked(b);
+  await b.linked(a);
+  for (const peer of peers) await peer.publish("p", { from: peer.id });
+  assert.deepEqual((await b.got("p", 1))[0]?.data, { from: a.id });
+  assert.deepEqual((await a.got("p", 1))[0]?.data, { from: b.id });
+  const used = await Promise.all(peers.map((peer) => peer.look<Used>(USED)));
+  // The next two are alone in the party.
+  await Promise.all(peers.map((peer) => peer.look("mesh.weft.close()")));
+  return used;
+}
+
+/** A page in a home; the site is on the internet. */
+async function page(t: TestContext, internet: Internet, home: Home): Promise<Peer> {
+  const lab = await Lab.open(t, { executable: home.chromium, host: internet.host });
+  return await lab.page();
+}
