@@ -27,6 +27,7 @@ mod kept;
 mod keys;
 mod links;
 mod mail;
+mod mended;
 mod negotiation;
 mod pace;
 pub mod peer;

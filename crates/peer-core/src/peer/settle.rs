@@ -47,6 +47,14 @@ impl Peer {
         }
         let steps = self.negotiator.on_time(now, &mut self.env);
         self.take(now, steps);
+        for peer in self.mended.due(now) {
+            // Without a signaler this may be the only way to each other.
+            if self.homes.signalers().next().is_some() {
+                let reason = "nothing comes over the connection that was restored";
+                let steps = self.negotiator.close(peer, reason, &mut self.env);
+                self.take(now, steps);
+            }
+        }
         for letter in self.mail.on_time(now, &mut self.env) {
             if !self.post(now, &letter) {
                 self.mail.on_unsent(&letter.id);
@@ -74,6 +82,7 @@ impl Peer {
             self.homes.deadline(&self.env),
             self.negotiator.deadline(&self.env),
             self.mail.deadline(&self.env),
+            self.mended.deadline(),
             self.subscriptions.deadline(),
             self.view.deadline(),
             housekeeping,

@@ -41,6 +41,8 @@ pub(crate) struct World {
     pub(crate) drop_forwards: u64,
     /// Added to the latency of links.
     pub(crate) slowness: Duration,
+    /// A channel whose connection was restored delivers only after this long: SCTP sends again when its timer says so.
+    pub(crate) stuck: Duration,
     /// Nodes whose hellos prove no party's key.
     pub(crate) unproved: BTreeSet<usize>,
     /// So many presences that are sent next over links are lost.
@@ -145,6 +147,7 @@ impl World {
             tamper: false,
             drop_forwards: 0,
             slowness: Duration::ZERO,
+            stuck: Duration::ZERO,
             unproved: BTreeSet::new(),
             lose_presences: 0,
             connections_made: 0,
@@ -485,6 +488,9 @@ impl World {
             let Some(connection) = self.connections.get_mut(&side) else { continue };
             connection.open = true;
             connection.broken = false;
+            if was_open {
+                connection.last_arrival = connection.last_arrival.max(self.now + self.stuck);
+            }
             let waiting = std::mem::take(&mut connection.waiting);
             self.later(What::Ice(side.0, side.1, IceState::Connected));
             if !was_open {
