@@ -1,10 +1,11 @@
 /** A page whose network goes away and comes back, behind a NAT: how soon documents flow again, and that none is lost. */
 import assert from "node:assert/strict";
 import { describe, type TestContext, test } from "node:test";
-import { Lab, type Peer } from "../e2e/browser.ts";
+import type { Peer } from "../e2e/browser.ts";
 import { Coturn } from "../e2e/coturn.ts";
 import { Signaler } from "../federation/signaler.ts";
 import { type Home, Internet, NO_INTERNET } from "./internet.ts";
+import { page } from "./pages.ts";
 
 // Most of it is waiting.
 describe("networks that go away", { concurrency: true, skip: NO_INTERNET }, () => {
@@ -69,9 +70,8 @@ async function apart(t: TestContext): Promise<{ away: Peer; near: Peer; home: Ho
   const signaler = await Signaler.start(t, { host: internet.host });
   const homes = [internet.home("restricted-cone"), internet.home("restricted-cone")] as const;
   const [away, near] = await Promise.all(
-    homes.map(async ({ chromium }) => {
-      const lab = await Lab.open(t, { executable: chromium, host: internet.host });
-      const peer = await lab.page();
+    homes.map(async (home) => {
+      const peer = await page(t, internet, home);
       await peer.start({ signalers: [signaler.url], iceServers: [{ urls: coturn.stun }] });
       await peer.enter("p", {});
       return peer;

@@ -1,10 +1,10 @@
 /** Pages behind NATs that do not agree with each other, each in a network of its own: what gets through, and how. */
 import assert from "node:assert/strict";
-import { type TestContext, test } from "node:test";
-import { Lab, type Peer, USED, type Used } from "../e2e/browser.ts";
+import { test } from "node:test";
 import { Coturn } from "../e2e/coturn.ts";
 import { Signaler } from "../federation/signaler.ts";
-import { type Home, Internet, NO_INTERNET } from "./internet.ts";
+import { Internet, NO_INTERNET } from "./internet.ts";
+import { exchange } from "./pages.ts";
 
 test("d14_behind_nats_that_keep_their_ports_links_are_direct_with_stun_alone", {
   skip: NO_INTERNET,
@@ -51,32 +51,3 @@ test("d14_behind_symmetric_nats_or_without_udp_documents_flow_over_the_turn_serv
   assert.equal(used.relayed, "tcp");
   assert.match(coturn.log, /:weft>.*ALLOCATE processed, success/);
 });
-
-/** Two pages link and exchange documents both ways; gives what each uses for it. */
-async function exchange(
-  t: TestContext,
-  internet: Internet,
-  homes: readonly [Home, Home],
-  options: Record<string, unknown>,
-): Promise<Used[]> {
-  const [a, b] = await Promise.all(homes.map((home) => page(t, internet, home)));
-  assert.ok(a && b);
-  const peers = [a, b];
-  await Promise.all(peers.map((peer) => peer.start(options)));
-  await Promise.all(peers.map((peer) => peer.enter("p", {})));
-  await a.linked(b);
-  await b.linked(a);
-  for (const peer of peers) await peer.publish("p", { from: peer.id });
-  assert.deepEqual((await b.got("p", 1))[0]?.data, { from: a.id });
-  assert.deepEqual((await a.got("p", 1))[0]?.data, { from: b.id });
-  const used = await Promise.all(peers.map((peer) => peer.look<Used>(USED)));
-  // The next two are alone in the party.
-  await Promise.all(peers.map((peer) => peer.look("mesh.weft.close()")));
-  return used;
-}
-
-/** A page in a home; the site is on the internet. */
-async function page(t: TestContext, internet: Internet, home: Home): Promise<Peer> {
-  const lab = await Lab.open(t, { executable: home.chromium, host: internet.host });
-  return await lab.page();
-}
