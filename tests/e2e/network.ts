@@ -41,15 +41,11 @@ export class Network {
     const [outside, inside] = [`10.${number + 10}.${count}.1`, `10.${number + 10}.${count}.2`];
     const cable = `wf${process.pid % 100_000}c${count}`;
     const dir = mkdtempSync(join(tmpdir(), "weft-network-"));
-    t.after(() => {
-      ip("netns", "delete", name);
-      rmSync(dir, { recursive: true, force: true });
-    });
-    ip("netns", "add", name);
+    t.after(() => rmSync(dir, { recursive: true, force: true }));
+    namespace(t, name);
     ip("link", "add", cable, "type", "veth", "peer", "name", "eth0", "netns", name);
     ip("address", "add", `${outside}/24`, "dev", cable);
     ip("link", "set", cable, "up");
-    ip("-n", name, "link", "set", "lo", "up");
     ip("-n", name, "address", "add", `${inside}/24`, "dev", "eth0");
     const flags = "--disable-features=WebRtcHideLocalIpsWithMdns";
     const script = (file: string, line: string) => {
@@ -73,6 +69,24 @@ export class Network {
     ip("-n", this.name, "link", "set", "eth0", "up");
     ip("-n", this.name, "route", "replace", "default", "via", this.outside, "dev", "eth0");
   }
+}
+
+const made = new Set<string>();
+
+/** A namespace that goes with the test, and with this process should that be ended first. */
+export function namespace(t: TestContext, name: string): void {
+  if (made.size === 0 && process.listenerCount("exit", deleteAll) === 0) process.on("exit", deleteAll);
+  ip("netns", "add", name);
+  made.add(name);
+  t.after(() => {
+    ip("netns", "delete", name);
+    made.delete(name);
+  });
+  ip("-n", name, "link", "set", "lo", "up");
+}
+
+function deleteAll(): void {
+  for (const name of made) ip("netns", "delete", name);
 }
 
 /** Deletes what runs that were killed have left: namespaces are named after the process that made them. */

@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { program } from "../e2e/browser.ts";
-import { ip, NO_NETWORK, sweep } from "../e2e/network.ts";
+import { ip, NO_NETWORK, namespace, sweep } from "../e2e/network.ts";
 
 /** Why these tests cannot run here, or false. */
 export const NO_INTERNET: string | false = (() => {
@@ -59,7 +59,7 @@ export class Internet {
     const dir = mkdtempSync(join(tmpdir(), "weft-internet-"));
     t.after(() => rmSync(dir, { recursive: true, force: true }));
     const internet = new Internet(t, name, net, dir);
-    internet.space(name);
+    namespace(t, name);
     ip("-n", name, "link", "add", "br0", "type", "bridge");
     ip("-n", name, "link", "set", "br0", "up");
     ip("link", "add", cable, "type", "veth", "peer", "name", "us", "netns", name);
@@ -79,8 +79,7 @@ export class Internet {
     this.homes += 1;
     const n = this.homes;
     const [router, client] = [`${this.name}r${n}`, `${this.name}c${n}`];
-    this.space(router);
-    this.space(client);
+    for (const space of [router, client]) namespace(this.t, space);
     ip("link", "add", "ext", "netns", router, "type", "veth", "peer", "name", `h${n}`, "netns", this.name);
     ip("-n", this.name, "link", "set", `h${n}`, "master", "br0", "up");
     ip("link", "add", "eth0", "netns", client, "type", "veth", "peer", "name", "int", "netns", router);
@@ -114,12 +113,6 @@ export class Internet {
         : []),
     ]);
     return home;
-  }
-
-  private space(name: string): void {
-    ip("netns", "add", name);
-    this.t.after(() => ip("netns", "delete", name));
-    ip("-n", name, "link", "set", "lo", "up");
   }
 }
 
