@@ -4,7 +4,7 @@
  * from every home. Needs root.
  */
 import { execFileSync } from "node:child_process";
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
@@ -16,19 +16,14 @@ export const NO_INTERNET: string | false = (() => {
   if (NO_NETWORK !== false) return NO_NETWORK;
   const name = `weft${process.pid}x`;
   try {
-    for (const needed of ["nft", "conntrack", "turnserver"]) program(needed);
+    for (const needed of ["nft", "turnserver"]) program(needed);
     ip("netns", "add", name);
     ip("-n", name, "link", "add", "br0", "type", "bridge");
     rules(name, ["add table ip t", "add chain ip t c { type nat hook postrouting priority srcnat; }"]);
+    ip("netns", "delete", name);
     return false;
   } catch (error) {
     return `this machine makes no NAT in network namespaces: ${(error as Error).message.split("\n")[0]}`;
-  } finally {
-    try {
-      ip("netns", "delete", name);
-    } catch {
-      // There is none.
-    }
   }
 })();
 
@@ -89,12 +84,19 @@ export class Internet {
     inside(router, "sysctl", "-qw", "net.ipv4.ip_forward=1");
     ip("-n", client, "address", "add", `192.168.${n}.2/24`, "dev", "eth0");
     const wrapper = join(this.dir, `chromium${n}`);
-    writeFileSync(wrapper, `#!/bin/sh\nexec ip netns exec ${client} ${program("chromium")} "$@"\n`);
-    chmodSync(wrapper, 0o755);
+    writeFileSync(wrapper, `#!/bin/sh\nexec ip netns exec ${client} ${program("chromium")} "$@"\n`, {
+      mode: 0o755,
+    });
     const home = new Home(router, client, `192.168.${n}.1`, wrapper);
     home.plug();
     const random = nat === "symmetric" ? " fully-random" : "";
-    const known = nat === "full-cone" ? "" : 'iifname "ext" ct state new drop';
+    const stranger =
+      nat === "full-cone"
+        ? [
+            "add chain ip nat back { type nat hook prerouting priority dstnat; }",
+            `add rule ip nat back iifname "ext" meta l4proto udp dnat to 192.168.${n}.2`,
+          ]
+        : ['add rule ip filter through iifname "ext" ct state new drop'];
     rules(router, [
       "add table ip nat",
       "add chain ip nat out { type nat hook postrouting priority srcnat; }",
@@ -104,13 +106,7 @@ export class Internet {
       "add chain ip filter through { type filter hook forward priority 0; }",
       // What comes before the client has written there must not take the port in the table of connections.
       'add rule ip filter in iifname "ext" ct state new drop',
-      ...(known === "" ? [] : [`add rule ip filter through ${known}`]),
-      ...(nat === "full-cone"
-        ? [
-            "add chain ip nat back { type nat hook prerouting priority dstnat; }",
-            `add rule ip nat back iifname "ext" meta l4proto udp dnat to 192.168.${n}.2`,
-          ]
-        : []),
+      ...stranger,
     ]);
     return home;
   }
