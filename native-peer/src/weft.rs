@@ -259,6 +259,16 @@ impl Weft {
         self.command(Command::Rename { name: name.to_owned() }).await
     }
 
+    /// Says something of this peer to everybody in a party, in place of what it said before: at most
+    /// [`limits::STATE`](weft_wire::limits::STATE) bytes encoded, told at most four times a second, the last one always.
+    /// Nothing takes it back. In parties of more than 64 members only peers with a link learn it.
+    ///
+    /// # Errors
+    /// [`Error::Command`] or [`Error::Closed`].
+    pub async fn set_state(&self, discovery: DiscoveryKey, state: Option<Document>) -> Result<(), Error> {
+        self.command(Command::SetState { discovery, state }).await
+    }
+
     /// Has no links with a peer from now on.
     ///
     /// # Errors

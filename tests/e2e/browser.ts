@@ -15,6 +15,15 @@ export const FLAGS = [
   "--disable-sync",
 ];
 
+/** In the page: kinds of the two candidates that the last connection uses, and how it reaches its relay, if by one. */
+export const USED = `(async () => {
+  const stats = new Map(await mesh.connections.last.getStats());
+  const transport = [...stats.values()].find(({ type }) => type === "transport");
+  const pair = stats.get(transport.selectedCandidatePairId);
+  const [own, other] = [pair.localCandidateId, pair.remoteCandidateId].map((id) => stats.get(id));
+  return { kinds: [own.candidateType, other.candidateType], relayed: own.relayProtocol };
+})()`;
+
 /** Where a program is, or an error that says what to do. */
 export function program(name: string): string {
   try {
@@ -22,6 +31,12 @@ export function program(name: string): string {
   } catch {
     throw new Error(`${name} is not installed; next: cargo xtask setup --tests`);
   }
+}
+
+/** What {@link USED} gives. */
+export interface Used {
+  readonly kinds: readonly string[];
+  readonly relayed?: string;
 }
 
 export interface Row {

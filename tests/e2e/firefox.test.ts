@@ -3,9 +3,11 @@ import assert from "node:assert/strict";
 import { after, before, type TestContext, test } from "node:test";
 import type { BrowserContext, Page } from "playwright-core";
 import { type Browser, type Page as FirefoxPage, launch } from "puppeteer-core";
-import { pair } from "../federation/signaler.ts";
-import { Lab, Peer, program } from "./browser.ts";
+import { pair, Signaler } from "../federation/signaler.ts";
+import { Lab, Peer, program, USED, type Used } from "./browser.ts";
+import { Coturn } from "./coturn.ts";
 import { FILMS, QUESTIONS } from "./films.ts";
+import { Network, NO_NETWORK } from "./network.ts";
 
 /** Firefox takes seconds to start, so that it is shared; each page has a container of its own. */
 let firefox: Browser;
@@ -27,6 +29,34 @@ test("d1_firefox_and_firefox_on_two_signalers_link_and_send_both_ways", (t) => l
 test("d1_firefox_and_chromium_on_two_signalers_link_and_send_both_ways", (t) => linkAndSend(t, "chromium"));
 test("m2_firefox_and_firefox_get_exactly_the_films_of_their_queries", (t) => getFilms(t, "firefox"));
 test("m2_firefox_and_chromium_get_exactly_the_films_of_their_queries", (t) => getFilms(t, "chromium"));
+
+test("d14_firefox_and_chromium_exchange_documents_over_the_turn_server_of_the_signaler", {
+  skip: NO_NETWORK,
+}, async (t) => {
+  // Firefox takes no TURN server on loopback, but one at any other address of this machine.
+  const network = await Network.open(t);
+  const coturn = await Coturn.start(t, network.outside);
+  const signaler = await Signaler.start(t, {
+    args: ["--turn", coturn.url],
+    env: { WEFT_TURN_SECRET: coturn.secret },
+  });
+  const lab = await Lab.open(t);
+  const [chromium, fox] = [await lab.page(), await open(t, lab)];
+  for (const peer of [chromium, fox]) {
+    await peer.start({ signalers: [signaler.url], rtc: { iceTransportPolicy: "relay" } });
+    await peer.enter("d14", {});
+  }
+  await Promise.all([chromium.linked(fox), fox.linked(chromium)]);
+  for (const [reader, author] of both([chromium, fox])) {
+    await author.publish("d14", { from: author.id });
+    assert.deepEqual((await reader.got("d14", 1))[0]?.data, { from: author.id });
+  }
+  assert.equal((await chromium.look<Used>(USED)).kinds[0], "relay");
+  const sessions = new Set(
+    [...coturn.log.matchAll(/session (\d+):.*ALLOCATE processed, success/g)].map(([, id]) => id),
+  );
+  assert.ok(sessions.size >= 2, coturn.log.slice(-2000));
+});
 
 async function linkAndSend(t: TestContext, other: Other): Promise<void> {
   const peers = await meet(t, other, "d1");

@@ -80,6 +80,33 @@ test("d6_who_proves_no_key_is_not_kept_and_has_no_say_in_the_party", async (t) =
   assert.deepEqual(await page.look(present), [], "nobody else is present");
 });
 
+test("d13_a_state_that_is_too_large_or_no_document_costs_its_sender_the_link_and_shows_nothing", async (t) => {
+  const signaler = await Signaler.start(t);
+  const lab = await Lab.open(t);
+  const page = await lab.peer([signaler.url], NAME);
+  const present = `mesh.parties[${JSON.stringify(NAME)}].presence().flatMap(({ states }) => Object.values(states))`;
+  // { x: bytes } of 1,024, which make it a few more.
+  const large = Buffer.concat([Buffer.from("a16178590400", "hex"), randomBytes(1024)]);
+  for (const state of [large, encode("text"), randomBytes(7), new Uint8Array()]) {
+    const intruder = await Intruder.join(lab, signaler.url, PARTY.discovery, page);
+    await intruder.open();
+    const known = proof(PARTY.key, intruder.transcript, intruder.id);
+    await intruder.say(intruder.hello([PARTY.discovery, known]), intruder.presence(state));
+    await intruder.closed();
+    await page.until(`mesh.seen.warnings.some(({ code }) => code === "peer-misbehaved")`);
+    await page.look("mesh.seen.warnings.length = 0");
+    assert.deepEqual(await page.look(present), []);
+    intruder.client.socket.destroy();
+    await intruder.page.close();
+  }
+  const honest = await Intruder.join(lab, signaler.url, PARTY.discovery, page);
+  await honest.open();
+  const known = proof(PARTY.key, honest.transcript, honest.id);
+  await honest.say(honest.hello([PARTY.discovery, known]), honest.presence(Buffer.from("a1617805", "hex")));
+  await page.until(`${present}.length === 1`);
+  assert.deepEqual(await page.look(present), [{ x: 5 }]);
+});
+
 test("d9_signals_of_a_wrong_party_session_recipient_or_sender_open_nothing", async (t) => {
   const signaler = await Signaler.start(t);
   const lab = await Lab.open(t);

@@ -277,8 +277,8 @@ export class Intruder {
     return encode([body, this.identity.sign("weft/v1/peer-record", [body])]);
   }
 
-  /** Word that it is in the party. */
-  presence(): Uint8Array {
+  /** Word that it is in the party, and what its application says of it. */
+  presence(state?: Uint8Array): Uint8Array {
     const body = encode(
       fields(
         [0, this.discovery],
@@ -289,6 +289,7 @@ export class Intruder {
         [5, []],
         [6, false],
         [7, 0],
+        ...(state === undefined ? [] : [[8, state] as const]),
       ),
     );
     const presence = encode([body, this.client.key.sign("weft/v1/presence", [body])]);

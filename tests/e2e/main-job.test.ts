@@ -46,6 +46,7 @@ test("m1_two_tabs_of_the_demo_see_each_other_and_exchange_documents", async (t) 
   }
   await ada.getByTestId("query-input").fill('{ "Title": "Ran" }');
   await ada.getByTestId("query-subscribe").click();
+  await grace.getByTestId("person-asks").filter({ hasText: '{ "Title": "Ran" }' }).waitFor();
   await grace.getByTestId("document-input").fill('{ "Title": "Ran", "Director": "Akira Kurosawa" }');
   await grace.getByTestId("document-publish").click();
   await ada.getByTestId("match").first().waitFor();

@@ -1,6 +1,6 @@
 /** A network of its own for a browser: a namespace joined to ours by a cable that can be pulled. Needs root. */
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
@@ -33,6 +33,7 @@ export class Network {
   ) {}
 
   static async open(t: TestContext): Promise<Network> {
+    sweep();
     count += 1;
     // The last part of our number and a count: several test files may run, and an earlier run may have left one.
     const number = process.pid % 200;
@@ -40,15 +41,11 @@ export class Network {
     const [outside, inside] = [`10.${number + 10}.${count}.1`, `10.${number + 10}.${count}.2`];
     const cable = `wf${process.pid % 100_000}c${count}`;
     const dir = mkdtempSync(join(tmpdir(), "weft-network-"));
-    t.after(() => {
-      ip("netns", "delete", name);
-      rmSync(dir, { recursive: true, force: true });
-    });
-    ip("netns", "add", name);
+    t.after(() => rmSync(dir, { recursive: true, force: true }));
+    namespace(t, name);
     ip("link", "add", cable, "type", "veth", "peer", "name", "eth0", "netns", name);
     ip("address", "add", `${outside}/24`, "dev", cable);
     ip("link", "set", cable, "up");
-    ip("-n", name, "link", "set", "lo", "up");
     ip("-n", name, "address", "add", `${inside}/24`, "dev", "eth0");
     const flags = "--disable-features=WebRtcHideLocalIpsWithMdns";
     const script = (file: string, line: string) => {
@@ -74,6 +71,52 @@ export class Network {
   }
 }
 
-function ip(...args: string[]): void {
+const made = new Set<string>();
+
+/** A namespace that goes with the test, and with this process should that be ended first. */
+export function namespace(t: TestContext, name: string): void {
+  if (made.size === 0 && process.listenerCount("exit", deleteAll) === 0) process.on("exit", deleteAll);
+  ip("netns", "add", name);
+  made.add(name);
+  t.after(() => {
+    ip("netns", "delete", name);
+    made.delete(name);
+  });
+  ip("-n", name, "link", "set", "lo", "up");
+}
+
+function deleteAll(): void {
+  for (const name of made) ip("netns", "delete", name);
+}
+
+/** Deletes what runs that were killed have left: namespaces are named after the process that made them. */
+export function sweep(): void {
+  let names: string[] = [];
+  try {
+    names = readdirSync("/run/netns");
+  } catch {
+    // There has not been any yet.
+  }
+  for (const name of names) {
+    const maker = /^weft(\d+)[a-z]/.exec(name)?.[1];
+    if (maker === undefined || isAlive(Number(maker))) continue;
+    try {
+      ip("netns", "delete", name);
+    } catch {
+      // Somebody else was faster.
+    }
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== "ESRCH";
+  }
+}
+
+export function ip(...args: string[]): void {
   execFileSync("ip", args, { stdio: ["ignore", "ignore", "inherit"] });
 }

@@ -34,6 +34,59 @@ test("d13_presence_converges_and_a_closed_tab_is_offline_in_twenty_seconds", asy
   await ada.until(`!${present(grace.id)}`, 22_000);
 });
 
+test("d13_a_state_is_seen_by_everybody_and_by_who_comes_later_and_goes_with_its_tab", async (t) => {
+  const signaler = await Signaler.start(t);
+  const lab = await Lab.open(t);
+  const [ada, grace] = await Promise.all([0, 1].map(() => lab.peer([signaler.url], "p")));
+  assert.ok(ada && grace);
+  await ada.linked(grace);
+  const of = (id: string) =>
+    `mesh.parties.p.peers().find(({ peer }) => peer === ${JSON.stringify(id)})?.state`;
+  const set = (state: string) => `mesh.parties.p.setState(${state})`;
+  const colour = (id: string, colour: string) => `${of(id)}?.colour === ${JSON.stringify(colour)}`;
+
+  await ada.look(set("{ colour: 'teal', at: new Date(5), cursor: [1, 2.5] }"));
+  await grace.until(colour(ada.id, "teal"), 2_000);
+  assert.deepEqual(await grace.look(of(ada.id)), { colour: "teal", at: new Date(5), cursor: [1, 2.5] });
+  const told = await grace.look<{ change: string; peer: { state?: unknown } }[]>("mesh.seen.peers");
+  assert.ok(told.some(({ change, peer }) => change === "changed" && peer.state !== undefined));
+  const states = `mesh.parties.p.presence().find(({ identity }) => identity === ${JSON.stringify(ada.identity)}).states`;
+  assert.deepEqual(Object.keys(await grace.look<object>(states)), [ada.id]);
+
+  // As a mouse would: a hundred values in half a second, of which the last counts.
+  const events = "mesh.seen.peers.length";
+  const before = await grace.look<number>(events);
+  await ada.look(`new Promise((done) => {
+    let n = 0;
+    const timer = setInterval(() => {
+      mesh.parties.p.setState({ colour: "n" + ++n });
+      if (n === 100) { clearInterval(timer); done(); }
+    }, 5);
+  })`);
+  await grace.until(colour(ada.id, "n100"), 2_000);
+  assert.ok((await grace.look<number>(events)) - before <= 10, "few of them are told");
+
+  const late = await lab.peer([signaler.url], "p");
+  await late.until(colour(ada.id, "n100"), 10_000);
+  for (const [state, code] of [
+    ["{ text: 'x'.repeat(1100) }", "too-large"],
+    ["{ f() {} }", "bad-document"],
+    ["'text'", "bad-document"],
+    ["undefined", "bad-document"],
+  ]) {
+    const thrown = `(() => { try { ${set(state ?? "")} } catch (error) { return error.code; } })()`;
+    assert.equal(await ada.look(thrown), code, state);
+  }
+  assert.equal(await late.look(`${of(ada.id)}.colour`), "n100", "a refused state changes nothing");
+
+  await ada.look(set("null"));
+  for (const peer of [grace, late]) await peer.until(`${of(ada.id)} === undefined`, 2_000);
+  await ada.look(set("{ colour: 'red' }"));
+  await grace.until(colour(ada.id, "red"), 2_000);
+  await ada.page.close({ runBeforeUnload: true });
+  await grace.until(`!mesh.parties.p.peers().some(({ peer }) => peer === ${JSON.stringify(ada.id)})`, 20_000);
+});
+
 test("q9_with_every_signaler_dead_a_peer_known_through_another_is_connected_over_the_mesh", async (t) => {
   const signaler = await Signaler.start(t);
   const lab = await Lab.open(t);

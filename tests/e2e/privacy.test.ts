@@ -45,6 +45,8 @@ test("m4_no_signaler_ever_holds_an_sdp_an_address_a_document_or_a_party_key", as
   await a.publish(party, { text: "what only the two of us know" });
   await b.got(party, 1);
   assert.equal(await b.send(a.identity, { text: "a message for one person" }), "delivered");
+  await a.look(`Object.values(mesh.parties)[0].setState({ doing: "what everybody here may see" })`);
+  await b.until(`Object.values(mesh.parties)[0].peers().some(({ state }) => state !== undefined)`);
 
   const secrets: (string | Uint8Array)[] = [
     ...(await description(a)),
@@ -54,6 +56,7 @@ test("m4_no_signaler_ever_holds_an_sdp_an_address_a_document_or_a_party_key", as
     "a=ice-ufrag",
     "what only the two of us know",
     "a message for one person",
+    "what everybody here may see",
     "Grace Brewster Hopper",
     party,
     key,

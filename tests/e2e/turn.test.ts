@@ -2,18 +2,10 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { Signaler } from "../federation/signaler.ts";
-import { Lab, type Peer } from "./browser.ts";
+import { Lab, type Peer, USED, type Used } from "./browser.ts";
 import { Coturn } from "./coturn.ts";
 
 const RELAY_ONLY = { iceTransportPolicy: "relay" };
-
-/** Kinds of the two candidates that the last connection uses. */
-const USED = `(async () => {
-  const stats = new Map(await mesh.connections.last.getStats());
-  const transport = [...stats.values()].find(({ type }) => type === "transport");
-  const pair = stats.get(transport.selectedCandidatePairId);
-  return [pair.localCandidateId, pair.remoteCandidateId].map((id) => stats.get(id).candidateType);
-})()`;
 
 /** Two pages that use nothing but relays exchange documents both ways. */
 async function exchange(t: TestContext, options: Record<string, unknown>): Promise<[Peer, Peer]> {
@@ -29,7 +21,9 @@ async function exchange(t: TestContext, options: Record<string, unknown>): Promi
   await b.publish("p", { from: "b" });
   assert.deepEqual((await b.got("p", 1))[0]?.data, { from: "a" });
   assert.deepEqual((await a.got("p", 1))[0]?.data, { from: "b" });
-  for (const page of [a, b]) assert.deepEqual(await page.look(USED), ["relay", "relay"]);
+  for (const page of [a, b]) {
+    assert.deepEqual((await page.look<Used>(USED)).kinds, ["relay", "relay"]);
+  }
   return [a, b];
 }
 

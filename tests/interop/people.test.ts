@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Lab } from "../e2e/browser.ts";
-import { directory, pair, Signaler } from "../federation/signaler.ts";
+import { directory, pair, Signaler, until } from "../federation/signaler.ts";
 import { Weft } from "../federation/weft.ts";
 
 test("a_message_of_the_weft_command_reaches_a_browser_and_is_confirmed", async (t) => {
@@ -72,6 +72,22 @@ test("a_browser_that_hides_its_addresses_behind_mdns_links_with_a_native_peer", 
     addresses.every((address) => address?.endsWith(".local")),
     addresses.join(" "),
   );
+});
+
+test("d13_the_weft_command_prints_what_a_browser_says_of_itself_and_each_change", async (t) => {
+  const signaler = await Signaler.start(t);
+  const lab = await Lab.open(t);
+  const browser = await lab.peer([signaler.url], "states");
+  const native = Weft.start(t, "peers", ["--watch"], { signalers: [signaler.url], party: "states" });
+  await native.line("the browser, linked", ({ linked, state }) => linked === true && state === undefined);
+  await browser.look("mesh.parties.states.setState({ colour: 'teal', since: new Date(5) })");
+  const { json } = await native.line("the state", ({ state }) => state !== undefined, 2000);
+  assert.equal(json.change, "changed");
+  assert.deepEqual(json.state, { colour: "teal", since: { $date: 5 } });
+  const told = native.lines.length;
+  await browser.look("mesh.parties.states.setState(null)");
+  const gone = () => native.lines.slice(told).some(({ json }) => json.state === undefined);
+  await until("line without a state", gone, (seen) => seen, 2000);
 });
 
 test("a_native_peer_that_is_killed_is_noticed_and_a_restarted_one_links_again", async (t) => {

@@ -61,6 +61,8 @@ test("m5_the_types_refuse_what_the_package_would_refuse", (t) => {
     'declare const weft: Weft; weft.on("mesage", () => {});',
     'declare const weft: Weft; weft.send("z6Mk", "hi");',
     "declare const party: Party; party.publish(1);",
+    'declare const party: Party; party.setState("typing");',
+    "declare const party: Party; party.setState(undefined);",
     'declare const error: WeftError; error.code === "no-such-code";',
   ];
   const head = 'import { connect, type Party, Query, type Weft, type WeftError } from "weft-mesh";\n';

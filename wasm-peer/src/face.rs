@@ -160,6 +160,15 @@ impl Face {
         self.command(Command::Respond { request, outcome }).map(|_| ())
     }
 
+    /// Says of this peer in a party from now on; nothing (null) takes back what was said.
+    ///
+    /// # Errors
+    /// `bad-document`, `too-large`, `closed` or `not-in-party`.
+    pub fn state(&self, party: &str, state: &JsValue) -> Result<(), JsValue> {
+        let state = if state.is_null() { None } else { Some(convert::document(state)?) };
+        self.command(Command::SetState { discovery: discovery(party)?, state }).map(|_| ())
+    }
+
     /// Has no links with a peer, or may have some again.
     ///
     /// # Errors

@@ -184,6 +184,7 @@ pub(crate) fn peer_info(info: &PeerInfo) -> JsValue {
         ("links", texts(&mut info.links.iter().map(ToString::to_string))),
         ("homes", texts(&mut info.homes.iter().map(ToString::to_string))),
         ("forwarded", count(info.forwarded).into()),
+        ("state", info.state.as_ref().map_or(JsValue::UNDEFINED, |state| convert::to_js(state.view()))),
     ])
 }
 

@@ -2,7 +2,8 @@
  * The demo: publish, ask, see who forwards, write to each other. This file only joins the parts.
  *
  * What an application needs of weft-mesh is in `enter` below, and in the parts: `party.publish` (publish.ts),
- * `party.subscribe` (matches.ts), `new Query` (query.ts), `party.peers` (roster.ts), `weft.send` (talk.ts).
+ * `party.subscribe` (matches.ts), `new Query` (query.ts), `party.peers` (roster.ts), `peer.state` (people.ts), `weft.send`
+ * (talk.ts).
  */
 
 import { connect, type Party, type Weft } from "weft-mesh";
@@ -18,6 +19,9 @@ import { startQuery } from "./query.js";
 import { Roster } from "./roster.js";
 import { Swarm } from "./swarm.js";
 import { Talk } from "./talk.js";
+
+/** Characters of one's query that others are told: a state has at most 1,024 bytes. */
+const ASKS = 200;
 
 void main();
 
@@ -68,6 +72,8 @@ function begin(weft: Weft, party: Party, first: Place): void {
   startQuery(place.query, (query, { backlog, text }) => {
     matches.subscribe(query, backlog);
     move({ query: text });
+    // Everybody in the party may know what one is looking for: see people.ts.
+    party.setState({ asks: text.slice(0, ASKS) });
   });
   startTabs();
 }

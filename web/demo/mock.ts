@@ -167,6 +167,7 @@ export async function connect(options: ConnectOptions): Promise<Weft> {
       ...[1, 3, count - 1, count - 3].map((step) => fakeKey((index + step) % Math.max(1, count))),
     ].slice(index % 3 === 2 || index >= 7 ? 1 : 0),
     forwarded: index % 4 === 0 ? 0 : 40 * index * index,
+    ...(index % 3 === 0 ? {} : { state: { asks: '{ "rating": { "$gte": 8 }, "genre": "Drama" }' } }),
   });
   const arrive = (): void => {
     const peer = info(peers.length);
@@ -235,6 +236,7 @@ export async function connect(options: ConnectOptions): Promise<Weft> {
     },
     peers: () => peers,
     presence: () => [],
+    setState: () => {},
     leave: async () => {},
   }) as unknown as Party;
 

@@ -72,6 +72,7 @@ export class People {
         { class: "words" },
         h("span", { class: "title" }, name),
         h("span", { class: "facts" }, facts),
+        asks(peer),
       ),
       this.button(peer.identity, name),
     );
@@ -109,6 +110,19 @@ export class People {
     else button.addEventListener("click", () => this.talk().open(identity));
     return button;
   }
+}
+
+/** What it says it is looking for. Others wrote it, so it may be anything. */
+function asks({ state }: PeerInfo): HTMLElement | undefined {
+  const query: unknown = state?.asks;
+  if (typeof query !== "string" || query === "") return undefined;
+  const line = query.replaceAll(/\s+/g, " ");
+  return h(
+    "span",
+    { class: "facts asks", "data-testid": "person-asks", title: line },
+    "asks for ",
+    h("code", {}, line),
+  );
 }
 
 function byNearness(one: PeerInfo, other: PeerInfo): number {

@@ -59,6 +59,7 @@ export class Peer {
   cancel(command: number): void;
   answering(on: boolean): void;
   respond(request: string, document: object | undefined, failed: string | undefined): void;
+  state(party: string, state: object | null): void;
   block(peer: string, blocked: boolean): void;
   rename(name: string): void;
   close(): void;

@@ -94,6 +94,11 @@ export class JoinedParty implements Party {
     return this.#owner.publish(this.#discovery, document, signal);
   }
 
+  setState(state: object | null): void {
+    const peer = this.#running();
+    call(() => peer.state(this.#discovery, state));
+  }
+
   peers(): PeerInfo[] {
     return this.#open ? call(() => this.#owner.running().peers(this.#discovery)) : [];
   }
@@ -114,6 +119,7 @@ export class JoinedParty implements Party {
         name: latest.name,
         ...(since.length === 0 ? {} : { since: Math.min(...since) }),
         peers: peers.map((info) => info.peer),
+        states: Object.fromEntries(peers.flatMap(({ peer, state }) => (state ? [[peer, state]] : []))),
         self: identity === this.#owner.identity,
       };
     });

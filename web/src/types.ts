@@ -324,6 +324,14 @@ export interface Party extends Emitter<PartyEvents>, AsyncDisposable {
    * to be sent is full. Rejects with `bad-document` (and `path`), `too-large`, `closed` or the signal's reason.
    */
   publish(document: object, options?: { readonly signal?: AbortSignal }): Promise<Published>;
+  /**
+   * Says something of this peer to everybody in the party, in place of what it said before: a colour, a cursor, "typing".
+   * `null` takes it back. Whoever comes later learns it, too; see {@link PeerInfo.state}.
+   *
+   * Changes are told at most 4 times a second, the last one always. In parties of more than 64 members only peers with a
+   * direct link learn it. Throws `bad-document`, `too-large` over 1,024 bytes encoded, `closed` or `not-in-party`.
+   */
+  setState(state: object | null): void;
   /** Who is in the party as far as this peer knows, oneself not counted; ordered by peer. */
   peers(): PeerInfo[];
   /** Who is in the party by identity: somebody with two tabs is here once. Peers whose identity is unknown yet are not. */
@@ -334,7 +342,7 @@ export interface Party extends Emitter<PartyEvents>, AsyncDisposable {
 
 /** What a {@link Party} tells. */
 export interface PartyEvents {
-  /** Somebody came, changed or went. */
+  /** Somebody came, changed (its state, too) or went. */
   readonly peer: PeerEvent;
   /** The first link in this party is open. Once. */
   readonly ready: undefined;
@@ -368,6 +376,8 @@ export interface PeerInfo {
   readonly homes: readonly string[];
   /** How many publications it says it has passed on. */
   readonly forwarded: number;
+  /** What it says of itself with {@link Party.setState}, for as long as it is heard. Nobody has checked its members. */
+  readonly state?: Document;
 }
 
 /** Somebody in a party. */
@@ -380,6 +390,8 @@ export interface Presence {
   readonly since?: number;
   /** Its peers. */
   readonly peers: readonly string[];
+  /** What each of them says of itself, by peer; see {@link PeerInfo.state}. */
+  readonly states: { readonly [peer: string]: Document };
   /** It is oneself, in another tab or on another machine with the same identity. */
   readonly self: boolean;
 }

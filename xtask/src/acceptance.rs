@@ -38,11 +38,12 @@ struct Definition {
 }
 
 /// Where tests of what is shipped are.
-const SHIPPED: [&str; 7] = [
+const SHIPPED: [&str; 8] = [
     "tests/e2e",
     "tests/interop",
     "tests/federation",
     "tests/packaging",
+    "tests/network",
     "web/test",
     "signaler/tests",
     "native-peer/tests",

@@ -12,7 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Directories of tests/ whose tests start browsers or the built programs; they run one file at a time.
-const END_TO_END: [&str; 4] = ["e2e", "interop", "federation", "packaging"];
+const END_TO_END: [&str; 5] = ["e2e", "interop", "federation", "packaging", "network"];
 
 /// All native Rust tests. `cargo test`, not nextest: nothing to install, and documentation tests run as well.
 pub(crate) fn rust() -> Result<Results> {

@@ -117,6 +117,14 @@ pub fn open_record(bytes: &[u8]) -> Result<PeerRecord, StatementError> {
     open(bytes)
 }
 
+/// Decodes a peer record without checking its signature: for one that has been checked.
+///
+/// # Errors
+/// [`StatementError::Wire`].
+pub fn peek_record(bytes: &[u8]) -> Result<PeerRecord, StatementError> {
+    peek(bytes)
+}
+
 /// Signs a presence.
 pub fn sign_presence(key: &PeerKey, presence: &Presence) -> Vec<u8> {
     seal(&key.signing, presence)
@@ -161,7 +169,7 @@ mod tests {
     use super::*;
     use crate::keys::Seed;
     use proptest::prelude::*;
-    use weft_wire::{DiscoveryKey, SignalerId};
+    use weft_wire::{Bytes, DiscoveryKey, List, SignalerId};
 
     fn entry(key: &PeerKey) -> Entry {
         Entry {
@@ -181,6 +189,25 @@ mod tests {
         let bytes =
             sign_entry(&PeerKey::new(&Seed::new([3; 32])), &entry(&PeerKey::new(&Seed::new([3; 32]))));
         assert!(bytes.len() <= limits::ENTRY, "{}", bytes.len());
+    }
+
+    #[test]
+    fn the_largest_presence_is_within_its_limit() {
+        let key = PeerKey::new(&Seed::new([3; 32]));
+        let presence = Presence {
+            discovery: DiscoveryKey([1; 32]),
+            peer: key.id(),
+            seq: u64::MAX,
+            record: vec![0; limits::RECORD],
+            links: List::first(std::iter::repeat_n(key.id(), limits::PRESENCE_LINKS)),
+            homes: List::first(std::iter::repeat_n(SignalerId([2; 32]), limits::PRESENCE_HOMES)),
+            left: false,
+            forwarded: u64::MAX,
+            state: Some(Bytes(vec![0; limits::STATE])),
+        };
+        let bytes = sign_presence(&key, &presence);
+        assert!(bytes.len() <= limits::PRESENCE, "{}", bytes.len());
+        assert_eq!(open_presence(&bytes), Ok(presence));
     }
 
     #[test]

@@ -117,6 +117,15 @@ pub enum Command {
         /// The name.
         name: String,
     },
+    /// Say of oneself in a party from now on, in place of what was said before: everybody there learns it with the next
+    /// presence, the last value always, at most every [`Config::presence_soonest`](crate::Config::presence_soonest). In
+    /// parties of more than [`Config::presence_members`](crate::Config::presence_members) only those with a link do.
+    SetState {
+        /// The party.
+        discovery: DiscoveryKey,
+        /// What, at most [`limits::STATE`] bytes encoded; nothing takes it back.
+        state: Option<Document>,
+    },
     /// Say goodbye everywhere and close. [`Event::Closed`] is the last output.
     Close,
 }
@@ -399,7 +408,7 @@ pub enum Event {
         /// What happened.
         change: PeerChange,
         /// Who, as known now (as last known, if gone).
-        peer: PeerInfo,
+        peer: Box<PeerInfo>,
     },
     /// A publication that matches.
     Data {
@@ -540,7 +549,7 @@ pub enum SignalerState {
 pub enum PeerChange {
     /// It is here.
     Joined,
-    /// Its name, links, homes or connection to us changed.
+    /// Its name, links, homes, state or connection to us changed.
     Changed,
     /// It is gone.
     Left,
@@ -565,6 +574,8 @@ pub struct PeerInfo {
     pub homes: Set<SignalerId>,
     /// How many publications it says it has passed on.
     pub forwarded: u64,
+    /// What its application says of itself, while it is heard or linked: [`Command::SetState`].
+    pub state: Option<Document>,
 }
 
 /// State of a link.

@@ -23,6 +23,11 @@ impl Pace {
         self.paid_at = paid_at;
         Ok(())
     }
+
+    /// All that was taken has been paid for: it is as if nothing had been.
+    pub(crate) fn is_paid(self, now: Time) -> bool {
+        self.paid_at <= now
+    }
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ use crate::homes::Homes;
 use crate::keys::Keys;
 use crate::links::Links;
 use crate::mail::Mail;
+use crate::mended::Mended;
 use crate::negotiation::{Carrier, Negotiator};
 use crate::subscriptions::Subscriptions;
 use crate::swarm::Swarm;
@@ -53,6 +54,7 @@ pub struct Peer {
     swarms: Map<DiscoveryKey, Swarm>,
     negotiator: Negotiator,
     links: Links,
+    mended: Mended,
     view: View,
     backoff: Backoff,
     subscriptions: Subscriptions,
@@ -80,6 +82,7 @@ impl Peer {
             swarms: Map::new(),
             negotiator: Negotiator::default(),
             links: Links::default(),
+            mended: Mended::default(),
             view: View::default(),
             backoff: Backoff::default(),
             subscriptions: Subscriptions::default(),
@@ -141,6 +144,7 @@ impl Peer {
             Command::Block { peer } => self.block(now, peer),
             Command::Unblock { peer } => self.view.unblock(&peer),
             Command::Rename { name } => self.rename(now, name)?,
+            Command::SetState { discovery, state } => self.set_state(now, discovery, state.as_ref())?,
             Command::Close => self.close(now),
         }
         self.next_command = id.0;
@@ -183,7 +187,15 @@ impl Peer {
                 self.take(now, steps);
             }
             Input::CandidateRefused { .. } => self.env.stats.malformed += 1,
-            Input::IceChanged { link, state } => self.negotiator.on_ice(now, link, state, &mut self.env),
+            Input::IceChanged { link, state } => {
+                let interrupted =
+                    self.negotiator.peer(link).filter(|peer| self.negotiator.is_interrupted(peer));
+                self.negotiator.on_ice(now, link, state, &mut self.env);
+                if let Some(peer) = interrupted.filter(|peer| self.negotiator.healthy(peer)) {
+                    self.links.ping(now, peer, &mut self.env);
+                    self.mended.on_restored(now, peer, &self.env);
+                }
+            }
             Input::ChannelOpened { link } => {
                 let steps = self.negotiator.on_channel_opened(now, link, &mut self.env);
                 self.take(now, steps);
@@ -191,6 +203,7 @@ impl Peer {
             Input::ChannelMessage { link, bytes } => {
                 let Some(peer) = self.negotiator.peer(link) else { return };
                 self.negotiator.on_alive(&peer, &mut self.env);
+                self.mended.forget(&peer);
                 self.on_chunk(now, (peer, Carrier::Channel(link)), bytes);
             }
             Input::ChannelDrained { link } => {

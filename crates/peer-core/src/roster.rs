@@ -2,19 +2,21 @@
 //!
 //! Inputs: entries and leaves from signalers, links opened and closed, presences, records.
 //! Outputs: [`Event::Peer`] for the application; presences to pass on.
-//! Timers: members of whom nothing was heard; looked at once a second by the composition.
+//! Timers: members of whom nothing was heard, looked at once a second by the composition; presences that came too soon.
 //! Invariants: a member is here while a signaler lists it, a link to it is open, or its presence is fresh; at most
 //! [`MEMBERS`] members; each member is told of once when it comes and once when it goes.
 
 use crate::sorted::{Map, Set};
 
 use weft_crypto::statement;
+use weft_query::Document;
 use weft_wire::{
-    AgreementKey, DiscoveryKey, Entry, IdentityId, PeerId, PeerRecord, SignalerId, Time, limits,
+    AgreementKey, Bytes, DiscoveryKey, Entry, IdentityId, PeerId, PeerRecord, SignalerId, Time, limits,
 };
 
 use crate::api::{Event, HomeIndex, PeerChange, PeerInfo};
 use crate::env::Env;
+use crate::hearing::{Hearing, Said, Turn};
 
 /// Members remembered per swarm; a signaler's list has at most 128, presences bring the rest.
 const MEMBERS: usize = 4096;
@@ -34,6 +36,7 @@ pub(crate) struct Roster {
     found: Map<PeerId, Found>,
     /// How many members a signaler said there are.
     total: usize,
+    hearing: Hearing,
 }
 
 #[derive(Debug)]
@@ -75,6 +78,7 @@ struct Presence {
     links: Set<PeerId>,
     homes: Set<SignalerId>,
     forwarded: u64,
+    state: Option<Bytes<{ limits::STATE }>>,
     bytes: Vec<u8>,
 }
 
@@ -94,6 +98,8 @@ pub(crate) enum Heard {
     Known,
     /// Not what it claims to be.
     Forged,
+    /// One of far too many.
+    Flood,
 }
 
 impl Roster {
@@ -105,6 +111,7 @@ impl Roster {
             passive: Map::new(),
             found: Map::new(),
             total: 0,
+            hearing: Hearing::default(),
         }
     }
 
@@ -188,7 +195,7 @@ impl Roster {
         }
         let Ok(presence) = statement::open_presence(bytes) else { return Heard::Forged };
         let Ok(record) = statement::open_record(&presence.record) else { return Heard::Forged };
-        if presence.discovery != self.discovery || record.peer != presence.peer {
+        if presence.discovery != self.discovery || record.peer != presence.peer || !is_sound(&presence) {
             return Heard::Forged;
         }
         if presence.left || record.until <= now.millis() {
@@ -384,21 +391,69 @@ impl Roster {
         self.found.insert(record.peer, found);
     }
 
-    /// Takes a presence as it came: checks it, in the order size, seen before, signature.
-    pub(crate) fn on_presence(&mut self, now: Time, bytes: &[u8], env: &mut Env) -> Heard {
+    /// Takes a presence as it came: checks it, in the order size, seen before, signature, and whether this peer spoke
+    /// just now.
+    pub(crate) fn on_presence(
+        &mut self,
+        now: Time,
+        (from, hops): (Option<PeerId>, u8),
+        bytes: &[u8],
+        env: &mut Env,
+    ) -> Heard {
         let Ok(seen) = statement::peek_presence(bytes) else { return Heard::Forged };
         let peer = seen.peer;
         let newest =
             self.members.get(&peer).and_then(|member| member.presence.as_ref()).map(|known| known.seq);
-        let newest = newest.max(self.gone.get(&peer).copied());
+        let newest = newest.max(self.gone.get(&peer).copied()).max(self.hearing.newest(&peer));
         if peer == env.me || newest.is_some_and(|seq| seq >= seen.seq) || !self.has_room(&peer) {
             return Heard::Known;
         }
         let Ok(presence) = statement::open_presence(bytes) else { return Heard::Forged };
-        let Ok(record) = statement::open_record(&presence.record) else { return Heard::Forged };
-        if presence.discovery != self.discovery || record.peer != peer {
+        let known = self.record(&peer).filter(|(_, known)| *known == presence.record);
+        let record = known.map(|(record, _)| record.clone());
+        let Some(record) = record.or_else(|| statement::open_record(&presence.record).ok()) else {
+            return Heard::Forged;
+        };
+        if presence.discovery != self.discovery || record.peer != peer || !is_sound(&presence) {
             return Heard::Forged;
         }
+        if !presence.left && record.until <= now.millis() {
+            return Heard::Known;
+        }
+        let said = Said { peer, seq: presence.seq, from, hops, bytes: bytes.to_vec() };
+        match self.hearing.on_said(now, said) {
+            Turn::Now => {
+                self.hear(now, presence, record, bytes, env);
+                Heard::New
+            }
+            Turn::Later => Heard::Known,
+            Turn::Flood => Heard::Flood,
+        }
+    }
+
+    /// Hears the presences whose turn has come, and gives them to be passed on.
+    pub(crate) fn hear_late(&mut self, now: Time, env: &mut Env) -> Vec<Said> {
+        let due = self.hearing.due(now);
+        for Said { bytes, .. } in &due {
+            // Both were verified when they came.
+            if let Ok(presence) = statement::peek_presence(bytes)
+                && let Ok(record) = statement::peek_record(&presence.record)
+            {
+                self.hear(now, presence, record, bytes, env);
+            }
+        }
+        due
+    }
+
+    fn hear(
+        &mut self,
+        now: Time,
+        presence: weft_wire::Presence,
+        record: PeerRecord,
+        bytes: &[u8],
+        env: &mut Env,
+    ) {
+        let peer = presence.peer;
         if presence.left {
             self.remember_gone(peer, presence.seq);
             if let Some(member) = self.members.get_mut(&peer) {
@@ -406,18 +461,17 @@ impl Roster {
                 member.presence = None;
                 member.linked = false;
             }
-            self.remove(now, peer, env);
-            return Heard::New;
-        }
-        if record.until <= now.millis() {
-            return Heard::Known;
+            return self.remove(now, peer, env);
         }
         let member = self.members.entry(peer).or_default();
         let learnt = member.learn(record, &presence.record);
         let links: Set<PeerId> = presence.links.iter().copied().collect();
         let homes: Set<SignalerId> = presence.homes.iter().copied().collect();
         let changed = member.presence.as_ref().is_none_or(|known| {
-            known.links != links || known.homes != homes || known.forwarded != presence.forwarded
+            known.links != links
+                || known.homes != homes
+                || known.forwarded != presence.forwarded
+                || known.state != presence.state
         });
         // It says where it is: of what older entries said, only that is left. (A full list may not be all.)
         if homes.len() < limits::PRESENCE_HOMES {
@@ -429,10 +483,10 @@ impl Roster {
             links,
             homes,
             forwarded: presence.forwarded,
+            state: presence.state,
             bytes: bytes.to_vec(),
         });
         self.settle(now, peer, changed || learnt, env);
-        Heard::New
     }
 
     // ---- timers ----
@@ -442,11 +496,29 @@ impl Roster {
             member.listed.retain(|_, until| until.is_none_or(|until| until > now));
         }
         self.found.retain(|_, found| found.until > now);
+        self.hearing.on_time(now);
         let stale: Vec<PeerId> =
             self.members.iter().filter(|(_, member)| !member.here(now, env)).map(|(peer, _)| *peer).collect();
         for peer in stale {
             self.remove(now, peer, env);
         }
+        // Who is here only because a signaler lists it may have said something else since.
+        let mut silent = Vec::new();
+        for (peer, member) in &mut self.members {
+            if !member.linked
+                && !member.fresh(now, env)
+                && member.presence.as_mut().is_some_and(|presence| presence.state.take().is_some())
+            {
+                silent.push(*peer);
+            }
+        }
+        for peer in silent {
+            self.settle(now, peer, true, env);
+        }
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        self.hearing.deadline()
     }
 
     // ---- helpers ----
@@ -469,10 +541,10 @@ impl Roster {
             self.remove(now, peer, env);
         } else if !member.told {
             member.told = true;
-            let info = member.info(peer);
+            let info = Box::new(member.info(peer));
             env.event(Event::Peer { discovery: self.discovery, change: PeerChange::Joined, peer: info });
         } else if changed {
-            let info = member.info(peer);
+            let info = Box::new(member.info(peer));
             env.event(Event::Peer { discovery: self.discovery, change: PeerChange::Changed, peer: info });
         }
     }
@@ -481,7 +553,7 @@ impl Roster {
         let Some(member) = self.members.get_mut(&peer) else { return };
         let told = core::mem::take(&mut member.told);
         if told {
-            let info = member.info(peer);
+            let info = Box::new(member.info(peer));
             env.event(Event::Peer { discovery: self.discovery, change: PeerChange::Left, peer: info });
         }
         if self.members.get(&peer).is_some_and(|member| member.contact_until <= now) {
@@ -525,6 +597,15 @@ impl Member {
                 .copied()
                 .collect(),
             forwarded: self.presence.as_ref().map(|presence| presence.forwarded).unwrap_or_default(),
+            state: self
+                .presence
+                .as_ref()
+                .and_then(|presence| Document::decode(&presence.state.as_ref()?.0).ok()),
         }
     }
+}
+
+/// What its application says is a document.
+fn is_sound(presence: &weft_wire::Presence) -> bool {
+    presence.state.as_ref().is_none_or(|state| Document::decode(&state.0).is_ok())
 }

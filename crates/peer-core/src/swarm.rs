@@ -12,7 +12,7 @@ use crate::sorted::{Map, Set};
 
 use weft_crypto::{Party, statement};
 use weft_wire::link::Link as Frame;
-use weft_wire::{List, PeerId, Presence, SignalerId, Tag, Time};
+use weft_wire::{Bytes, List, PeerId, Presence, SignalerId, Tag, Time, limits};
 
 use crate::broadcast::Broadcast;
 use crate::env::Env;
@@ -50,12 +50,27 @@ pub(crate) struct Swarm {
     pub(crate) introduced: bool,
     presence_at: Time,
     presence_sent: Time,
+    /// What our application says of itself here, encoded.
+    state: Option<Bytes<{ limits::STATE }>>,
+    /// It has not been told since it changed.
+    untold: bool,
     pub(crate) shuffle: Rhythm,
     pub(crate) probe: Rhythm,
     /// Whom we asked last for its tree, and when.
     pub(crate) probed: Option<(PeerId, Time)>,
     /// When a neighbour's shuffle was last answered.
     shuffled: Map<PeerId, Time>,
+}
+
+/// Which presence of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Says {
+    /// All there is to say.
+    All,
+    /// How to reach us, and no more.
+    Contact,
+    /// That we are going.
+    Goodbye,
 }
 
 /// Something that is done again and again, not by everybody at once.
@@ -95,6 +110,8 @@ impl Swarm {
             introduced: false,
             presence_at: now,
             presence_sent: Time::ZERO,
+            state: None,
+            untold: false,
             shuffle: Rhythm::default(),
             probe: Rhythm::default(),
             probed: None,
@@ -161,6 +178,21 @@ impl Swarm {
         self.presence_at = self.presence_at.min(if soonest > now { soonest } else { now });
     }
 
+    /// Our application says something else of itself, or nothing any more.
+    pub(crate) fn set_state(&mut self, now: Time, state: Option<Vec<u8>>, env: &Env) {
+        let state = state.map(Bytes);
+        if self.state != state {
+            self.state = state;
+            self.untold = true;
+            self.on_changed(now, env);
+        }
+    }
+
+    /// Our application says something of itself.
+    pub(crate) fn has_state(&self) -> bool {
+        self.state.is_some()
+    }
+
     /// Our presence, if it is due.
     pub(crate) fn presence(
         &mut self,
@@ -174,12 +206,14 @@ impl Swarm {
         }
         self.presence_sent = now;
         self.presence_at = now + env.config.presence_every;
-        Some(self.sign_presence(now, links, homes, false, env))
+        self.untold = false;
+        Some(self.sign_presence(now, Says::All, links, homes, env))
     }
 
-    /// Our presence is due and not sent: in a large swarm nobody passes it on.
+    /// Our presence is due and not sent: in a large swarm nobody passes it on. What our application says of itself
+    /// is told to neighbours all the same.
     pub(crate) fn skip_presence(&mut self, now: Time, env: &Env) {
-        if self.presence_at <= now {
+        if self.presence_at <= now && !self.untold {
             self.presence_at = now + env.config.presence_every;
         }
     }
@@ -193,9 +227,9 @@ impl Swarm {
     pub(crate) fn sign_presence(
         &self,
         now: Time,
+        says: Says,
         links: impl Iterator<Item = PeerId>,
         homes: impl Iterator<Item = SignalerId>,
-        left: bool,
         env: &mut Env,
     ) -> Vec<u8> {
         let presence = Presence {
@@ -205,8 +239,9 @@ impl Swarm {
             record: env.record.clone(),
             links: List::first(links),
             homes: List::first(homes),
-            left,
+            left: says == Says::Goodbye,
             forwarded: env.stats.forwarded,
+            state: self.state.clone().filter(|_| says == Says::All),
         };
         statement::sign_presence(&env.keys.peer, &presence)
     }
@@ -218,6 +253,7 @@ impl Swarm {
             self.broadcast.deadline(),
             self.routes.deadline(),
             self.wants.deadline(),
+            self.roster.deadline(),
             self.roster.is_large(env).then(|| self.interest.deadline(&self.tree)).flatten(),
         ];
         let rhythms = [self.shuffle.0, self.probe.0, Some(self.presence_at)];

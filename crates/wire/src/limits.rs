@@ -81,6 +81,8 @@ pub const RANGES: usize = 256;
 pub const SHUFFLE: usize = 8;
 /// Bytes of one signed presence.
 pub const PRESENCE: usize = 4 * 1024;
+/// Bytes of the state of an application in a presence, encoded: everybody in the party hears it again every 10 s.
+pub const STATE: usize = 1024;
 /// Bytes of what a side wants behind it, encoded.
 pub const INTEREST: usize = 1024;
 /// Peers in one announcement of routes.

@@ -3,7 +3,8 @@
 use crate::cbor::{self as minicbor, Decode, Encode};
 
 use crate::{
-    AgreementKey, DiscoveryKey, IdentityId, List, PeerId, PublicationId, SignalerId, Signature, Text, limits,
+    AgreementKey, Bytes, DiscoveryKey, IdentityId, List, PeerId, PublicationId, SignalerId, Signature, Text,
+    limits,
 };
 
 /// A signed body as it travels: the bytes that were signed are kept and passed on as received.
@@ -122,6 +123,9 @@ pub struct Presence {
     /// Publications it has passed on to others since it started.
     #[n(7)]
     pub forwarded: u64,
+    /// What its application says of itself in this swarm: a document, deterministic CBOR.
+    #[n(8)]
+    pub state: Option<Bytes<{ limits::STATE }>>,
 }
 
 /// One publication in a [`Bundle`].

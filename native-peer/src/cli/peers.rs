@@ -95,14 +95,21 @@ fn describe(change: Option<&str>, peer: &PeerInfo) -> Line {
     if let Some(since) = peer.since {
         line = line.number("since", since);
     }
-    line.flag("linked", peer.linked)
+    line = line
+        .flag("linked", peer.linked)
         .list("links", &peer.links)
         .list("homes", &peer.homes)
-        .number("forwarded", peer.forwarded)
+        .number("forwarded", peer.forwarded);
+    match &peer.state {
+        Some(state) => line.document("state", state),
+        None => line,
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use weft_query::{Document, Object, Value};
+
     use super::*;
 
     #[test]
@@ -116,6 +123,7 @@ mod tests {
             links: [PeerId([2; 32])].into_iter().collect(),
             homes: [].into_iter().collect(),
             forwarded: 9,
+            state: None,
         };
         let read: serde_json::Value =
             serde_json::from_str(&describe(Some("joined"), &peer).finish()).unwrap();
@@ -126,5 +134,11 @@ mod tests {
         assert!(read.get("identity").is_none());
         assert!(is_same(&peer, &PeerInfo { forwarded: 10, ..peer.clone() }));
         assert!(!is_same(&peer, &PeerInfo { linked: false, ..peer.clone() }));
+        assert!(read.get("state").is_none());
+        let state = Value::Object(Object::from_entries(vec![("x".into(), Value::Int(1))]).unwrap());
+        let busy = PeerInfo { state: Some(Document::from_value(&state).unwrap()), ..peer.clone() };
+        assert!(!is_same(&peer, &busy));
+        let read: serde_json::Value = serde_json::from_str(&describe(None, &busy).finish()).unwrap();
+        assert_eq!(read["state"]["x"], 1);
     }
 }

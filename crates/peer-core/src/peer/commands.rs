@@ -10,7 +10,7 @@ use weft_wire::{DiscoveryKey, IdentityId, MessageId, PeerId, Text, Time, limits}
 use super::Peer;
 use crate::api::{CommandError, CommandId, Event};
 use crate::mail::{self, NOTHING, Purpose};
-use crate::swarm::Swarm;
+use crate::swarm::{Says, Swarm};
 
 impl Peer {
     pub(super) fn join(&mut self, now: Time, party: &Party) -> Result<(), CommandError> {
@@ -162,6 +162,22 @@ impl Peer {
         Ok(())
     }
 
+    pub(super) fn set_state(
+        &mut self,
+        now: Time,
+        discovery: DiscoveryKey,
+        state: Option<&Document>,
+    ) -> Result<(), CommandError> {
+        let state = state.map(Document::encode);
+        let len = state.as_ref().map_or(0, Vec::len);
+        if len > limits::STATE {
+            return Err(CommandError::TooLarge { len, max: limits::STATE });
+        }
+        let swarm = self.swarms.get_mut(&discovery).ok_or(CommandError::NotInParty)?;
+        swarm.set_state(now, state, &self.env);
+        Ok(())
+    }
+
     pub(super) fn close(&mut self, now: Time) {
         let parties: Vec<DiscoveryKey> = self.swarms.keys().copied().collect();
         for discovery in parties {
@@ -187,8 +203,8 @@ impl Peer {
 
     pub(super) fn say_goodbye(&mut self, now: Time, discovery: DiscoveryKey) {
         let Some(swarm) = self.swarms.get(&discovery) else { return };
-        let none = std::iter::empty();
-        let presence = swarm.sign_presence(now, none, std::iter::empty(), true, &mut self.env);
+        let (links, homes) = (std::iter::empty(), std::iter::empty());
+        let presence = swarm.sign_presence(now, Says::Goodbye, links, homes, &mut self.env);
         let neighbours: Vec<PeerId> = self.links.neighbours(&discovery).collect();
         for peer in neighbours {
             self.links.send(peer, &Frame::Presence { hops: 0, presence: &presence }, &mut self.env);

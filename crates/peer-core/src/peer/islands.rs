@@ -7,6 +7,7 @@ use weft_wire::{Bytes, DiscoveryKey, List, PeerId, Tag, Time};
 
 use super::Peer;
 use crate::roster::Heard;
+use crate::swarm::Says;
 
 /// Presences in a shuffle, our own among them.
 const SHUFFLED: usize = 3;
@@ -91,7 +92,8 @@ impl Peer {
         let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
         // Who reads it wants to know how to reach us, and not whom we reach.
         let links = std::iter::empty();
-        let ours = swarm.sign_presence(now, links, self.homes.signalers(), false, &mut self.env);
+        let homes = self.homes.signalers();
+        let ours = swarm.sign_presence(now, Says::Contact, links, homes, &mut self.env);
         let others = swarm.roster.sample(SHUFFLED - 1, &mut self.env);
         let members = List::first(std::iter::once(ours).chain(others).map(Bytes));
         self.links.send(to, &Frame::Shuffle { party: swarm.tag, reply, members }, &mut self.env);

@@ -13,13 +13,14 @@ use crate::api::{Event, LinkState};
 use crate::broadcast::feed_range;
 use crate::env::Env;
 use crate::feeds::{self, Accepted, Verdict};
+use crate::hearing::Said;
 use crate::kept::{Age, Kept};
 use crate::links::{LinkEvent, Taken};
 use crate::negotiation::Carrier;
 use crate::ranges::Ranges;
 use crate::roster::Heard;
 use crate::sorted::Map;
-use crate::swarm::Swarm;
+use crate::swarm::{Says, Swarm};
 use crate::wants::Want;
 
 impl Peer {
@@ -185,13 +186,16 @@ impl Peer {
         let want = swarm.want(now, peer, backlog, wants.as_deref());
         self.links.send(peer, &want, &mut self.env);
         self.subscriptions.on_asked(&discovery, peer);
-        let presences = if swarm.roster.is_large(&self.env) {
-            Vec::new()
+        let (presences, hops) = if !swarm.roster.is_large(&self.env) {
+            (swarm.roster.presences(now, &self.env), 1)
+        } else if swarm.has_state() {
+            let (links, homes) = (std::iter::empty(), self.homes.signalers());
+            (vec![swarm.sign_presence(now, Says::All, links, homes, &mut self.env)], limits::HOPS)
         } else {
-            swarm.roster.presences(now, &self.env)
+            (Vec::new(), 0)
         };
         for presence in presences {
-            self.links.send(peer, &Frame::Presence { hops: 1, presence: &presence }, &mut self.env);
+            self.links.send(peer, &Frame::Presence { hops, presence: &presence }, &mut self.env);
         }
         if !std::mem::replace(&mut swarm.ready, true) {
             self.env.event(Event::Ready { discovery });
@@ -302,23 +306,43 @@ impl Peer {
             return;
         }
         let Some(swarm) = self.swarms.get_mut(&peeked.discovery) else { return };
-        match swarm.roster.on_presence(now, bytes, &mut self.env) {
-            Heard::New => {
-                if let Some((record, record_bytes)) = swarm.roster.record(&peeked.peer) {
-                    swarm.feeds.learn(now, record, record_bytes, &self.env);
-                    self.mail.on_known(now, &record.identity);
-                }
-                if hops < limits::HOPS && !swarm.roster.is_large(&self.env) {
-                    let neighbours: Vec<PeerId> =
-                        self.links.neighbours(&peeked.discovery).filter(|peer| Some(*peer) != from).collect();
-                    for peer in neighbours {
-                        let frame = Frame::Presence { hops: hops + 1, presence: bytes };
-                        self.links.send(peer, &frame, &mut self.env);
-                    }
-                }
-            }
+        match swarm.roster.on_presence(now, (from, hops), bytes, &mut self.env) {
+            Heard::New => self.on_heard(now, peeked.discovery, peeked.peer, (from, hops), bytes),
             Heard::Known => {}
             Heard::Forged => self.strike(now, from, "a presence that does not verify"),
+            Heard::Flood => self.strike(now, from, "more presences than anybody has to say"),
+        }
+    }
+
+    /// The presences of a party whose turn has come.
+    pub(super) fn hear_late(&mut self, now: Time, discovery: DiscoveryKey) {
+        let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
+        for Said { peer, from, hops, bytes, .. } in swarm.roster.hear_late(now, &mut self.env) {
+            self.on_heard(now, discovery, peer, (from, hops), &bytes);
+        }
+    }
+
+    /// A presence is new: what it says of its peer, and who else is to hear it.
+    fn on_heard(
+        &mut self,
+        now: Time,
+        discovery: DiscoveryKey,
+        of: PeerId,
+        (from, hops): (Option<PeerId>, u8),
+        bytes: &[u8],
+    ) {
+        let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
+        if let Some((record, record_bytes)) = swarm.roster.record(&of) {
+            swarm.feeds.learn(now, record, record_bytes, &self.env);
+            self.mail.on_known(now, &record.identity);
+        }
+        if hops < limits::HOPS && !swarm.roster.is_large(&self.env) {
+            let neighbours: Vec<PeerId> =
+                self.links.neighbours(&discovery).filter(|peer| Some(*peer) != from).collect();
+            for peer in neighbours {
+                let frame = Frame::Presence { hops: hops + 1, presence: bytes };
+                self.links.send(peer, &frame, &mut self.env);
+            }
         }
     }
 

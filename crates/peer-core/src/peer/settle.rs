@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use weft_wire::link::{ByeReason, Link as Frame};
-use weft_wire::{DiscoveryKey, PeerId, Time};
+use weft_wire::{DiscoveryKey, PeerId, Time, limits};
 
 use super::{Peer, SILENT};
 use crate::api::Event;
@@ -50,6 +50,14 @@ impl Peer {
         self.negotiator.may_forward = self.may_forward();
         let steps = self.negotiator.on_time(now, &mut self.env);
         self.take(now, steps);
+        for peer in self.mended.due(now) {
+            // Without a signaler this may be the only way to each other.
+            if self.homes.signalers().next().is_some() {
+                let reason = "nothing comes over the connection that was restored";
+                let steps = self.negotiator.close(peer, reason, &mut self.env);
+                self.take(now, steps);
+            }
+        }
         for letter in self.mail.on_time(now, &mut self.env) {
             if !self.post(now, &letter) {
                 self.mail.on_unsent(&letter.id);
@@ -78,6 +86,7 @@ impl Peer {
             self.homes.deadline(&self.env),
             self.negotiator.deadline(&self.env),
             self.mail.deadline(&self.env),
+            self.mended.deadline(),
             self.subscriptions.deadline(),
             self.view.deadline(),
             housekeeping,
@@ -95,6 +104,7 @@ impl Peer {
         for (peer, want) in swarm.wants.due(now) {
             self.answer(now, peer, discovery, want);
         }
+        self.hear_late(now, discovery);
         let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
         let ready = swarm.feeds.on_time(now, &self.env);
         swarm.tree.on_time(now, &self.env);
@@ -141,14 +151,16 @@ impl Peer {
             return;
         };
         let neighbours: Vec<PeerId> = self.links.neighbours(&discovery).collect();
-        if swarm.roster.is_large(&self.env) {
+        // In a large swarm nobody passes presences on: neighbours alone are told, of what the application says.
+        let large = swarm.roster.is_large(&self.env);
+        if large {
             swarm.skip_presence(now, &self.env);
-        } else {
-            let links = neighbours.iter().copied();
-            let presence = swarm.presence(now, links, self.homes.signalers(), &mut self.env);
-            for peer in neighbours.iter().filter(|_| presence.is_some()) {
-                let presence = presence.as_deref().unwrap_or_default();
-                self.links.send(*peer, &Frame::Presence { hops: 0, presence }, &mut self.env);
+        }
+        let (links, hops) = if large { (&[][..], limits::HOPS) } else { (&neighbours[..], 0) };
+        let links = links.iter().copied();
+        if let Some(presence) = swarm.presence(now, links, self.homes.signalers(), &mut self.env) {
+            for peer in &neighbours {
+                self.links.send(*peer, &Frame::Presence { hops, presence: &presence }, &mut self.env);
             }
         }
         self.mix(now, discovery, &neighbours);

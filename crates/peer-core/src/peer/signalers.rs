@@ -9,6 +9,7 @@ use super::Peer;
 use super::sealed::Way;
 use crate::api::HomeIndex;
 use crate::homes::HomeEvent;
+use crate::swarm::Says;
 
 impl Peer {
     pub(super) fn on_home(&mut self, now: Time, event: HomeEvent) {
@@ -95,8 +96,8 @@ impl Peer {
             return;
         }
         let links: Vec<PeerId> = self.links.neighbours(&discovery).collect();
-        let presence =
-            swarm.sign_presence(now, links.into_iter(), self.homes.signalers(), false, &mut self.env);
+        let homes = self.homes.signalers();
+        let presence = swarm.sign_presence(now, Says::All, links.into_iter(), homes, &mut self.env);
         let sealed = swarm.party.seal_fanout(&mut self.env.rng, &presence);
         self.homes.fanout(discovery, &sealed, &mut self.env);
     }

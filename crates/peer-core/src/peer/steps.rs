@@ -61,6 +61,7 @@ impl Peer {
         refusal: Option<Refusal>,
         open_since: Option<Time>,
     ) {
+        self.mended.forget(&peer);
         if self.links.remove(&peer) {
             for (discovery, swarm) in &mut self.swarms {
                 swarm.on_unlinked(now, peer, &mut self.env);

@@ -1,7 +1,9 @@
 use std::time::Duration;
 
 use weft_crypto::{IdentityKey, PeerKey, Seed};
-use weft_peer_core::{Command, Event, HomeIndex, Input, Keys, LinkState, PeerChange, SignalerState};
+use weft_peer_core::{
+    Command, Event, HomeIndex, IceState, Input, Keys, LinkState, PeerChange, SignalerState,
+};
 use weft_wire::signaler::FromSignaler;
 use weft_wire::{List, Text, encode};
 
@@ -89,6 +91,61 @@ fn d12_a_peer_that_was_cut_off_is_back_within_ten_seconds_and_has_lost_nothing()
         world.publish(a, party, 10);
         world.run(SECOND);
         assert_eq!(world.numbers(b, got).len(), 11, "away {away} s");
+    }
+}
+
+#[test]
+fn d12_a_channel_that_stays_stuck_when_its_connection_is_restored_is_replaced_and_nothing_is_lost() {
+    for (stuck, replaced) in [(100, false), (700, false), (3000, true), (40_000, true)] {
+        for seed in 0..4 {
+            let mut world = World::new(seed, 1);
+            let (a, b) = (world.add(&[0]), world.add(&[0]));
+            let party = world.join(a, "p");
+            world.join(b, "p");
+            world.run_until(SECOND, |w| w.linked(a, b)).unwrap();
+            let got = [a, b].map(|node| world.subscribe(node, party, &everything(), false));
+            world.run(SECOND);
+            let before = world.connections_made;
+            world.stuck = Duration::from_millis(stuck);
+            world.cut(b);
+            for n in 0..10 {
+                world.publish(a, party, n);
+                world.publish(b, party, n);
+                world.run(SECOND * 3);
+            }
+            world.restore(b);
+            let all: Vec<i64> = (0..10).collect();
+            let both = |w: &World| w.numbers(a, got[0]) == all && w.numbers(b, got[1]) == all;
+            let took = world.run_until(SECOND * 5, both);
+            assert!(took.is_some_and(|took| took < SECOND * 2), "stuck {stuck}, seed {seed}: {took:?}");
+            assert_eq!(world.connections_made > before, replaced, "stuck {stuck}, seed {seed}");
+            world.run(SECOND * 30);
+            assert!(world.connections_made <= before + 1, "stuck {stuck}, seed {seed}: again and again");
+            assert!(both(&world) && world.linked(a, b), "stuck {stuck}, seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn without_a_signaler_a_restored_connection_is_kept_however_silent() {
+    for signaler in [true, false] {
+        let mut world = World::new(2, 1);
+        let (a, b) = (world.add(&[0]), world.add(&[0]));
+        world.join(a, "p");
+        world.join(b, "p");
+        world.run_until(SECOND, |w| w.linked(a, b)).unwrap();
+        world.run(SECOND);
+        if !signaler {
+            world.kill_signaler(0);
+            world.run(SECOND);
+        }
+        world.slowness = SECOND * 5;
+        let link = world.link_of(a);
+        for state in [IceState::Disconnected, IceState::Connected] {
+            world.input(a, Input::IceChanged { link, state });
+        }
+        world.run(SECOND * 3);
+        assert_eq!(world.linked(a, b), !signaler, "with a signaler: {signaler}");
     }
 }
 

@@ -10,6 +10,7 @@ mod links;
 mod mesh;
 mod messages;
 mod neighbours;
+mod presence;
 mod publications;
 mod requests;
 mod strangers;

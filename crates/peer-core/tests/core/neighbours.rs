@@ -16,16 +16,16 @@ use crate::world::{World, everything, number, object, one_chunk};
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A victim, its neighbour, and the victim's end of the link between them.
-struct Pair {
-    world: World,
-    victim: usize,
-    neighbour: usize,
+pub(crate) struct Pair {
+    pub(crate) world: World,
+    pub(crate) victim: usize,
+    pub(crate) neighbour: usize,
     link: LinkId,
-    discovery: DiscoveryKey,
+    pub(crate) discovery: DiscoveryKey,
 }
 
 impl Pair {
-    fn new(presence_members: usize) -> Self {
+    pub(crate) fn new(presence_members: usize) -> Self {
         let mut world = World::new(3, 1);
         let configure = |config: &mut Config| config.presence_members = presence_members;
         let (victim, neighbour) = (world.add_with(&[0], configure), world.add_with(&[0], configure));
@@ -42,7 +42,7 @@ impl Pair {
     }
 
     /// The neighbour says something.
-    fn say(&mut self, frame: &Frame<'_>) {
+    pub(crate) fn say(&mut self, frame: &Frame<'_>) {
         let (victim, link) = (self.victim, self.link);
         self.world.input(victim, Input::ChannelMessage { link, bytes: &one_chunk(frame) });
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use weft_crypto::{IdentityKey, PeerKey, Seed, statement};
 use weft_peer_core::{Event, Input, LinkId, LinkState};
 use weft_wire::link::Link as Frame;
-use weft_wire::{DiscoveryKey, List, PeerRecord, Presence, Text};
+use weft_wire::{Bytes, DiscoveryKey, List, PeerRecord, Presence, Text};
 
 use crate::world::{World, one_chunk};
 
@@ -81,6 +81,11 @@ fn who_broke_the_protocol_is_let_in_again_after_a_minute_and_not_before() {
 }
 
 fn presence(discovery: DiscoveryKey, now: u64) -> Vec<u8> {
+    presence_with(discovery, now, None)
+}
+
+/// Word of somebody who is nobody's node that it is there, and what its application says.
+pub(crate) fn presence_with(discovery: DiscoveryKey, now: u64, state: Option<Vec<u8>>) -> Vec<u8> {
     let (identity, key) = (IdentityKey::new(&Seed::new([5; 32])), PeerKey::new(&Seed::new([6; 32])));
     let record = PeerRecord {
         identity: identity.id(),
@@ -99,6 +104,7 @@ fn presence(discovery: DiscoveryKey, now: u64) -> Vec<u8> {
         homes: List::default(),
         left: false,
         forwarded: 0,
+        state: state.map(Bytes),
     };
     statement::sign_presence(&key, &presence)
 }
