@@ -20,9 +20,11 @@ pub mod sign;
 #[cfg(weft_simulation)]
 mod simulated;
 pub mod statement;
+pub mod store;
 
 pub use envelope::{EnvelopeError, Opened};
 pub use keys::{IdentityKey, PeerKey, Seed, SignalerKey};
 pub use party::Party;
 pub use sign::BadSignature;
 pub use statement::StatementError;
+pub use store::StoreKey;

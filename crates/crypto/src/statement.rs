@@ -109,6 +109,14 @@ pub fn sign_record(key: &IdentityKey, record: &PeerRecord) -> Vec<u8> {
     seal(&key.signing, record)
 }
 
+/// Decodes a peer record without checking its signature: for what was checked before it was stored.
+///
+/// # Errors
+/// [`StatementError::Wire`].
+pub fn peek_record(bytes: &[u8]) -> Result<PeerRecord, StatementError> {
+    peek(bytes)
+}
+
 /// Decodes and checks a peer record. Whether it has expired is for the caller, who has a clock.
 ///
 /// # Errors

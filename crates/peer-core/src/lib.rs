@@ -20,6 +20,7 @@ mod broadcast;
 pub mod config;
 mod env;
 mod feeds;
+mod forks;
 mod homes;
 mod interest;
 mod kept;
@@ -34,6 +35,7 @@ mod recent;
 mod roster;
 mod routes;
 pub mod sorted;
+mod storage;
 mod subscriptions;
 mod swarm;
 mod traffic;
@@ -42,10 +44,11 @@ mod view;
 mod wants;
 
 pub use api::{
-    Command, CommandError, CommandId, Event, HomeIndex, IceServer, IceState, Input, LinkId, LinkState,
-    Output, PeerChange, PeerInfo, Publication, RequestError, SendError, SignalerState, Stats,
+    Backlog, Command, CommandError, CommandId, Event, HomeIndex, IceServer, IceState, Input, LinkId,
+    LinkState, Output, PeerChange, PeerInfo, Publication, RequestError, SendError, SignalerState, Stats,
 };
 pub use config::Config;
 pub use keys::Keys;
 pub use peer::Peer;
+pub use storage::{StoreDone, StoreRow, StoreWork};
 pub use traffic::{Flow, Traffic};

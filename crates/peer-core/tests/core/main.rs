@@ -2,6 +2,8 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod disk;
+mod forks;
 mod hostile;
 mod links;
 mod mesh;
@@ -9,5 +11,6 @@ mod messages;
 mod neighbours;
 mod publications;
 mod requests;
+mod stored;
 mod strangers;
 mod world;

@@ -9,8 +9,8 @@ use rand_chacha::ChaCha12Rng;
 use rand_core::{Rng as _, SeedableRng as _};
 use weft_crypto::{IdentityKey, Party, PeerKey, Seed, SignalerKey, challenge, statement};
 use weft_peer_core::{
-    Command, CommandId, Config, Event, HomeIndex, IceServer, IceState, Input, Keys, LinkId, LinkState,
-    Output, Peer,
+    Backlog, Command, CommandId, Config, Event, HomeIndex, IceServer, IceState, Input, Keys, LinkId,
+    LinkState, Output, Peer, StoreWork,
 };
 use weft_query::{Document, Filter, Value, View};
 use weft_wire::chunk::{Outgoing, Reassembler};
@@ -18,6 +18,8 @@ use weft_wire::link::Link as Frame;
 use weft_wire::sealed::Candidate;
 use weft_wire::signaler::{EntryBytes, FromSignaler, ToSignaler};
 use weft_wire::{Code, DiscoveryKey, List, Nonce, PeerId, Text, Time, decode, encode, limits};
+
+use crate::disk::Disk;
 
 pub(crate) const START: Time = Time::from_millis(1_700_000_000_000);
 /// ICE notices a cut after this long (measured in Chromium).
@@ -45,6 +47,7 @@ pub(crate) struct World {
     pub(crate) unproved: BTreeSet<usize>,
     pub(crate) connections_made: u64,
     pub(crate) forwards: u64,
+    pub(crate) disks: Vec<Disk>,
 }
 
 pub(crate) struct Node {
@@ -53,6 +56,8 @@ pub(crate) struct Node {
     /// TURN servers that the driver was told of, each time.
     pub(crate) ice_servers: Vec<Vec<IceServer>>,
     sockets: BTreeMap<HomeIndex, usize>,
+    /// Which of the world's disks it has.
+    pub(crate) disk: Option<usize>,
     killed: bool,
 }
 
@@ -100,6 +105,7 @@ enum What {
     ChannelClosed(usize, LinkId),
     Ice(usize, LinkId, IceState),
     IceNotices(usize),
+    Store(usize, StoreWork),
 }
 
 impl PartialEq for Happening {
@@ -146,6 +152,7 @@ impl World {
             unproved: BTreeSet::new(),
             connections_made: 0,
             forwards: 0,
+            disks: Vec::new(),
         }
     }
 
@@ -179,6 +186,7 @@ impl World {
             events: Vec::new(),
             ice_servers: Vec::new(),
             sockets: BTreeMap::new(),
+            disk: None,
             killed: false,
         });
         let node = self.nodes.len() - 1;
@@ -205,6 +213,16 @@ impl World {
         discovery: DiscoveryKey,
         query: &Value,
         backlog: bool,
+    ) -> CommandId {
+        self.subscribe_with(node, discovery, query, backlog.then(Backlog::default))
+    }
+
+    pub(crate) fn subscribe_with(
+        &mut self,
+        node: usize,
+        discovery: DiscoveryKey,
+        query: &Value,
+        backlog: Option<Backlog>,
     ) -> CommandId {
         let filter = Filter::parse(query).expect("the query is good");
         self.command(node, Command::Subscribe { discovery, filter, backlog })
@@ -382,6 +400,10 @@ impl World {
     fn carry_out(&mut self, node: usize, output: Output) {
         match output {
             Output::Event(event) => self.nodes[node].events.push(event),
+            Output::Store(work) => {
+                let disk = self.nodes[node].disk.expect("a peer that stores has a disk");
+                self.at(self.now + self.disks[disk].latency, What::Store(node, work));
+            }
             Output::UseIceServers { servers } => self.nodes[node].ice_servers.push(servers),
             Output::DialSignaler { home, url } => {
                 let signaler: usize = url.trim_start_matches("ws://").parse().expect("a signaler's number");
@@ -539,6 +561,13 @@ impl World {
 
     fn happen(&mut self, what: What) {
         match what {
+            // What has not got to the disk when its peer dies is lost.
+            What::Store(node, _) if self.nodes[node].killed => {}
+            What::Store(node, work) => {
+                let disk = self.nodes[node].disk.expect("a disk");
+                let done = self.disks[disk].work(work);
+                self.input(node, Input::Store(done));
+            }
             What::Timer(node) => {
                 if self.nodes[node].peer.deadline().is_some_and(|at| at <= self.now) {
                     self.input(node, Input::Timeout);
