@@ -22,6 +22,7 @@ use weft_wire::{DiscoveryKey, MessageId, Text, Time};
 
 use crate::clock::Clock;
 use crate::error::Error;
+use crate::keystore::Slot;
 use crate::link::{Link, LinkError, LinkEvent};
 use crate::links::{Given, Links};
 use crate::options::Options;
@@ -145,8 +146,9 @@ impl Driver {
         }
     }
 
-    /// Runs until the peer is closed or the last handle is gone.
-    pub(crate) async fn run(mut self) {
+    /// Runs until the peer is closed or the last handle is gone. Lets go of the slot before anybody is told of the end: the next
+    /// process may then be this peer.
+    pub(crate) async fn run(mut self, slot: Option<Slot>) {
         let until = loop {
             self.settle();
             let wake_at = match self.state {
@@ -168,6 +170,7 @@ impl Driver {
             self.stored = None;
             let _ = tokio::task::spawn_blocking(move || store.finish()).await;
         }
+        drop(slot);
     }
 
     /// Works until nothing is left to do now.

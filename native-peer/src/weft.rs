@@ -66,11 +66,7 @@ impl Weft {
         let weft = Self { id, identity, requests, events: events.downgrade() };
         let store = directory.filter(|_| options.store).map(|directory| directory.join("feeds.db"));
         let driver = Driver::new(options, keys, seed, store, incoming, events);
-        tokio::spawn(async move {
-            driver.run().await;
-            // The next process may be this peer once it is gone.
-            drop(slot);
-        });
+        tokio::spawn(driver.run(slot));
         Ok((weft, Events { from: first }))
     }
 

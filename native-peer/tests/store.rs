@@ -71,6 +71,12 @@ async fn q7_a_peer_that_is_started_again_gives_its_backlog_and_its_feed_goes_on(
         soon(first.publish(party, number(n))).await.unwrap();
     }
     let id = first.id();
+    // What nobody has got yet would be new to the first who comes.
+    let (reader, _) = start(options(&urls), "p").await;
+    let mut read = everything(&reader, party, Some(Backlog::default())).await;
+    assert_eq!(backlog_of(&mut read).await.len(), 500);
+    soon(first.stored()).await.unwrap();
+    soon(reader.close()).await;
     soon(first.close()).await;
     let (second, _) = start(in_directory(&urls, directory.path()), "p").await;
     assert_eq!(second.id(), id, "the slot is free again");

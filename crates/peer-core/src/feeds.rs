@@ -69,6 +69,8 @@ struct Own {
     pending_previous: PublicationId,
     /// The number of that, if it is not the one before the first.
     pending_after: Option<u64>,
+    /// Our record has been given to the store.
+    recorded: bool,
     flush_at: Option<Time>,
     flushed_at: Time,
 }
@@ -125,6 +127,7 @@ impl Feeds {
                 pending_first: 0,
                 pending_previous: none,
                 pending_after: None,
+                recorded: false,
                 flush_at: None,
                 flushed_at: Time::ZERO,
             },
@@ -318,6 +321,9 @@ impl Feeds {
             feed.author = record.identity;
             feed.issued = record.issued;
             bytes.clone_into(&mut feed.record);
+            if self.places.contains_key(&record.peer) {
+                self.storage.put_record(now, record.peer, bytes);
+            }
         }
     }
 
@@ -517,7 +523,9 @@ impl Feeds {
     fn insert(&mut self, now: Time, kept: Arc<Kept>, new: bool, env: &Env) {
         if new {
             let alone = kept.feed == env.me && self.alone.contains(&kept.first);
-            if !self.places.contains_key(&kept.feed) && kept.feed != env.me {
+            // Ours for those who share the store; and once in each run, for it expires.
+            let own = kept.feed == env.me && !std::mem::replace(&mut self.own.recorded, true);
+            if own || !self.places.contains_key(&kept.feed) {
                 self.storage.put_record(now, kept.feed, &kept.record);
             }
             self.storage.put(now, &kept, alone);
