@@ -27,6 +27,7 @@ export async function connect(options: ConnectOptions, source: LazySource): Prom
     void rehearse();
     return weft;
   } catch (error) {
+    keys.database?.close();
     keys.release();
     throw error;
   }
@@ -50,6 +51,7 @@ const LIMITS = [
   "homes",
   "keepPublications",
   "keepBytes",
+  "keepAge",
   "publishQueueBytes",
   "subscriptions",
   "messageTimeout",

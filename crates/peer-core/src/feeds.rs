@@ -428,6 +428,10 @@ impl Feeds {
             .collect()
     }
 
+    pub(crate) fn keeps_something(&self) -> bool {
+        !self.kept.is_empty()
+    }
+
     /// Up to where our feeds are older than what is asked for: who asks need not wait for that.
     pub(crate) fn heads(
         &self,

@@ -19,6 +19,8 @@ use crate::feeds::Accepted;
 
 /// After this long without a complete answer a backlog is what has come so far.
 const BACKLOG_WAIT: Duration = Duration::from_secs(10);
+/// The same where nobody else is known, and something was kept from before.
+const ALONE_WAIT: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Default)]
 pub(crate) struct Subscriptions {
@@ -46,6 +48,7 @@ struct Collecting {
     asked: bool,
     awaited: Set<PeerId>,
     until: Time,
+    alone_until: Time,
 }
 
 impl Subscriptions {
@@ -79,6 +82,7 @@ impl Subscriptions {
             asked: !asked.is_empty(),
             awaited: asked.iter().copied().collect(),
             until: now + BACKLOG_WAIT,
+            alone_until: now + ALONE_WAIT,
         });
         let subscription = Subscription {
             discovery,
@@ -133,10 +137,11 @@ impl Subscriptions {
         }
     }
 
-    /// Subscriptions whose backlog is complete, or that have waited long enough.
-    pub(crate) fn complete(&self, now: Time, discovery: &DiscoveryKey) -> bool {
+    /// Subscriptions whose backlog is complete, or that have waited long enough. `alone`: nobody else is known, and something
+    /// was kept from before.
+    pub(crate) fn complete(&self, now: Time, discovery: &DiscoveryKey, alone: bool) -> bool {
         self.collecting > 0
-            && self.by_id.values().any(|one| one.discovery == *discovery && one.is_complete(now))
+            && self.by_id.values().any(|one| one.discovery == *discovery && one.is_complete(now, alone))
     }
 
     /// Gives the backlog to those whose is complete, and lets them go live.
@@ -144,11 +149,11 @@ impl Subscriptions {
         &mut self,
         now: Time,
         discovery: &DiscoveryKey,
-        backlog: &[Accepted],
+        (backlog, alone): (&[Accepted], bool),
         env: &mut Env,
     ) {
         let Self { by_id: subscriptions, filters, .. } = self;
-        let complete = |one: &Subscription| one.discovery == *discovery && one.is_complete(now);
+        let complete = |one: &Subscription| one.discovery == *discovery && one.is_complete(now, alone);
         let complete = subscriptions.iter().filter(|(_, one)| complete(one)).map(|(id, _)| *id);
         let complete: Vec<CommandId> = complete.collect();
         let Some(filters) = filters.get_mut(discovery).filter(|_| !complete.is_empty()) else { return };
@@ -201,11 +206,12 @@ impl Subscriptions {
         }
     }
 
-    pub(crate) fn deadline(&self) -> Option<Time> {
+    pub(crate) fn deadline(&self, now: Time) -> Option<Time> {
         if self.collecting == 0 {
             return None;
         }
-        self.by_id.values().filter_map(|one| one.collecting.as_ref()).map(|collecting| collecting.until).min()
+        let collecting = self.by_id.values().filter_map(|one| one.collecting.as_ref());
+        collecting.flat_map(|one| [one.until, one.alone_until]).filter(|at| *at > now).min()
     }
 
     fn collecting<'a>(&'a mut self, discovery: &'a DiscoveryKey) -> impl Iterator<Item = &'a mut Collecting> {
@@ -259,8 +265,10 @@ impl Subscription {
         accepted.kept.since >= oldest.unwrap_or(self.created)
     }
 
-    fn is_complete(&self, now: Time) -> bool {
-        let complete = |c: &Collecting| (c.asked && c.awaited.is_empty()) || c.until <= now;
+    fn is_complete(&self, now: Time, alone: bool) -> bool {
+        let complete = |c: &Collecting| {
+            (c.asked && c.awaited.is_empty()) || c.until <= now || (alone && !c.asked && c.alone_until <= now)
+        };
         self.collecting.as_ref().is_some_and(complete)
     }
 }

@@ -74,7 +74,7 @@ impl Peer {
             self.homes.deadline(&self.env),
             self.negotiator.deadline(&self.env),
             self.mail.deadline(&self.env),
-            self.subscriptions.deadline(),
+            self.subscriptions.deadline(now),
             self.view.deadline(),
             housekeeping,
         ]
@@ -125,7 +125,8 @@ impl Peer {
         let Some(swarm) = self.swarms.get(&discovery) else { return };
         if self.is_complete(now, &discovery, swarm) {
             let backlog = swarm.feeds.backlog(&self.env);
-            self.subscriptions.deliver_backlog(now, &discovery, &backlog, &mut self.env);
+            let alone = super::stores::is_alone(swarm);
+            self.subscriptions.deliver_backlog(now, &discovery, (&backlog, alone), &mut self.env);
         }
         self.say_who_is_here(now, discovery);
         self.deliver(discovery, &ready);

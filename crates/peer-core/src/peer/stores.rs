@@ -10,6 +10,11 @@ use crate::storage::{StoreDone, StoreWork};
 use crate::swarm::Swarm;
 use crate::wants::Want;
 
+/// Nobody else is known in a party that we have kept something of.
+pub(super) fn is_alone(swarm: &Swarm) -> bool {
+    swarm.roster.size() == 1 && swarm.feeds.keeps_something()
+}
+
 impl Peer {
     pub(super) fn on_store(&mut self, now: Time, done: StoreDone) {
         match done {
@@ -85,7 +90,7 @@ impl Peer {
     /// Some subscription's backlog is complete.
     pub(super) fn is_complete(&self, now: Time, discovery: &DiscoveryKey, swarm: &Swarm) -> bool {
         swarm.feeds.storage.loading().is_none_or(|until| until <= now)
-            && self.subscriptions.complete(now, discovery)
+            && self.subscriptions.complete(now, discovery, is_alone(swarm))
     }
 
     // ---- forks ----
@@ -103,7 +108,8 @@ impl Peer {
             let neighbours: Vec<PeerId> =
                 self.links.neighbours(&discovery).filter(|peer| Some(*peer) != from).collect();
             for peer in neighbours {
-                self.links.send(peer, &frame, &mut self.env);
+                // Behind what is on its way of that feed, from which its author is known.
+                self.links.send_after_kept(peer, &frame, &mut self.env);
             }
         }
     }

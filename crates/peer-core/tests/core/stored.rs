@@ -68,6 +68,8 @@ fn q7_a_reader_that_restarts_gives_what_it_stored_of_others() {
     let again = world.add_storing(&keys(30), disk, |_| {});
     world.join(again, "p");
     let own = world.subscribe(again, party, &everything(), true);
+    // Nobody has to come for that.
+    world.run_until(SECOND * 3, |w| live(w, again, own)).unwrap();
     let late = world.add(&[0]);
     world.join(late, "p");
     let got = world.subscribe(late, party, &everything(), true);
