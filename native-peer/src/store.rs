@@ -26,8 +26,10 @@ const BUSY: Duration = Duration::from_secs(5);
 /// What SQLite keeps in the file for programs to know their own by: "WEFP".
 const APPLICATION: i64 = 0x5745_4650;
 
+/// Of the schema.
+const VERSION: u32 = 1;
 /// One statement list per version of the schema; a file of version n needs those from n on.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: [&str; VERSION as usize] = ["
     CREATE TABLE row (party BLOB NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL, PRIMARY KEY (party, key)) WITHOUT ROWID;
 "];
 
@@ -144,7 +146,7 @@ fn open(path: &Path) -> Result<Connection, String> {
     prepare(&mut db).map_err(wrong)?;
     let own: i64 = db.query_row("PRAGMA application_id", [], |row| row.get(0)).map_err(wrong)?;
     let version: u32 = db.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(wrong)?;
-    if own != APPLICATION || version as usize != MIGRATIONS.len() {
+    if own != APPLICATION || version != VERSION {
         return Err(format!(
             "{}: another program's, or of another version; move it away, and a new one is made at the next start",
             path.display()
@@ -177,9 +179,9 @@ fn prepare(db: &mut Connection) -> rusqlite::Result<()> {
     for statements in MIGRATIONS.iter().skip(version as usize) {
         change.execute_batch(statements)?;
     }
-    if (version as usize) < MIGRATIONS.len() {
+    if version < VERSION {
         change.pragma_update(None, "application_id", APPLICATION)?;
-        change.pragma_update(None, "user_version", MIGRATIONS.len() as u32)?;
+        change.pragma_update(None, "user_version", VERSION)?;
     }
     change.commit()
 }

@@ -534,21 +534,21 @@ impl Feeds {
             }
             self.storage.put(now, &kept, alone);
         }
-        self.place(&kept);
-        let newest = self.kept.back().is_none_or(|last| last.since <= kept.since);
-        let at =
-            if newest { self.kept.len() } else { self.kept.partition_point(|one| one.since <= kept.since) };
-        self.kept.insert(at, kept);
+        self.place(kept);
         self.expire(now, env);
     }
 
-    fn place(&mut self, kept: &Arc<Kept>) {
+    fn place(&mut self, kept: Arc<Kept>) {
         self.kept_bytes += kept.bytes.len();
         self.kept_publications += kept.publications();
         let places = self.places.entry(kept.feed).or_default();
         let newest = places.back().is_none_or(|last| last.first < kept.first);
         let at = if newest { places.len() } else { places.partition_point(|one| one.first < kept.first) };
-        places.insert(at, Arc::clone(kept));
+        places.insert(at, Arc::clone(&kept));
+        let newest = self.kept.back().is_none_or(|last| last.since <= kept.since);
+        let at =
+            if newest { self.kept.len() } else { self.kept.partition_point(|one| one.since <= kept.since) };
+        self.kept.insert(at, kept);
     }
 
     /// Gives up the oldest of what is kept, as long as that is too much or too old.

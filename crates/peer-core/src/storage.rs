@@ -147,7 +147,7 @@ pub(crate) struct Storage {
     loading: Option<Time>,
     changes: Map<Key, Change>,
     due: Option<Time>,
-    under_way: Option<(u64, usize)>,
+    under_way: Option<(u64, Vec<(Key, Change)>)>,
     failed: bool,
     damaged: u64,
 }
@@ -171,7 +171,7 @@ impl Storage {
 
     /// Changes that are not durable yet.
     pub(crate) fn unstored(&self) -> usize {
-        self.changes.len() + self.under_way.map_or(0, |(_, rows)| rows)
+        self.changes.len() + self.under_way.as_ref().map_or(0, |(_, changes)| changes.len())
     }
 
     // ---- changes ----
@@ -237,9 +237,10 @@ impl Storage {
         let (Some(seal), Some(discovery)) = (&self.key, self.discovery) else { return };
         let (mut put, mut remove, mut bytes) = (Vec::new(), Vec::new(), 0);
         let mut changes = std::mem::take(&mut self.changes).into_iter();
-        for (key, change) in changes.by_ref() {
-            let key = key.encode();
-            match change {
+        let mut written = Vec::new();
+        for (name, change) in changes.by_ref() {
+            let key = name.encode();
+            match &change {
                 Change::Remove => remove.push(key),
                 Change::Put(value) => {
                     let value = seal.seal(&discovery, &key, value.encode());
@@ -247,6 +248,7 @@ impl Storage {
                     put.push(StoreRow { key, value });
                 }
             }
+            written.push((name, change));
             if bytes >= WRITE_BYTES || put.len() + remove.len() >= WRITE_ROWS {
                 break;
             }
@@ -254,19 +256,20 @@ impl Storage {
         self.changes = changes.collect();
         self.due = (!self.changes.is_empty()).then_some(now);
         let work = env.next_store_work();
-        self.under_way = Some((work, put.len() + remove.len()));
+        self.under_way = Some((work, written));
         env.out.push_back(Output::Store(StoreWork::Write { discovery, work, put, remove }));
     }
 
-    /// A write has ended. What was in one that failed is not stored; the peer goes on.
+    /// A write has ended. What was in one that failed waits for the next one; the peer goes on.
     pub(crate) fn on_written(&mut self, now: Time, work: u64, outcome: Result<(), String>, env: &mut Env) {
-        if self.under_way.is_none_or(|(under_way, _)| under_way != work) {
-            return;
-        }
-        self.under_way = None;
+        let Some((_, written)) = self.under_way.take_if(|(under_way, _)| *under_way == work) else { return };
         match outcome {
             Ok(()) => self.failed = false,
             Err(reason) => {
+                for (key, change) in written {
+                    // Something newer may have happened to it.
+                    self.changes.entry(key).or_insert(change);
+                }
                 self.due = Some(now + PAUSE);
                 if !std::mem::replace(&mut self.failed, true) {
                     let text = format!(
@@ -322,13 +325,13 @@ impl Key {
         Self::Bundle(kept.feed, kept.first, Tag::from(&kept.id))
     }
 
-    fn encode(self) -> Vec<u8> {
+    fn encode(&self) -> Vec<u8> {
         let (kind, feed, rest) = match self {
             Self::Head(feed) => (0, feed, None),
             Self::Record(feed) => (1, feed, None),
             Self::Bundle(feed, first, id) => (2, feed, Some((first, id))),
             Self::Proof(feed) => (3, feed, None),
-            Self::Other(key) => return key,
+            Self::Other(key) => return key.clone(),
         };
         let mut bytes = vec![kind];
         bytes.extend_from_slice(&feed.0);
@@ -341,16 +344,16 @@ impl Key {
 }
 
 impl Value {
-    fn encode(self) -> Vec<u8> {
+    fn encode(&self) -> Vec<u8> {
         match self {
             Self::Head(last, id) => {
                 [&last.to_be_bytes()[..], &id.0, &last.saturating_add(RESERVE).to_be_bytes()].concat()
             }
-            Self::Record(record) => record,
+            Self::Record(record) => record.clone(),
             Self::Bundle(kept, alone) => [
                 &kept.since.micros().to_be_bytes()[..],
                 &kept.last.to_be_bytes(),
-                &[kept.hops, u8::from(alone)],
+                &[kept.hops, u8::from(*alone)],
                 &kept.previous.0,
                 &kept.id.0,
                 &kept.bytes,
@@ -358,7 +361,7 @@ impl Value {
             .concat(),
             Self::Proof(one, other) => {
                 let len = u32::try_from(one.len()).unwrap_or_default().to_be_bytes();
-                [&len[..], &one, &other].concat()
+                [&len[..], one, other].concat()
             }
         }
     }

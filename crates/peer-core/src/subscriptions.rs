@@ -233,7 +233,7 @@ fn newest(
     let mut chosen: Map<CommandId, Set<PublicationId>> =
         complete.iter().filter(|id| count(id).is_some()).map(|id| (*id, Set::new())).collect();
     let mut backwards: Vec<&Accepted> = backlog.iter().filter(|_| !chosen.is_empty()).collect();
-    backwards.sort_by_key(|one| core::cmp::Reverse((one.kept.since, one.bundle.first)));
+    backwards.sort_unstable_by_key(|one| core::cmp::Reverse((one.kept.since, one.bundle.first)));
     let mut wanting = chosen.keys().filter(|id| count(id) > Some(0)).count();
     for accepted in backwards {
         if wanting == 0 {

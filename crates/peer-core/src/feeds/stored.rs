@@ -33,7 +33,6 @@ impl Feeds {
                 Read::Proof { one, other } => _ = self.forks.on_proof(&self.discovery, &one, &other),
             }
         }
-        self.kept.make_contiguous().sort_by_key(|kept| kept.since);
         self.expire(now, env);
         let mut ready = Vec::new();
         for feed in self.others.values_mut() {
@@ -73,9 +72,7 @@ impl Feeds {
             // Its author's record has expired: nobody would take it from us.
             return self.storage.remove(now, &kept);
         }
-        let kept = Arc::new(kept);
-        self.place(&kept);
-        self.kept.push_back(kept);
+        self.place(Arc::new(kept));
     }
 
     fn is_kept(&self, kept: &Kept) -> bool {

@@ -359,12 +359,23 @@ fn a_store_that_fails_is_a_warning_and_the_peer_goes_on_and_stores_again_when_it
     let of = |code: &'static str| move |event: &Event| matches!(event, Event::Warning { code: of, .. } if *of == code);
     assert_eq!(world.count(author, of("store-failed")), 1);
     assert_eq!(world.count(author, of("store-damaged")), 1, "it could not be read either");
+    assert!(world.nodes[author].peer.unstored() > 0, "nothing is said to be stored");
     world.disks[disk].broken = false;
     world.run(SECOND * 61);
     world.publish(author, party, 30);
     world.run(SECOND);
     assert_eq!(world.nodes[author].peer.unstored(), 0);
-    assert!(!world.disks[disk].rows.is_empty());
+    // Also what was published when it did not work.
+    world.kill(author);
+    world.kill(reader);
+    world.run(SECOND * 30);
+    let again = world.add_storing(&keys(10), disk, |_| {});
+    world.join(again, "p");
+    let late = world.add(&[0]);
+    world.join(late, "p");
+    let got = world.subscribe(late, party, &everything(), true);
+    world.run(SECOND * 5);
+    assert_eq!(world.numbers(late, got), (0..=30).collect::<Vec<_>>());
 }
 
 #[test]
