@@ -10,15 +10,19 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{broadcast, mpsc, oneshot};
-use weft_peer_core::{Command, CommandError, CommandId, Event, HomeIndex, Input, Keys, LinkId, Output, Peer};
+use weft_peer_core::{
+    Command, CommandError, CommandId, Event, HomeIndex, Input, Keys, LinkId, Output, Peer, StoreDone,
+};
 use weft_query::Document;
 use weft_wire::{DiscoveryKey, MessageId, Text, Time};
 
 use crate::clock::Clock;
 use crate::error::Error;
+use crate::keystore::Slot;
 use crate::link::{Link, LinkError, LinkEvent};
 use crate::links::{Given, Links};
 use crate::options::Options;
@@ -26,6 +30,7 @@ use crate::queue;
 use crate::request::Request;
 use crate::sending::{Progress, Underway};
 use crate::signaler::{Happened, Report, Signalers};
+use crate::store::Store;
 use crate::weft::{Live, Message, Published, queue_full};
 
 /// Reports of signalers that may wait; their tasks wait for a place.
@@ -57,6 +62,11 @@ pub(crate) struct Driver {
     /// Who answers requests.
     answerer: Option<queue::Sender<Message>>,
     waiting: VecDeque<Waiting>,
+    store: Option<Store>,
+    stored: Option<mpsc::Receiver<StoreDone>>,
+    /// Who waits for a store to be emptied, or for what was kept to be durable.
+    forgetting: BTreeMap<CommandId, oneshot::Sender<Result<(), Error>>>,
+    storing: Vec<oneshot::Sender<()>>,
     flushing: Vec<Flush>,
     /// The core has no room for another publication until it says so.
     full: bool,
@@ -99,14 +109,17 @@ enum State {
 impl Driver {
     /// A driver of a new peer.
     pub(crate) fn new(
-        options: Options,
+        mut options: Options,
         keys: Keys,
         seed: [u8; 32],
+        store: Option<PathBuf>,
         requests: mpsc::Receiver<Request>,
         events: broadcast::Sender<Event>,
     ) -> Self {
         let clock = Clock::start();
         let (into, reports) = mpsc::channel(REPORTS);
+        options.config.store = store.is_some();
+        let (store, stored) = store.map(Store::start).unzip();
         let links = Links::new(options.network, options.config.channel_low);
         Self {
             peer: Peer::new(options.config, keys, seed, clock.time(Instant::now())),
@@ -124,14 +137,19 @@ impl Driver {
             asking: BTreeMap::new(),
             answerer: None,
             waiting: VecDeque::new(),
+            store,
+            stored,
+            forgetting: BTreeMap::new(),
+            storing: Vec::new(),
             flushing: Vec::new(),
             full: false,
             state: State::Running,
         }
     }
 
-    /// Runs until the peer is closed or the last handle is gone.
-    pub(crate) async fn run(mut self) {
+    /// Runs until the peer is closed or the last handle is gone. Lets go of the slot before anybody is told of the end: the next
+    /// process may then be this peer.
+    pub(crate) async fn run(mut self, slot: Option<Slot>) {
         let until = loop {
             self.settle();
             let wake_at = match self.state {
@@ -141,12 +159,19 @@ impl Driver {
             };
             tokio::select! {
                 () = poll_fn(|cx| self.links.poll_receive(cx)) => {}
+                Some(done) = answer(&mut self.stored) => self.happened.push_back(Told::Other(Input::Store(done))),
                 Some(report) = self.reports.recv() => self.on_report(report),
                 request = self.requests.recv(), if self.state == State::Running => self.on_request(request),
                 () = tokio::time::sleep_until(wake_at.into()) => {}
             }
         };
         self.farewell(until).await;
+        if let Some(mut store) = self.store.take() {
+            // What was handed over is little, and all that is left to do.
+            self.stored = None;
+            let _ = tokio::task::spawn_blocking(move || store.finish()).await;
+        }
+        drop(slot);
     }
 
     /// Works until nothing is left to do now.
@@ -171,6 +196,11 @@ impl Driver {
             }
         }
         self.tell_flushed();
+        if self.waiting.is_empty() && self.peer.unstored() == 0 {
+            for reply in self.storing.drain(..) {
+                let _ = reply.send(());
+            }
+        }
     }
 
     /// Answers those who wait for what was published before to be acknowledged.
@@ -268,6 +298,10 @@ impl Driver {
             Output::CloseLink { link } => self.links.close(link, Instant::now()),
             // The library for WebRTC has no client for TURN; whoever this peer links with may have one.
             Output::UseIceServers { servers } => tracing::debug!(?servers, "TURN servers are not used"),
+            Output::Store(work) => {
+                let refused = self.store.as_ref().and_then(|store| store.give(work));
+                self.happened.extend(refused.map(|done| Told::Other(Input::Store(done))));
+            }
             Output::Event(event) => self.on_event(event),
         }
     }
@@ -363,6 +397,11 @@ impl Driver {
             Some(Request::Stats { reply }) => {
                 let _ = reply.send(self.peer.stats());
             }
+            Some(Request::Forget { discovery, reply }) => match self.command(Command::Forget { discovery }) {
+                Ok(id) => _ = self.forgetting.insert(id, reply),
+                Err(error) => _ = reply.send(Err(error.into())),
+            },
+            Some(Request::Stored { reply }) => self.storing.push(reply),
             Some(Request::Flush { reply }) => self.flushing.push(Flush { reply, given: None }),
             Some(Request::Close) | None => {
                 let until = Instant::now() + FAREWELL;
@@ -417,6 +456,11 @@ impl Driver {
             Event::Published { command, id, seq } => {
                 if let Some(reply) = self.publishing.remove(&command) {
                     let _ = reply.send(Ok(Published { id, seq }));
+                }
+            }
+            Event::Forgotten { command, outcome } => {
+                if let Some(reply) = self.forgetting.remove(&command) {
+                    let _ = reply.send(outcome.map_err(Error::Store));
                 }
             }
             Event::Drained => self.full = false,
@@ -499,4 +543,9 @@ impl Driver {
         // What is not done by then is cut off.
         let _ = tokio::time::timeout_at(until.into(), all).await;
     }
+}
+
+/// The next answer of the store, if there is one.
+async fn answer(from: &mut Option<mpsc::Receiver<StoreDone>>) -> Option<StoreDone> {
+    from.as_mut()?.recv().await
 }

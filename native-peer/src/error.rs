@@ -26,6 +26,9 @@ pub enum Error {
     /// The request has no answer.
     #[error(transparent)]
     Request(#[from] RequestError),
+    /// What was stored could not be removed.
+    #[error("what was stored could not be removed: {0}")]
+    Store(String),
     /// The peer was closed before it could answer.
     #[error("the peer is closed")]
     Closed,
@@ -41,6 +44,7 @@ impl Error {
             Self::Command(error) => error.code(),
             Self::Send(error) => error.code(),
             Self::Request(error) => error.code(),
+            Self::Store(_) => "store-failed",
             Self::Closed => "closed",
         }
     }

@@ -1,13 +1,13 @@
 //! The native Weft peer: a tokio and str0m driver for the sans-IO core, with a small async interface.
 //!
 //! ```no_run
-//! use weft_native_peer::{Delivery, Document, Filter, Options, Party, Weft};
+//! use weft_native_peer::{Backlog, Delivery, Document, Filter, Options, Party, Weft};
 //!
 //! # async fn example(document: Document) -> Result<(), Box<dyn std::error::Error>> {
 //! let weft = Weft::connect(Options::new(["ws://localhost:8190"])).await?;
 //! let party = weft.join(&Party::open("movies")).await?;
 //! let filter = Filter::parse_json(r#"{"rating":{"$gte":8}}"#)?;
-//! let mut subscription = weft.subscribe(party, filter, true).await?;
+//! let mut subscription = weft.subscribe(party, filter, Some(Backlog::default())).await?;
 //! weft.publish(party, document).await?;
 //! while let Some(delivery) = subscription.next().await {
 //!     if let Delivery::Data { publication, .. } = delivery {
@@ -41,6 +41,7 @@ mod request;
 mod sending;
 mod signaler;
 mod socket;
+mod store;
 mod weft;
 
 pub use error::Error;
@@ -50,7 +51,7 @@ pub use weft::{Delivery, Events, Message, Messages, Published, Publishing, Reque
 
 pub use weft_crypto::Party;
 pub use weft_peer_core::{
-    Cause, CommandError, Config, Diagnosis, Event, HomeIndex, LinkState, Path, PeerChange, PeerInfo,
+    Backlog, Cause, CommandError, Config, Diagnosis, Event, HomeIndex, LinkState, Path, PeerChange, PeerInfo,
     Publication, RequestError, SendError, SignalerState, Stats,
 };
 pub use weft_query::{Document, Filter};

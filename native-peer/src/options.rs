@@ -16,6 +16,8 @@ pub struct Options {
     pub config: Config,
     /// Where the keys come from.
     pub keys: KeySource,
+    /// Keep what parties keep over the end of the process, beside the keys; nothing is kept beside ephemeral ones.
+    pub store: bool,
     /// Which addresses are used.
     pub network: Network,
 }
@@ -28,7 +30,7 @@ impl Options {
             agent: concat!("weft-native/", env!("CARGO_PKG_VERSION")).into(),
             ..Config::default()
         };
-        Self { config, keys: KeySource::DefaultDirectory, network: Network::default() }
+        Self { config, keys: KeySource::DefaultDirectory, store: true, network: Network::default() }
     }
 
     /// With keys from elsewhere.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use weft_peer_core::{Command, CommandError, CommandId, Diagnosis, PeerInfo, Stats};
+use weft_peer_core::{Backlog, Command, CommandError, CommandId, Diagnosis, PeerInfo, Stats};
 use weft_query::{Document, Filter};
 use weft_wire::{DiscoveryKey, IdentityId, MessageId, PeerId};
 
@@ -21,7 +21,7 @@ pub(crate) enum Request {
     Subscribe {
         discovery: DiscoveryKey,
         filter: Filter,
-        backlog: bool,
+        backlog: Option<Backlog>,
         reply: oneshot::Sender<Result<(CommandId, queue::Receiver<Live>), CommandError>>,
     },
     /// A publication; waits while the core's queue is full.
@@ -48,6 +48,10 @@ pub(crate) enum Request {
     Diagnose { reply: oneshot::Sender<Vec<Diagnosis>> },
     /// Figures.
     Stats { reply: oneshot::Sender<Stats> },
+    /// Remove what is stored of a party.
+    Forget { discovery: DiscoveryKey, reply: oneshot::Sender<Result<(), Error>> },
+    /// Answered when everything that is kept so far is durable.
+    Stored { reply: oneshot::Sender<()> },
     /// Answered when everything that was published has been given to the neighbours' channels.
     Flush { reply: oneshot::Sender<()> },
     /// Say goodbye and end.

@@ -1,6 +1,7 @@
 //! The handle of a running peer.
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use weft_crypto::Party;
 use weft_peer_core::{
-    Command, CommandError, CommandId, Diagnosis, Event, Keys, PeerInfo, Publication, Stats,
+    Backlog, Command, CommandError, CommandId, Diagnosis, Event, Keys, PeerInfo, Publication, Stats,
 };
 use weft_query::{Document, Filter};
 use weft_wire::{DiscoveryKey, IdentityId, MessageId, PeerId, PublicationId};
@@ -51,7 +52,7 @@ impl Weft {
     /// As [`connect`](Self::connect).
     pub async fn connect_with_events(mut options: Options) -> Result<(Self, Events), Error> {
         options.check()?;
-        let (keys, name, slot) = tokio::task::spawn_blocking({
+        let (keys, name, slot, directory) = tokio::task::spawn_blocking({
             let source = options.keys.clone();
             move || load(source)
         })
@@ -66,12 +67,9 @@ impl Weft {
         let (requests, incoming) = mpsc::channel(REQUESTS);
         let (events, first) = broadcast::channel(EVENTS);
         let weft = Self { id, identity, requests, events: events.downgrade() };
-        let driver = Driver::new(options, keys, seed, incoming, events);
-        tokio::spawn(async move {
-            driver.run().await;
-            // The next process may be this peer once it is gone.
-            drop(slot);
-        });
+        let store = directory.filter(|_| options.store).map(|directory| directory.join("feeds.db"));
+        let driver = Driver::new(options, keys, seed, store, incoming, events);
+        tokio::spawn(driver.run(slot));
         Ok((weft, Events { from: first }))
     }
 
@@ -94,7 +92,7 @@ impl Weft {
         Ok(party.discovery())
     }
 
-    /// Leaves a party.
+    /// Leaves a party. What is stored of it stays; see [`forget`](Self::forget).
     ///
     /// # Errors
     /// [`Error::Command`] or [`Error::Closed`].
@@ -102,7 +100,28 @@ impl Weft {
         self.command(Command::Leave { discovery }).await
     }
 
-    /// Gets publications that match, with `backlog` also earlier ones. Dropping the subscription ends it.
+    /// Leaves a party and removes what is stored of it. Other processes that are in it go on storing.
+    ///
+    /// # Errors
+    /// [`Error::Store`], [`Error::Command`] or [`Error::Closed`].
+    pub async fn forget(&self, discovery: DiscoveryKey) -> Result<(), Error> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Request::Forget { discovery, reply }).await?;
+        answer.await.map_err(|_| Error::Closed)?
+    }
+
+    /// Waits until everything that is kept so far will be there after a restart, whatever ends this process. At once if
+    /// nothing is stored; a store that fails is told by a warning, and waited for.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub async fn stored(&self) -> Result<(), Error> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Request::Stored { reply }).await?;
+        answer.await.map_err(|_| Error::Closed)
+    }
+
+    /// Gets publications that match, with `backlog` also earlier ones, all or some. Dropping the subscription ends it.
     ///
     /// # Errors
     /// [`Error::Command`] or [`Error::Closed`].
@@ -110,7 +129,7 @@ impl Weft {
         &self,
         discovery: DiscoveryKey,
         filter: Filter,
-        backlog: bool,
+        backlog: Option<Backlog>,
     ) -> Result<Subscription, Error> {
         let (reply, answer) = oneshot::channel();
         self.ask(Request::Subscribe { discovery, filter, backlog, reply }).await?;
@@ -473,16 +492,16 @@ impl Future for Publishing {
     }
 }
 
-/// The keys, the display name kept with them, and what holds the slot.
-fn load(source: KeySource) -> Result<(Keys, String, Option<Slot>), Error> {
+/// The keys, the display name kept with them, what holds the slot, and the directory.
+fn load(source: KeySource) -> Result<(Keys, String, Option<Slot>, Option<PathBuf>), Error> {
     let directory = match source {
-        KeySource::Ephemeral => return Ok((keystore::ephemeral()?, String::new(), None)),
+        KeySource::Ephemeral => return Ok((keystore::ephemeral()?, String::new(), None, None)),
         KeySource::Directory(directory) => directory,
         KeySource::DefaultDirectory => KeyStore::default_directory()?,
     };
     let store = KeyStore::open(directory)?;
     let slot = store.take_slot()?;
-    Ok((slot.keys.clone(), store.name()?, Some(slot)))
+    Ok((slot.keys.clone(), store.name()?, Some(slot), Some(store.directory().to_owned())))
 }
 
 /// The command error of a queue that has no more room, for callers that do not wait.

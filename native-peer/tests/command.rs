@@ -448,3 +448,34 @@ async fn a_missing_file_and_keys_that_are_none_are_failures_with_their_path() {
     assert_eq!(code, 1);
     assert!(errors.contains("identity.seed"), "{errors}");
 }
+
+#[tokio::test]
+async fn q7_a_subscriber_gets_as_much_of_the_backlog_as_it_asks_for() {
+    let world = World::new().await;
+    let mut seed = world.weft("ada", "publish", &["--stay"]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut stdin = seed.stdin.take().unwrap();
+    for n in 0..9 {
+        stdin.write_all(format!("{{\"n\":{n}}}\n").as_bytes()).await.unwrap();
+    }
+    drop(stdin);
+    says(&mut seed, "serving 9").await;
+    let numbers = |printed: &str| -> Vec<i64> {
+        let line = |line: &str| serde_json::from_str::<Value>(line).unwrap()["data"]["n"].as_i64().unwrap();
+        printed.lines().map(line).collect()
+    };
+    let (code, all, errors) = run(world.weft("bob", "subscribe", &["--backlog", "--count", "9"])).await;
+    assert_eq!((code, numbers(&all)), (0, (0..9).collect()), "{errors}");
+    let newest = ["--backlog-count", "3", "--count", "3"];
+    let (code, some, errors) = run(world.weft("carl", "subscribe", &newest)).await;
+    assert_eq!((code, numbers(&some)), (0, vec![6, 7, 8]), "{errors}");
+    // Killed and started again without any input: what came from the pipe is there.
+    signal(&seed, "-KILL").await;
+    soon(seed.wait()).await.unwrap();
+    let mut again = world.weft("ada", "publish", &["--stay"]).spawn().unwrap();
+    says(&mut again, "serving 0").await;
+    let (code, all, errors) = run(world.weft("dora", "subscribe", &["--backlog", "--count", "9"])).await;
+    assert_eq!((code, numbers(&all)), (0, (0..9).collect()), "{errors}");
+    let (code, printed, _) =
+        run(world.weft("emil", "subscribe", &["--backlog-age", "0.001", "--timeout", "4"])).await;
+    assert_eq!((code, numbers(&printed)), (0, vec![]));
+}

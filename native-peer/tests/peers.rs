@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use common::{Signaler, options};
 use weft_native_peer::{
-    Delivery, DiscoveryKey, Document, Error, Event, Filter, Party, Publication, SendError, Weft,
+    Backlog, Delivery, DiscoveryKey, Document, Error, Event, Filter, Party, Publication, SendError, Weft,
 };
 use weft_query::json;
 
@@ -46,7 +46,7 @@ async fn a_subscriber_gets_what_matches_in_order_over_a_real_link() {
     let (a, party) = joined(&signaler, "movies").await;
     let (b, _) = joined(&signaler, "movies").await;
     let filter = Filter::parse_json(r#"{"n":{"$mod":[2,0]}}"#).unwrap();
-    let mut subscription = b.subscribe(party, filter, false).await.unwrap();
+    let mut subscription = b.subscribe(party, filter, None).await.unwrap();
     let mut places = Vec::new();
     for n in 0..200 {
         places.push(soon(a.publish(party, document(&format!("{{\"n\":{n}}}")))).await.unwrap());
@@ -70,7 +70,7 @@ async fn q7_a_late_joiner_gets_the_backlog_if_it_asks_and_otherwise_does_not() {
     let (a, party) = joined(&signaler, "late").await;
     let (b, _) = joined(&signaler, "late").await;
     let everything = || Filter::parse_json("{}").unwrap();
-    let mut early = b.subscribe(party, everything(), false).await.unwrap();
+    let mut early = b.subscribe(party, everything(), None).await.unwrap();
     for n in 0..100 {
         soon(a.publish(party, document(&format!("{{\"n\":{n}}}")))).await.unwrap();
     }
@@ -78,8 +78,8 @@ async fn q7_a_late_joiner_gets_the_backlog_if_it_asks_and_otherwise_does_not() {
         next_data(&mut early).await;
     }
     let (c, _) = joined(&signaler, "late").await;
-    let mut with = c.subscribe(party, everything(), true).await.unwrap();
-    let mut without = c.subscribe(party, everything(), false).await.unwrap();
+    let mut with = c.subscribe(party, everything(), Some(Backlog::default())).await.unwrap();
+    let mut without = c.subscribe(party, everything(), None).await.unwrap();
     for n in 0..100 {
         let (publication, backlog) = next_data(&mut with).await;
         assert_eq!(publication.document, document(&format!("{{\"n\":{n}}}")));
@@ -98,7 +98,7 @@ async fn what_was_flushed_before_a_close_reaches_the_other_side() {
     let signaler = Signaler::start().await;
     let (a, party) = joined(&signaler, "flush").await;
     let (b, _) = joined(&signaler, "flush").await;
-    let mut subscription = b.subscribe(party, Filter::parse_json("{}").unwrap(), false).await.unwrap();
+    let mut subscription = b.subscribe(party, Filter::parse_json("{}").unwrap(), None).await.unwrap();
     // More than any channel may hold.
     let filler = "x".repeat(100_000);
     for n in 0..20 {
@@ -123,8 +123,7 @@ async fn what_was_flushed_reaches_a_peer_that_stalls_for_longer_than_a_close_may
         runtime.block_on(async {
             let b = Weft::connect(options(&[url])).await.unwrap();
             let party = b.join(&Party::open("stall")).await.unwrap();
-            let mut subscription =
-                b.subscribe(party, Filter::parse_json("{}").unwrap(), false).await.unwrap();
+            let mut subscription = b.subscribe(party, Filter::parse_json("{}").unwrap(), None).await.unwrap();
             next_data(&mut subscription).await;
             stalls.send(()).await.unwrap();
             // Nothing of this peer runs meanwhile, as in a page whose machine is busy.
@@ -174,7 +173,7 @@ async fn a_link_outlives_its_signaler_and_a_signaler_that_comes_back_is_found() 
     let (a, party) = joined(&signaler, "alone").await;
     let (b, mut events) = Weft::connect_with_events(options(&[signaler.url()])).await.unwrap();
     b.join(&Party::open("alone")).await.unwrap();
-    let mut subscription = b.subscribe(party, Filter::parse_json("{}").unwrap(), false).await.unwrap();
+    let mut subscription = b.subscribe(party, Filter::parse_json("{}").unwrap(), None).await.unwrap();
     soon(a.publish(party, document(r#"{"n":1}"#))).await.unwrap();
     next_data(&mut subscription).await;
     let address = signaler.address;
@@ -196,7 +195,7 @@ async fn until(events: &mut weft_native_peer::Events, wanted: impl Fn(&Event) ->
 async fn a_closed_peer_ends_its_subscriptions_and_refuses_everything() {
     let signaler = Signaler::start().await;
     let (a, party) = joined(&signaler, "closed").await;
-    let mut subscription = a.subscribe(party, Filter::parse_json("{}").unwrap(), false).await.unwrap();
+    let mut subscription = a.subscribe(party, Filter::parse_json("{}").unwrap(), None).await.unwrap();
     let other = a.clone();
     soon(a.close()).await;
     assert_eq!(soon(subscription.next()).await, None);

@@ -4,7 +4,9 @@
 
 use std::time::Duration;
 
-use weft_native_peer::{Delivery, Document, Filter, KeySource, Network, Options, Party, Subscription, Weft};
+use weft_native_peer::{
+    Backlog, Delivery, Document, Filter, KeySource, Network, Options, Party, Subscription, Weft,
+};
 use weft_peer_core::sorted::Set;
 use weft_query::json;
 use weft_signaler::{Server, Settings};
@@ -55,7 +57,7 @@ async fn d1_peers_at_two_signalers_meet_and_documents_cross() {
     let party = a.join(&Party::open("movies")).await.unwrap();
     b.join(&Party::open("movies")).await.unwrap();
     let filter = Filter::parse_json(r#"{"n":{"$gte":10}}"#).unwrap();
-    let mut subscription = b.subscribe(party, filter, false).await.unwrap();
+    let mut subscription = b.subscribe(party, filter, None).await.unwrap();
     for n in 0..20 {
         soon(a.publish(party, document(&format!("{{\"n\":{n}}}")))).await.unwrap();
     }
@@ -92,7 +94,7 @@ async fn q8_when_a_signaler_dies_links_go_on_and_newcomers_use_another() {
     let party = a.join(&Party::open("movies")).await.unwrap();
     b.join(&Party::open("movies")).await.unwrap();
     let everything = || Filter::parse_json("{}").unwrap();
-    let mut at_b = b.subscribe(party, everything(), false).await.unwrap();
+    let mut at_b = b.subscribe(party, everything(), None).await.unwrap();
     soon(a.publish(party, document(r#"{"n":1}"#))).await.unwrap();
     assert_eq!(numbers(&mut at_b, 1).await, [r#"{"n":1}"#]);
     first.kill();
@@ -100,6 +102,6 @@ async fn q8_when_a_signaler_dies_links_go_on_and_newcomers_use_another() {
     assert_eq!(numbers(&mut at_b, 1).await, [r#"{"n":2}"#]);
     let c = peer(&urls).await;
     c.join(&Party::open("movies")).await.unwrap();
-    let mut at_c = c.subscribe(party, everything(), true).await.unwrap();
+    let mut at_c = c.subscribe(party, everything(), Some(Backlog::default())).await.unwrap();
     assert_eq!(numbers(&mut at_c, 2).await, [r#"{"n":1}"#, r#"{"n":2}"#]);
 }

@@ -18,6 +18,7 @@ use wasm_bindgen_futures::spawn_local;
 use web_sys::{RtcConfiguration, RtcIceServer, RtcPeerConnection};
 use weft_peer_core::{
     Command, CommandError, CommandId, Config, Event, HomeIndex, IceServer, Input, Keys, LinkId, Output, Peer,
+    StoreDone,
 };
 use weft_wire::Time;
 
@@ -49,7 +50,7 @@ struct State {
     retired: Vec<(Time, Link)>,
     /// The last output of the core; told when the goodbyes are out.
     closed: Option<Event>,
-    /// Failures that the browser told at once; inputs for when `poll` gives nothing.
+    /// What the browser or the store told at once; inputs for when `poll` gives nothing.
     failures: VecDeque<Input<'static>>,
     /// Links that were sent on since `poll` last gave nothing.
     sent: Vec<LinkId>,
@@ -137,6 +138,11 @@ impl Driver {
         drop(state);
         self.tell_soon();
         result
+    }
+
+    /// The store has done something.
+    pub(crate) fn on_store(&self, done: StoreDone) {
+        self.input(Input::Store(done));
     }
 
     /// The network is there again, or the page is looked at again after a pause.
@@ -273,6 +279,9 @@ impl Driver {
                     }
                     state.configuration = configuration;
                 }
+            }
+            Output::Store(work) => {
+                state.failures.extend(self.sink.give(work).map(Input::Store));
             }
             Output::Event(Event::Closed) => state.closed = Some(Event::Closed),
             Output::Event(event) => self.events.borrow_mut().push_back(event),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use js_sys::Array;
 use wasm_bindgen::prelude::*;
 use weft_crypto::{IdentityKey, Party, PeerKey, Seed};
-use weft_peer_core::{Command, CommandId, Keys, Stats};
+use weft_peer_core::{Backlog, Command, CommandId, Keys, Stats, StoreDone};
 use weft_wire::{DiscoveryKey, IdentityId, MessageId, PartyKey, PeerId};
 
 use crate::convert;
@@ -14,7 +14,7 @@ use crate::driver::{self, Driver};
 use crate::failure::Failure;
 use crate::matcher::Matcher;
 use crate::options;
-use crate::sink::{Sink, count, diagnosis, peer_info};
+use crate::sink::{Sink, count, diagnosis, loaded, peer_info};
 
 /// A running peer. Parties are named by their discovery keys in hexadecimal, commands by numbers.
 #[wasm_bindgen(js_name = Peer)]
@@ -36,9 +36,11 @@ impl Face {
         limits: &JsValue,
         identity_seed: &[u8],
         peer_seed: &[u8],
+        store: bool,
         sink: Sink,
     ) -> Result<Face, JsValue> {
-        let config = options::config(signalers, name, limits)?;
+        let mut config = options::config(signalers, name, limits)?;
+        config.store = store;
         let keys =
             Keys { identity: IdentityKey::new(&seed(identity_seed)?), peer: PeerKey::new(&seed(peer_seed)?) };
         let mut randomness = [0; 32];
@@ -59,15 +61,55 @@ impl Face {
         self.driver.look(|peer| peer.id().to_string())
     }
 
-    /// Goes into a party by its key, or else into the open party of a name; gives its discovery key and its key.
+    /// The discovery key and the key of a party, by its key or else of the open party of a name.
+    ///
+    /// # Errors
+    /// `bad-id`.
+    pub fn party(&self, name_or_key: &str, is_key: bool) -> Result<Array, JsValue> {
+        let party = if is_key { Party::new(id::<PartyKey>(name_or_key)?) } else { Party::open(name_or_key) };
+        let texts = [party.discovery().to_string(), party.key().to_string()];
+        Ok(texts.into_iter().map(JsValue::from).collect())
+    }
+
+    /// Leaves a party and removes what is stored of it; gives the command's number, by which `forgotten` answers.
+    ///
+    /// # Errors
+    /// `closed`.
+    pub fn forget(&self, party: &str) -> Result<f64, JsValue> {
+        self.command(Command::Forget { discovery: discovery(party)? })
+    }
+
+    /// What was read of a party's store, as `Sink.store` would have given it, or why it could not be.
+    ///
+    /// # Errors
+    /// `internal` if that is no party's discovery key.
+    pub fn loaded(&self, party: &str, found: &Array, failed: Option<String>) -> Result<(), JsValue> {
+        self.driver.on_store(loaded(discovery(party)?, found, failed));
+        Ok(())
+    }
+
+    /// A write is durable, or has failed.
+    ///
+    /// # Errors
+    /// `internal` if that is no party's discovery key.
+    pub fn written(&self, party: &str, work: f64, failed: Option<String>) -> Result<(), JsValue> {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a number that was given out"
+        )]
+        let work = work as u64;
+        let (discovery, outcome) = (discovery(party)?, failed.map_or(Ok(()), Err));
+        self.driver.on_store(StoreDone::Written { discovery, work, outcome });
+        Ok(())
+    }
+
+    /// Goes into a party by its key.
     ///
     /// # Errors
     /// `bad-id`, `closed` or `too-many-parties`.
-    pub fn join(&self, name_or_key: &str, is_key: bool) -> Result<Array, JsValue> {
-        let party = if is_key { Party::new(id::<PartyKey>(name_or_key)?) } else { Party::open(name_or_key) };
-        let (discovery, key) = (party.discovery().to_string(), party.key().to_string());
-        self.command(Command::Join { party })?;
-        Ok([discovery, key].into_iter().map(JsValue::from).collect())
+    pub fn join(&self, key: &str) -> Result<(), JsValue> {
+        self.command(Command::Join { party: Party::new(id::<PartyKey>(key)?) }).map(|_| ())
     }
 
     /// Leaves a party.
@@ -80,10 +122,23 @@ impl Face {
 
     /// Subscribes; gives the subscription's number.
     ///
+    /// The backlog is as old (milliseconds) and as many publications as given at most; infinite is all.
+    ///
     /// # Errors
     /// `closed`, `not-in-party` or `too-many-subscriptions`.
-    pub fn subscribe(&self, party: &str, matcher: &Matcher, backlog: bool) -> Result<f64, JsValue> {
+    pub fn subscribe(
+        &self,
+        party: &str,
+        matcher: &Matcher,
+        backlog: bool,
+        age: f64,
+        most: f64,
+    ) -> Result<f64, JsValue> {
         let filter = matcher.filter.clone();
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked, and saturates")]
+        let count = most.is_finite().then_some(most as usize);
+        let age = Duration::try_from_secs_f64(age / 1000.0).ok();
+        let backlog = backlog.then_some(Backlog { age, count });
         self.command(Command::Subscribe { discovery: discovery(party)?, filter, backlog })
     }
 
@@ -245,6 +300,7 @@ impl Face {
             ("assembling", assembling),
             ("connections", self.driver.connections() as u64),
             ("unsent", self.driver.look(weft_peer_core::Peer::unsent) as u64),
+            ("unstored", self.driver.look(weft_peer_core::Peer::unstored) as u64),
         ];
         convert::record(&figures.map(|(name, figure)| (name, count(figure).into())))
     }

@@ -38,6 +38,11 @@ pub(crate) fn config(signalers: Vec<String>, name: String, limits: &JsValue) -> 
         set(limits, "publishQueueBytes", 1 << 20, 1 << 30, &mut config.publish_queue)?;
         set(limits, "subscriptions", 1, 1_000_000, &mut config.subscriptions)?;
         let mut millis = 0;
+        set(limits, "keepAge", 1000, usize::try_from(u32::MAX).unwrap_or(usize::MAX), &mut millis)?;
+        if millis > 0 {
+            config.keep_age = Duration::from_millis(millis as u64);
+        }
+        let mut millis = 0;
         set(limits, "messageTimeout", 100, 3_600_000, &mut millis)?;
         if millis > 0 {
             config.message_give_up = Duration::from_millis(millis as u64);

@@ -12,7 +12,9 @@ use std::collections::VecDeque;
 
 use wasm_bindgen::prelude::*;
 use weft_crypto::{IdentityKey, Party, PeerKey, Seed, SignalerKey, challenge};
-use weft_peer_core::{Command, Config, Event, HomeIndex, IceState, Input, Keys, LinkId, Output, Peer};
+use weft_peer_core::{
+    Backlog, Command, Config, Event, HomeIndex, IceState, Input, Keys, LinkId, Output, Peer,
+};
 use weft_query::{Document, Filter};
 use weft_wire::sealed::Candidate;
 use weft_wire::signaler::{FromSignaler, ToSignaler};
@@ -84,7 +86,7 @@ impl Rehearsal {
         // An empty object, as a query and as a document.
         let empty = [0xa0];
         if let Ok(filter) = Filter::decode(&empty) {
-            rehearsal.command(0, Command::Subscribe { discovery, filter, backlog: true });
+            rehearsal.command(0, Command::Subscribe { discovery, filter, backlog: Some(Backlog::default()) });
         }
         if let Ok(document) = Document::decode(&empty) {
             rehearsal.command(1, Command::Publish { discovery, document });

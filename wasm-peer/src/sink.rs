@@ -3,11 +3,15 @@
 //! Called only while the core is not borrowed, so a method may call back into the peer. What a method throws is
 //! reported to the page and goes no further.
 
-use js_sys::Array;
+use js_sys::{Array, Uint8Array};
 use wasm_bindgen::prelude::*;
-use weft_peer_core::{Diagnosis, Event, LinkState, Path, PeerChange, PeerInfo, SignalerState};
+use weft_peer_core::{
+    Diagnosis, Event, LinkState, Path, PeerChange, PeerInfo, SignalerState, StoreDone, StoreRow, StoreWork,
+};
+use weft_wire::DiscoveryKey;
 
 use crate::convert;
+use crate::link::message_of;
 
 #[wasm_bindgen]
 extern "C" {
@@ -84,6 +88,22 @@ extern "C" {
     #[wasm_bindgen(method, catch)]
     fn warning(this: &Sink, code: &str, text: &str) -> Result<(), JsValue>;
     #[wasm_bindgen(method, catch)]
+    fn fork(this: &Sink, party: &str, author: Option<&str>, feed: &str, seq: f64) -> Result<(), JsValue>;
+    /// Without a reason: forgotten.
+    #[wasm_bindgen(method, catch)]
+    fn forgotten(this: &Sink, command: f64, reason: Option<&str>) -> Result<(), JsValue>;
+    /// Work for the store; called while the core is borrowed, so that it must not call back before it returns. Gives what was
+    /// read, if that is known at once: `[more, key, value, key, value, …]`.
+    #[wasm_bindgen(method, catch)]
+    fn store(
+        this: &Sink,
+        party: &str,
+        what: &str,
+        work: f64,
+        put: Array,
+        remove: Array,
+    ) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(method, catch)]
     fn closed(this: &Sink) -> Result<(), JsValue>;
 
     #[wasm_bindgen(js_namespace = console, js_name = error)]
@@ -96,6 +116,41 @@ impl Sink {
         if let Err(thrown) = self.call(event) {
             console_error(&thrown);
         }
+    }
+
+    /// Hands work to the store. Gives the answer if there is one at once.
+    pub(crate) fn give(&self, work: StoreWork) -> Option<StoreDone> {
+        let list = |bytes: &mut dyn Iterator<Item = &[u8]>| {
+            bytes.map(Uint8Array::from).map(JsValue::from).collect::<Array>()
+        };
+        match work {
+            StoreWork::Load { discovery, after } => {
+                let party = discovery.to_string();
+                let found =
+                    self.store(&party, "load", 0.0, list(&mut after.as_deref().into_iter()), Array::new());
+                let found = found.inspect_err(console_error).ok()?;
+                found.is_array().then(|| loaded(discovery, &found.unchecked_into(), None))
+            }
+            StoreWork::Write { discovery, work, put, remove } => {
+                let put = list(&mut put.iter().flat_map(|row| [&*row.key, &*row.value]));
+                let remove = list(&mut remove.iter().map(|key| &**key));
+                self.write((discovery, work), "write", put, remove)
+            }
+            StoreWork::Forget { discovery, work } => {
+                self.write((discovery, work), "forget", Array::new(), Array::new())
+            }
+        }
+    }
+
+    fn write(
+        &self,
+        (discovery, work): (DiscoveryKey, u64),
+        what: &str,
+        put: Array,
+        remove: Array,
+    ) -> Option<StoreDone> {
+        let thrown = self.store(&discovery.to_string(), what, count(work), put, remove).err()?;
+        Some(StoreDone::Written { discovery, work, outcome: Err(message_of(&thrown)) })
     }
 
     fn call(&self, event: Event) -> Result<(), JsValue> {
@@ -162,6 +217,13 @@ impl Sink {
                 self.peer(&discovery.to_string(), change, &peer_info(&peer))
             }
             Event::Link { peer, state } => self.link(&link_info(&peer.to_string(), state)),
+            Event::Fork { discovery, author, feed, seq } => {
+                let author = author.map(|author| author.to_string());
+                self.fork(&discovery.to_string(), author.as_deref(), &feed.to_string(), count(seq))
+            }
+            Event::Forgotten { command, outcome } => {
+                self.forgotten(count(command.0), outcome.err().as_deref())
+            }
             Event::Warning { code, text } => self.warning(code, &text),
             Event::Closed => self.closed(),
             // Of a later core; nothing that this page could know how to show.
@@ -186,6 +248,15 @@ pub(crate) fn peer_info(info: &PeerInfo) -> JsValue {
         ("forwarded", count(info.forwarded).into()),
         ("state", info.state.as_ref().map_or(JsValue::UNDEFINED, |state| convert::to_js(state.view()))),
     ])
+}
+
+/// What was read, as [`Sink::store`] gives it.
+pub(crate) fn loaded(discovery: DiscoveryKey, found: &Array, failed: Option<String>) -> StoreDone {
+    let bytes = |at| Uint8Array::new(&found.get(at)).to_vec();
+    let rows = (1..found.length()).step_by(2);
+    let rows = rows.map(|at| StoreRow { key: bytes(at), value: bytes(at + 1) }).collect();
+    let more = found.get(0).is_truthy();
+    StoreDone::Loaded { discovery, rows: failed.map_or(Ok(rows), Err), more }
 }
 
 /// A number that JavaScript holds exactly: counters, sequence numbers and milliseconds stay below 2^53.

@@ -27,6 +27,7 @@ export async function connect(options: ConnectOptions, source: LazySource): Prom
     void rehearse();
     return weft;
   } catch (error) {
+    keys.database?.close();
     keys.release();
     throw error;
   }
@@ -51,6 +52,7 @@ const LIMITS = [
   "forwardedLinks",
   "keepPublications",
   "keepBytes",
+  "keepAge",
   "publishQueueBytes",
   "subscriptions",
   "messageTimeout",

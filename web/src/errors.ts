@@ -13,6 +13,7 @@ export type WeftErrorCode =
   | "not-ready"
   | "queue-full"
   | "request-failed"
+  | "store-failed"
   | "timeout"
   | "too-large"
   | "too-many-parties"

@@ -1,3 +1,4 @@
+import type { Found } from "./feeds.js";
 import type { Explanation, LinkEvent, PeerDiagnosis, PeerInfo, SignalerInfo, Stats } from "./types.js";
 
 /** The generated glue (web/generated/weft.js), by hand: its own types would only be there after a build. */
@@ -32,6 +33,15 @@ export interface Sink {
   ready(party: string): void;
   peer(party: string, change: "joined" | "changed" | "left", info: PeerInfo): void;
   link(info: LinkEvent): void;
+  fork(party: string, author: string | undefined, feed: string, seq: number): void;
+  forgotten(command: number, reason: string | undefined): void;
+  store(
+    party: string,
+    what: string,
+    work: number,
+    put: Uint8Array[],
+    remove: Uint8Array[],
+  ): Found | undefined;
   warning(code: string, text: string): void;
   closed(): void;
 }
@@ -45,13 +55,18 @@ export class Peer {
     limits: object | undefined,
     identitySeed: Uint8Array,
     peerSeed: Uint8Array,
+    store: boolean,
     sink: Sink,
   );
   readonly identity: string;
   readonly id: string;
-  join(nameOrKey: string, isKey: boolean): [discovery: string, key: string];
+  party(nameOrKey: string, isKey: boolean): [discovery: string, key: string];
+  join(key: string): void;
+  forget(party: string): number;
+  loaded(party: string, found: Found, failed: string | undefined): void;
+  written(party: string, work: number, failed: string | undefined): void;
   leave(party: string): void;
-  subscribe(party: string, matcher: Matcher, backlog: boolean): number;
+  subscribe(party: string, matcher: Matcher, backlog: boolean, age: number, most: number): number;
   unsubscribe(subscription: number): void;
   publish(party: string, document: object): number;
   send(to: string, document: object): number;

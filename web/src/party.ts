@@ -9,6 +9,7 @@ import type {
   DataEvent,
   Document,
   Filter,
+  ForkEvent,
   LinkEvent,
   Party,
   PartyEvents,
@@ -38,7 +39,7 @@ export class JoinedParty implements Party {
   readonly ready: Promise<void>;
   readonly #owner: PartyOwner;
   readonly #discovery: string;
-  readonly #handlers = new Handlers<PartyEvents>(["peer", "ready", "link"]);
+  readonly #handlers = new Handlers<PartyEvents>(["peer", "ready", "link", "fork"]);
   readonly #subscriptions = new Map<number, LiveSubscription>();
   /** Peers of this party with whom a link is open or under way. */
   readonly #linked = new Set<string>();
@@ -70,12 +71,17 @@ export class JoinedParty implements Party {
     const known = ["backlog", "buffer", "signal"] as const;
     const given = checkOptions(options, "subscribe", known);
     const { backlog = false, buffer = this.#owner.eventBuffer, signal } = given;
-    check(typeof backlog === "boolean", "backlog: true or false");
+    const isObject = typeof backlog === "object" && backlog !== null;
+    check(typeof backlog === "boolean" || isObject, "backlog: true, false, or { age, count }");
+    const { age, count } = checkOptions(isObject ? backlog : undefined, "backlog", ["age", "count"]);
+    checkNumber(age, "backlog.age (milliseconds)", 0, Number.MAX_SAFE_INTEGER);
+    checkNumber(count, "backlog.count", 0, 2 ** 31);
+    const some = backlog !== false;
     checkNumber(buffer, "buffer", 1, Number.MAX_SAFE_INTEGER);
     signal?.throwIfAborted();
     const peer = this.#running();
     const matcher = Query.matcherOf(query instanceof Query ? query : new Query<Data>(query));
-    const id = call(() => peer.subscribe(this.#discovery, matcher, backlog));
+    const id = call(() => peer.subscribe(this.#discovery, matcher, some, age ?? Infinity, count ?? Infinity));
     const end = () => {
       signal?.removeEventListener("abort", close);
       // Forgotten already if the party was left or the peer closed.
@@ -161,6 +167,11 @@ export class JoinedParty implements Party {
   /** @internal */
   peerChanged(change: "joined" | "changed" | "left", peer: PeerInfo): void {
     this.#handlers.emit("peer", { change, peer });
+  }
+
+  /** @internal */
+  forked(event: ForkEvent): void {
+    this.#handlers.emit("fork", event);
   }
 
   /** @internal Links are shared by parties; this party tells of those to its own peers. */

@@ -5,6 +5,7 @@
  * peers of one identity, and a reloaded tab, which remembers its slot in sessionStorage, is the peer it was.
  */
 
+import { FEEDS } from "./feeds.js";
 import type { Warning } from "./types.js";
 
 /** The keys of one peer. */
@@ -14,6 +15,8 @@ export interface Keys {
   /** Both will be there after a reload. */
   readonly stored: boolean;
   readonly warnings: readonly Warning[];
+  /** Where feeds are stored, too. */
+  readonly database?: IDBDatabase;
   /** Lets go of the slot. */
   release(): void;
 }
@@ -33,10 +36,11 @@ export async function openKeys(store: "indexeddb" | "memory"): Promise<Keys> {
     if (slot === undefined) {
       const message =
         "no Web Locks here (not a secure context?): after a reload this is another peer of the same identity";
-      return fleeting([{ code: "no-locks", message }], identity);
+      return { ...fleeting([{ code: "no-locks", message }], identity), database: seeds.database };
     }
     const peer = await seeds.get(`peer/${slot.number}`);
-    return { identity, peer, stored: true, warnings: [], release: slot.release };
+    const { database } = seeds;
+    return { identity, peer, stored: true, warnings: [], database, release: slot.release };
   } catch (error) {
     slot?.release();
     const why = error instanceof Error ? error.message : String(error);
@@ -61,18 +65,18 @@ const OPEN_TIMEOUT = 5000;
 
 /** The database of seeds. */
 class Seeds {
-  readonly #database: IDBDatabase;
-
-  private constructor(database: IDBDatabase) {
-    this.#database = database;
-  }
+  private constructor(readonly database: IDBDatabase) {}
 
   static open(): Promise<Seeds> {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => reject(new Error("IndexedDB does not answer")), OPEN_TIMEOUT);
       // Throws where pages are not allowed to store anything, or have no such thing at all.
-      const request = globalThis.indexedDB.open(DATABASE, 1);
-      request.onupgradeneeded = () => request.result.createObjectStore(SEEDS);
+      const request = globalThis.indexedDB.open(DATABASE, 2);
+      request.onupgradeneeded = () => {
+        const { result } = request;
+        for (const name of [SEEDS, FEEDS])
+          if (!result.objectStoreNames.contains(name)) result.createObjectStore(name);
+      };
       request.onerror = () => reject(request.error ?? new Error("IndexedDB refuses"));
       request.onsuccess = () => {
         clearTimeout(timer);
@@ -86,7 +90,7 @@ class Seeds {
   /** The seed of that name, made if there is none: in one transaction, so that two tabs never make two. */
   get(name: string): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
-      const transaction = this.#database.transaction(SEEDS, "readwrite");
+      const transaction = this.database.transaction(SEEDS, "readwrite");
       const seeds = transaction.objectStore(SEEDS);
       let seed: Uint8Array;
       const request: IDBRequest<unknown> = seeds.get(name);

@@ -47,7 +47,7 @@ export interface ConnectOptions {
   readonly iceServers?: RTCIceServer[];
   /** Given to every RTCPeerConnection as it is: `iceTransportPolicy`, `certificates` and so on. */
   readonly rtc?: RTCConfiguration;
-  /** Where keys are kept: in this browser profile (the default), or nowhere. */
+  /** Where keys, and what parties keep, are stored: in this browser profile (the default), or nowhere. */
   readonly store?: "indexeddb" | "memory";
   /** The wasm, if not beside the package's JavaScript. */
   readonly wasm?: WasmSource | Promise<WasmSource>;
@@ -69,6 +69,8 @@ export interface Limits {
   readonly keepPublications?: number;
   /** Bytes of publications kept per party. Default 32 MiB. */
   readonly keepBytes?: number;
+  /** Milliseconds after which a publication is not kept any more, from 1,000 to 2^32 - 1. Default 7 days. */
+  readonly keepAge?: number;
   /** Bytes of own publications that may wait to be sent. Default 16 MiB. */
   readonly publishQueueBytes?: number;
   /** Subscriptions of the peer. Default 10,000. */
@@ -111,6 +113,11 @@ export interface Weft extends Emitter<WeftEvents>, AsyncDisposable {
   readonly stored: boolean;
   /** Goes into a party: an open party by its name, or any party by its key (`z6Mk…`). Joining twice gives the same. */
   join(party: string): Promise<Party>;
+  /**
+   * Leaves a party, if one is in it, and removes what this browser profile stores of it. Other tabs that are in it go on
+   * storing. Rejects with `store-failed` or `closed`.
+   */
+  forget(party: string): Promise<void>;
   /**
    * Sends a message, end to end encrypted, to every known peer of an identity.
    *
@@ -336,7 +343,7 @@ export interface Party extends Emitter<PartyEvents>, AsyncDisposable {
   peers(): PeerInfo[];
   /** Who is in the party by identity: somebody with two tabs is here once. Peers whose identity is unknown yet are not. */
   presence(): Presence[];
-  /** Leaves; subscriptions end. Leaving twice is the same as once. */
+  /** Leaves; subscriptions end. What is stored stays ({@link Weft.forget}). Leaving twice is the same as once. */
   leave(): Promise<void>;
 }
 
@@ -348,6 +355,21 @@ export interface PartyEvents {
   readonly ready: undefined;
   /** The state of a link to a peer of this party changed. */
   readonly link: LinkEvent;
+  /** Somebody's feed has forked. Once per feed. */
+  readonly fork: ForkEvent;
+}
+
+/**
+ * A peer has signed what cannot all be of one feed, so that not everybody gets the same from it: by intent, or because its
+ * keys run in two places. Everybody in the party learns of it, and publications go on being delivered.
+ */
+export interface ForkEvent {
+  /** Whose publications they are, if that is known. */
+  readonly author?: string;
+  /** The peer. */
+  readonly feed: string;
+  /** The first number known where there are two ways on. */
+  readonly seq: number;
 }
 
 /** Somebody came, changed or went. */
@@ -406,8 +428,12 @@ export interface Published {
 
 /** For {@link Party.subscribe}. */
 export interface SubscribeOptions {
-  /** Also get what was published before, as far as it is kept anywhere near. Default false. */
-  readonly backlog?: boolean;
+  /**
+   * Also get what was published before, as far as it is stored here or kept anywhere near: all, or only what is not older
+   * than `age` milliseconds, and only the newest `count` that match. What its author published while alone, and nobody has
+   * got yet, is new all the same. `live` tells when it is complete. Default false.
+   */
+  readonly backlog?: boolean | { readonly age?: number; readonly count?: number };
   /** Publications that wait here for `for await` or the first handler. Default: `limits.eventBuffer`. */
   readonly buffer?: number;
   /** Ends the subscription when aborted. */
@@ -489,6 +515,8 @@ export interface Stats {
   readonly connections: number;
   /** Bytes that closing now could lose: one's own publications that nobody has yet, and what waits for links. */
   readonly unsent: number;
+  /** Changes of what is kept that are not stored yet; 0 with `store: "memory"`. */
+  readonly unstored: number;
 }
 
 /** Why a document does not match. */

@@ -1,6 +1,7 @@
 import { check, checkId, checkNumber, checkOptions } from "./check.js";
 import { Handlers } from "./emitter.js";
 import { WeftError, type WeftErrorCode } from "./errors.js";
+import { FeedStore } from "./feeds.js";
 import { Peer, type Sink } from "./glue.js";
 import { JoinedParty, type PartyOwner } from "./party.js";
 import { type Publisher, PublishQueue } from "./publishing.js";
@@ -41,6 +42,12 @@ interface Sending {
   reject(error: unknown): void;
 }
 
+/** Something that is being waited for. */
+interface Settling {
+  resolve(): void;
+  reject(error: unknown): void;
+}
+
 /** A running peer: routes between the application, its parties and the wasm. */
 export class RunningWeft implements Weft {
   readonly identity: string;
@@ -54,6 +61,8 @@ export class RunningWeft implements Weft {
   readonly #sending = new Map<number, Sending>();
   readonly #publishing: PublishQueue;
   readonly #requests: Requests;
+  readonly #feeds: FeedStore | undefined;
+  readonly #forgetting = new Map<number, Settling>();
   readonly #owner: PartyOwner;
   /** What came before anybody listened. */
   readonly #held: { message: Message[]; warning: Warning[] };
@@ -78,6 +87,13 @@ export class RunningWeft implements Weft {
       answering: (on) => this.#state === "running" && this.#peer.answering(on),
       warn: (code, message) => this.#hold("warning", { code, message }),
     });
+    const { database } = keys;
+    this.#feeds =
+      database &&
+      new FeedStore(database, {
+        loaded: (party, found, failed) => this.#state === "closed" || this.#peer.loaded(party, found, failed),
+        written: (party, work, failed) => this.#state === "closed" || this.#peer.written(party, work, failed),
+      });
     this.#peer = call(
       () =>
         new Peer(
@@ -87,6 +103,7 @@ export class RunningWeft implements Weft {
           options.limits,
           keys.identity,
           keys.peer,
+          keys.database !== undefined,
           this.#sink(),
         ),
     );
@@ -110,6 +127,26 @@ export class RunningWeft implements Weft {
   off: Weft["off"] = (event, handler) => this.#handlers.off(event, handler);
 
   async join(party: string): Promise<Party> {
+    const { isKey, discovery, key } = this.#partyOf(party);
+    // Its own feed goes on where it was, so that is read first.
+    if (!this.#parties.has(discovery)) await this.#feeds?.prepare(discovery);
+    const peer = this.#running();
+    const joined = this.#parties.get(discovery);
+    if (joined) return joined;
+    call(() => peer.join(key));
+    const made = new JoinedParty(this.#owner, discovery, key, isKey ? undefined : party);
+    this.#parties.set(discovery, made);
+    return made;
+  }
+
+  async forget(party: string): Promise<void> {
+    const { discovery } = this.#partyOf(party);
+    await this.#parties.get(discovery)?.leave();
+    const command = call(() => this.#running().forget(discovery));
+    await new Promise<void>((resolve, reject) => this.#forgetting.set(command, { resolve, reject }));
+  }
+
+  #partyOf(party: string): { readonly isKey: boolean; readonly discovery: string; readonly key: string } {
     const peer = this.#running();
     if (typeof party !== "string" || party === "") {
       throw new WeftError(
@@ -124,12 +161,8 @@ export class RunningWeft implements Weft {
       );
     }
     const isKey = party.startsWith("z6Mk");
-    const [discovery, key] = call(() => peer.join(party, isKey));
-    const joined = this.#parties.get(discovery);
-    if (joined) return joined;
-    const made = new JoinedParty(this.#owner, discovery, key, isKey ? undefined : party);
-    this.#parties.set(discovery, made);
-    return made;
+    const [discovery, key] = call(() => peer.party(party, isKey));
+    return { isKey, discovery, key };
   }
 
   async send(identity: string, data: object, options?: SendOptions): Promise<{ readonly id: string }> {
@@ -225,10 +258,11 @@ export class RunningWeft implements Weft {
     const error = closedError();
     this.#publishing.end(error);
     this.#requests.end(error);
-    for (const sending of this.#sending.values()) sending.reject(error);
+    for (const waiting of [...this.#sending.values(), ...this.#forgetting.values()]) waiting.reject(error);
     for (const party of this.#parties.values()) party.ended();
     this.#parties.clear();
     this.#page.detach();
+    this.#feeds?.close();
     this.#keys.release();
     this.#handlers.emit("closed", undefined);
     this.#handlers.clear();
@@ -307,6 +341,16 @@ export class RunningWeft implements Weft {
         this.#handlers.emit("link", info);
         for (const party of this.#parties.values()) party.linkChanged(info);
       },
+      fork: (party, author, feed, seq) =>
+        this.#parties.get(party)?.forked({ feed, seq, ...(author === undefined ? {} : { author }) }),
+      forgotten: (command, reason) => {
+        const waiting = this.#forgetting.get(command);
+        this.#forgetting.delete(command);
+        if (reason === undefined) waiting?.resolve();
+        else
+          waiting?.reject(new WeftError("store-failed", `what was stored could not be removed: ${reason}`));
+      },
+      store: (party, what, work, put, remove) => this.#feeds?.work(party, what, work, put, remove),
       warning: (code, message) => this.#hold("warning", { code, message }),
       closed: () => this.#onClosed(),
     };

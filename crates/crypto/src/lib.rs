@@ -20,6 +20,7 @@ pub mod sign;
 #[cfg(weft_simulation)]
 mod simulated;
 pub mod statement;
+pub mod store;
 pub mod stream;
 
 /// The hash of a message that travels in parts: BLAKE3.
@@ -32,3 +33,4 @@ pub use keys::{IdentityKey, PeerKey, Seed, SignalerKey};
 pub use party::Party;
 pub use sign::BadSignature;
 pub use statement::StatementError;
+pub use store::StoreKey;

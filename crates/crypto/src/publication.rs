@@ -51,8 +51,16 @@ pub fn sign_bundle(
     previous: PublicationId,
     entries: List<BundleEntry, { weft_wire::limits::BUNDLE_ENTRIES }>,
 ) -> (Bundle, PublicationId) {
-    let mut bundle =
-        Bundle { discovery, author, feed: key.id(), first, previous, entries, signature: Signature([0; 64]) };
+    let mut bundle = Bundle {
+        discovery,
+        author,
+        feed: key.id(),
+        first,
+        previous,
+        entries,
+        signature: Signature([0; 64]),
+        after: None,
+    };
     let last = ids(&bundle).last().copied().unwrap_or(previous);
     bundle.signature = sign(&key.signing, DOMAIN, &[&last.0]);
     (bundle, last)

@@ -109,20 +109,20 @@ pub fn sign_record(key: &IdentityKey, record: &PeerRecord) -> Vec<u8> {
     seal(&key.signing, record)
 }
 
+/// Decodes a peer record without checking its signature: for what was checked before it was stored.
+///
+/// # Errors
+/// [`StatementError::Wire`].
+pub fn peek_record(bytes: &[u8]) -> Result<PeerRecord, StatementError> {
+    peek(bytes)
+}
+
 /// Decodes and checks a peer record. Whether it has expired is for the caller, who has a clock.
 ///
 /// # Errors
 /// See [`StatementError`].
 pub fn open_record(bytes: &[u8]) -> Result<PeerRecord, StatementError> {
     open(bytes)
-}
-
-/// Decodes a peer record without checking its signature: for one that has been checked.
-///
-/// # Errors
-/// [`StatementError::Wire`].
-pub fn peek_record(bytes: &[u8]) -> Result<PeerRecord, StatementError> {
-    peek(bytes)
 }
 
 /// Signs a presence.

@@ -14,6 +14,7 @@
 use std::time::Duration;
 
 use crate::sorted::Set;
+use crate::storage::{StoreDone, StoreWork};
 use crate::traffic::Traffic;
 
 use weft_crypto::Party;
@@ -53,7 +54,12 @@ pub enum Command {
         /// What to get.
         filter: Filter,
         /// Also what was published before, as far as it is kept anywhere near.
-        backlog: bool,
+        backlog: Option<Backlog>,
+    },
+    /// Remove what is stored of a party; leaves it first. Answered by [`Event::Forgotten`].
+    Forget {
+        /// The party.
+        discovery: DiscoveryKey,
     },
     /// End a subscription.
     Unsubscribe {
@@ -128,6 +134,15 @@ pub enum Command {
     },
     /// Say goodbye everywhere and close. [`Event::Closed`] is the last output.
     Close,
+}
+
+/// How much of what was published before a subscription gets. The default is all that is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// Only what is not older than this, as far as its age is known.
+    pub age: Option<Duration>,
+    /// Only so many of the newest that match; each author's in order all the same.
+    pub count: Option<usize>,
 }
 
 /// Why a command was refused. State is unchanged.
@@ -272,6 +287,8 @@ pub enum Input<'a> {
     /// The platform says that the network is there, or is there again (browser event `online`, a changed address), or
     /// that the page became visible after a pause: everything that looks broken is tried again at once.
     Online,
+    /// What became of a [`Output::Store`].
+    Store(StoreDone),
     /// The deadline has come.
     Timeout,
 }
@@ -362,6 +379,8 @@ pub enum Output {
         /// One for each signaler that has given any.
         servers: Vec<IceServer>,
     },
+    /// Work for the store; only with [`Config::store`](crate::Config::store). Answered by [`Input::Store`].
+    Store(StoreWork),
     /// Tell the application.
     Event(Event),
 }
@@ -513,6 +532,25 @@ pub enum Event {
         peer: PeerId,
         /// To what.
         state: LinkState,
+    },
+    /// A peer has signed what cannot all be of one feed: its publications are not the same for everybody, be it by
+    /// intent, or because its keys run in two places. Once per feed; everybody in the party learns of it.
+    Fork {
+        /// The party.
+        discovery: DiscoveryKey,
+        /// Whose publications they are, if that is known.
+        author: Option<IdentityId>,
+        /// The feed.
+        feed: PeerId,
+        /// The first number known where there are two ways on.
+        seq: u64,
+    },
+    /// What was stored of a party is removed, or why not.
+    Forgotten {
+        /// The command.
+        command: CommandId,
+        /// For people.
+        outcome: Result<(), String>,
     },
     /// Something is wrong that the application may want to show or count. Nothing else depends on it.
     Warning {

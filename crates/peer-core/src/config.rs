@@ -128,6 +128,10 @@ pub struct Config {
     pub keep_publications: usize,
     /// Bytes of publications kept per party.
     pub keep_bytes: usize,
+    /// Publications older than this are not kept: as long as a mailbox.
+    pub keep_age: Duration,
+    /// What is kept is stored, too: the driver has a store ([`StoreWork`](crate::StoreWork)).
+    pub store: bool,
     /// A publication that came before its predecessor waits this long for it.
     pub gap_wait: Duration,
     /// The same for the first publication of a feed that comes, if others may have been before it.
@@ -202,6 +206,8 @@ impl Default for Config {
             message_memory: 4096,
             keep_publications: 20_000,
             keep_bytes: 32 * 1024 * 1024,
+            keep_age: s(7 * 24 * 3600),
+            store: false,
             gap_wait: s(5),
             first_wait: s(1),
             gap_bytes: 8 * 1024 * 1024,

@@ -26,6 +26,7 @@ pub(crate) struct Env {
     /// Our own signed peer record.
     pub(crate) record: Vec<u8>,
     stamp: u64,
+    store_works: u64,
 }
 
 impl Env {
@@ -41,6 +42,7 @@ impl Env {
             streamed: Vec::new(),
             record: Vec::new(),
             stamp: 0,
+            store_works: 0,
         };
         env.renew_record(now);
         env
@@ -71,6 +73,12 @@ impl Env {
     pub(crate) fn next_stamp(&mut self, now: Time) -> u64 {
         self.stamp = now.millis().max(self.stamp + 1);
         self.stamp
+    }
+
+    /// Names the next work of the driver's store.
+    pub(crate) fn next_store_work(&mut self) -> u64 {
+        self.store_works += 1;
+        self.store_works
     }
 
     /// Signs our peer record anew, with the name that is configured now.

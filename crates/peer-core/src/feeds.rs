@@ -1,12 +1,13 @@
 //! Feeds of a party: numbering and signing our own publications, checking and ordering those of others, keeping what
 //! others may lack.
 //!
-//! Inputs: own documents, bundles as they came, wants.
-//! Outputs: bundles to pass on, publications to deliver, in the order of each feed.
-//! Timers: own publications that wait to be signed together, gaps that are waited for.
+//! Inputs: own documents, bundles as they came, wants; what was stored.
+//! Outputs: bundles to pass on, publications to deliver, in the order of each feed; what is to be stored.
+//! Timers: own publications that wait to be signed together, gaps that are waited for, what is too old to be kept.
 //! Invariants: a bundle is remembered as seen only after its signature has been verified, so that a forged copy cannot
 //! censor the true one; each publication is accepted once; each feed is delivered in ascending order; everything that
-//! is kept or held is bounded.
+//! is kept or held is bounded. Of a feed that has [forked](crate::forks) what comes first has its number; what comes later
+//! under the same number, up to a bound, is passed on and delivered as it comes, without an order.
 
 use crate::sorted::{Map, Set};
 use std::collections::VecDeque;
@@ -22,8 +23,13 @@ use weft_wire::{
 
 use crate::broadcast::feed_range;
 use crate::env::Env;
+use crate::forks::Forks;
 use crate::kept::{Age, Kept};
 use crate::ranges::Ranges;
+use crate::storage::Storage;
+
+mod meeting;
+mod stored;
 
 /// A burst of publications is collected for this long; the first after a pause goes out at once.
 const FLUSH_WAIT: Duration = Duration::from_millis(2);
@@ -35,7 +41,7 @@ pub(crate) struct Feeds {
     discovery: DiscoveryKey,
     own: Own,
     others: Map<PeerId, Feed>,
-    /// Oldest first, by when it came.
+    /// Oldest first, by when it was published.
     kept: VecDeque<Arc<Kept>>,
     /// The same by feed, ascending.
     places: Map<PeerId, VecDeque<Arc<Kept>>>,
@@ -47,16 +53,24 @@ pub(crate) struct Feeds {
     /// Own bundles (by their first number) that were made when there was nobody to send them to.
     alone: Set<u64>,
     alone_bytes: usize,
+    pub(crate) storage: Storage,
+    pub(crate) forks: Forks,
 }
 
 #[derive(Debug)]
 struct Own {
     next: u64,
+    /// The number of the last one, and its id; none and zeroes before the first.
+    last: u64,
     previous: PublicationId,
     pending: Vec<BundleEntry>,
     pending_bytes: usize,
     pending_first: u64,
     pending_previous: PublicationId,
+    /// The number of that, if it is not the one before the first.
+    pending_after: Option<u64>,
+    /// Our record has been given to the store.
+    recorded: bool,
     flush_at: Option<Time>,
     flushed_at: Time,
 }
@@ -81,6 +95,8 @@ pub(crate) struct Accepted {
     pub(crate) kept: Arc<Kept>,
     pub(crate) bundle: Bundle,
     pub(crate) ids: Vec<PublicationId>,
+    /// Another one has its numbers: the feed has forked.
+    pub(crate) branches: bool,
 }
 
 /// What came of a bundle.
@@ -97,18 +113,21 @@ pub(crate) enum Verdict {
 }
 
 impl Feeds {
-    pub(crate) fn new(discovery: DiscoveryKey, now: Time) -> Self {
+    pub(crate) fn new(discovery: DiscoveryKey, now: Time, env: &mut Env) -> Self {
         let none = PublicationId([0; 32]);
         Self {
             discovery,
             own: Own {
-                // A feed that is not stored begins at the time in microseconds: above all it had in earlier runs.
+                // A run begins at the time in microseconds: above all that there was in earlier ones.
                 next: now.micros().max(1),
+                last: 0,
                 previous: none,
                 pending: Vec::new(),
                 pending_bytes: 0,
                 pending_first: 0,
                 pending_previous: none,
+                pending_after: None,
+                recorded: false,
                 flush_at: None,
                 flushed_at: Time::ZERO,
             },
@@ -121,6 +140,8 @@ impl Feeds {
             held_bytes: 0,
             alone: Set::new(),
             alone_bytes: 0,
+            storage: Storage::new(discovery, now, env),
+            forks: Forks::default(),
         }
     }
 
@@ -135,12 +156,14 @@ impl Feeds {
         if own.pending.is_empty() {
             own.pending_first = seq;
             own.pending_previous = own.previous;
+            own.pending_after = (own.last > 0 && own.last + 1 != seq).then_some(own.last);
             let paused = now.since(own.flushed_at) > FLUSH_WAIT * 2;
             own.flush_at = Some(if paused { now } else { now + FLUSH_WAIT });
         }
         own.pending_bytes += body.len();
         own.pending.push(BundleEntry { time: now.millis(), body });
         own.next += 1;
+        own.last = seq;
         own.previous = id;
         (id, seq)
     }
@@ -165,7 +188,7 @@ impl Feeds {
         if pending.is_empty() {
             return None;
         }
-        let (bundle, _) = publication::sign_bundle(
+        let (mut bundle, id) = publication::sign_bundle(
             &env.keys.peer,
             self.discovery,
             env.identity,
@@ -173,12 +196,15 @@ impl Feeds {
             own.pending_previous,
             List::first(pending),
         );
+        bundle.after = own.pending_after;
         let kept = Arc::new(Kept {
             feed: env.me,
             first: bundle.first,
             last: bundle.last(),
             since: now,
             hops: 0,
+            previous: bundle.previous,
+            id,
             bytes: encode(&bundle),
             record: env.record.clone(),
         });
@@ -186,7 +212,8 @@ impl Feeds {
             self.alone.insert(kept.first);
             self.alone_bytes += kept.bytes.len();
         }
-        self.keep(Arc::clone(&kept), env);
+        self.storage.put_head(now, env.me, kept.last, id);
+        self.insert(now, Arc::clone(&kept), true, env);
         Some(kept)
     }
 
@@ -210,7 +237,10 @@ impl Feeds {
         if feed == env.me {
             return Verdict::Known;
         }
-        if self.others.get(&feed).is_some_and(|known| known.seen.contains_all(bundle.first, bundle.last())) {
+        let seen =
+            self.others.get(&feed).is_some_and(|known| known.seen.contains_all(bundle.first, bundle.last()));
+        let rivals = self.rivals(&bundle, bytes);
+        if seen && !rivals.iter().any(|kept| kept.overlaps(&bundle)) {
             return Verdict::Known;
         }
         // A record is one identity's word about a peer, a bundle that peer's word about its identity. Only with both of
@@ -235,7 +265,14 @@ impl Feeds {
         if let Some(opened) = newer {
             self.learn(now, &opened, record.unwrap_or_default(), env);
         }
+        let branches = self.compare(now, (&bundle, &ids, bytes), &rivals);
+        if seen && !branches {
+            return Verdict::Known;
+        }
         let Some(known) = self.others.get_mut(&feed) else { return Verdict::NoRecord };
+        if let Some(after) = bundle.after {
+            known.passed_over.insert(after.saturating_add(1), bundle.first - 1);
+        }
         known.seen.insert(bundle.first, bundle.last());
         known.heard = now;
         if let Some(begin) = begin {
@@ -247,11 +284,14 @@ impl Feeds {
             last: bundle.last(),
             since: age.since(now, &bundle),
             hops,
+            previous: bundle.previous,
+            id: ids.last().copied().unwrap_or(bundle.previous),
             bytes: bytes.to_vec(),
             record: known.record.clone(),
         });
-        self.keep(Arc::clone(&kept), env);
-        let ready = self.order(now, Accepted { kept: Arc::clone(&kept), bundle, ids }, env);
+        self.insert(now, Arc::clone(&kept), true, env);
+        let accepted = Accepted { kept: Arc::clone(&kept), bundle, ids, branches };
+        let ready = self.order(now, accepted, env);
         Verdict::New { kept, ready }
     }
 
@@ -281,6 +321,9 @@ impl Feeds {
             feed.author = record.identity;
             feed.issued = record.issued;
             bytes.clone_into(&mut feed.record);
+            if self.places.contains_key(&record.peer) {
+                self.storage.put_record(now, record.peer, bytes);
+            }
         }
     }
 
@@ -347,6 +390,10 @@ impl Feeds {
     ) -> Vec<(Arc<Kept>, Duration)> {
         let alone = std::mem::take(&mut self.alone);
         self.alone_bytes = 0;
+        for kept in self.places.get(&env.me).into_iter().flatten().filter(|kept| alone.contains(&kept.first))
+        {
+            self.storage.put(now, kept, false);
+        }
         let known: Map<PeerId, Ranges> =
             have.iter().map(|have| (have.feed, Ranges::from_pairs(have.ranges.iter().copied()))).collect();
         let mut wanted: Vec<(Arc<Kept>, Duration)> = Vec::new();
@@ -376,9 +423,13 @@ impl Feeds {
             .filter_map(|one| {
                 let bundle: Bundle = decode(&one.bytes, BUNDLE).ok()?;
                 let ids = publication::ids(&bundle);
-                Some(Accepted { kept: Arc::clone(one), bundle, ids })
+                Some(Accepted { kept: Arc::clone(one), bundle, ids, branches: false })
             })
             .collect()
+    }
+
+    pub(crate) fn keeps_something(&self) -> bool {
+        !self.kept.is_empty()
     }
 
     /// Up to where our feeds are older than what is asked for: who asks need not wait for that.
@@ -408,7 +459,9 @@ impl Feeds {
     // ---- timers ----
 
     /// Gaps that were waited for long enough are passed over.
-    pub(crate) fn on_time(&mut self, now: Time, env: &Env) -> Vec<Accepted> {
+    pub(crate) fn on_time(&mut self, now: Time, env: &mut Env) -> Vec<Accepted> {
+        self.expire(now, env);
+        self.storage.write(now, false, env);
         let mut ready = Vec::new();
         if self.held_bytes == 0 {
             return ready;
@@ -422,11 +475,13 @@ impl Feeds {
     }
 
     pub(crate) fn deadline(&self, env: &Env) -> Option<Time> {
+        let oldest = self.kept.front().map(|kept| kept.since + env.config.keep_age);
+        let rest = [self.own.due_at(), self.storage.deadline(), oldest].into_iter().flatten().min();
         if self.held_bytes == 0 {
-            return self.own.due_at();
+            return rest;
         }
         let gaps = self.others.values().filter_map(|feed| feed.gives_up_at(env));
-        gaps.chain(self.own.due_at()).min()
+        gaps.chain(rest).min()
     }
 
     // ---- helpers ----
@@ -435,6 +490,10 @@ impl Feeds {
         let mut ready = Vec::new();
         let Some(feed) = self.others.get_mut(&accepted.bundle.feed) else { return ready };
         let first = accepted.bundle.first;
+        if accepted.branches {
+            ready.push(accepted);
+            return ready;
+        }
         if first <= feed.delivered {
             // Older than what was delivered: for those who want the backlog only; unless it was passed over, wrongly.
             if feed.passed_over.contains_all(first, accepted.bundle.last()) {
@@ -444,7 +503,7 @@ impl Feeds {
         }
         let begins = accepted.bundle.previous == PublicationId([0; 32]);
         let old = self.old.get(&Tag::from(&accepted.bundle.feed)).copied().unwrap_or_default();
-        let next = begins || feed.follows(first) || (feed.delivered == 0 && first <= old.saturating_add(1));
+        let next = begins || feed.follows(first) || feed.is_next(old, first);
         let len = accepted.kept.bytes.len();
         if next {
             feed.deliver(accepted, &mut ready);
@@ -464,28 +523,57 @@ impl Feeds {
         ready
     }
 
-    fn keep(&mut self, kept: Arc<Kept>, env: &Env) {
+    /// Keeps a bundle, and gives up what is beyond the bounds. `new`: it is not stored yet.
+    fn insert(&mut self, now: Time, kept: Arc<Kept>, new: bool, env: &Env) {
+        if new {
+            let alone = kept.feed == env.me && self.alone.contains(&kept.first);
+            // Ours for those who share the store; and once in each run, for it expires.
+            let own = kept.feed == env.me && !std::mem::replace(&mut self.own.recorded, true);
+            if own || !self.places.contains_key(&kept.feed) {
+                self.storage.put_record(now, kept.feed, &kept.record);
+            }
+            self.storage.put(now, &kept, alone);
+        }
+        self.place(kept);
+        self.expire(now, env);
+    }
+
+    fn place(&mut self, kept: Arc<Kept>) {
         self.kept_bytes += kept.bytes.len();
-        self.kept_publications += kept.last - kept.first + 1;
+        self.kept_publications += kept.publications();
         let places = self.places.entry(kept.feed).or_default();
         let newest = places.back().is_none_or(|last| last.first < kept.first);
         let at = if newest { places.len() } else { places.partition_point(|one| one.first < kept.first) };
         places.insert(at, Arc::clone(&kept));
-        self.kept.push_back(kept);
-        while self.kept_bytes > env.config.keep_bytes
-            || self.kept_publications > env.config.keep_publications as u64
+        let newest = self.kept.back().is_none_or(|last| last.since <= kept.since);
+        let at =
+            if newest { self.kept.len() } else { self.kept.partition_point(|one| one.since <= kept.since) };
+        self.kept.insert(at, kept);
+    }
+
+    /// Gives up the oldest of what is kept, as long as that is too much or too old.
+    fn expire(&mut self, now: Time, env: &Env) {
+        while let Some(oldest) = self.kept.front()
+            && (self.kept_bytes > env.config.keep_bytes
+                || self.kept_publications > env.config.keep_publications as u64
+                || oldest.since + env.config.keep_age <= now)
         {
             let Some(oldest) = self.kept.pop_front() else { return };
+            self.storage.remove(now, &oldest);
             if let Some(places) = self.places.get_mut(&oldest.feed) {
-                let first = places.front().is_some_and(|one| one.first == oldest.first);
-                let at = if first { 0 } else { places.partition_point(|one| one.first < oldest.first) };
-                places.remove(at);
+                let begin = places.partition_point(|one| one.first < oldest.first);
+                let at = places.iter().skip(begin).position(|one| Arc::ptr_eq(one, &oldest));
+                places.remove(begin + at.unwrap_or_default());
                 if places.is_empty() {
                     self.places.remove(&oldest.feed);
+                    self.storage.remove_record(now, oldest.feed);
                 }
             }
+            if oldest.feed == env.me && self.alone.remove(&oldest.first) {
+                self.alone_bytes -= oldest.bytes.len();
+            }
             self.kept_bytes -= oldest.bytes.len();
-            self.kept_publications -= oldest.last - oldest.first + 1;
+            self.kept_publications -= oldest.publications();
         }
     }
 }
@@ -528,7 +616,13 @@ impl Feed {
 
     /// Nothing that is wanted is missing before this number.
     fn follows(&self, first: u64) -> bool {
-        first <= self.delivered + 1 || self.passed_over.contains_all(self.delivered + 1, first - 1)
+        self.is_next(self.delivered, first)
+    }
+
+    /// Nothing that is wanted lies between two numbers.
+    fn is_next(&self, last: u64, first: u64) -> bool {
+        let next = last.saturating_add(1);
+        first <= next || self.passed_over.contains_all(next, first - 1)
     }
 
     /// Delivers what was held and now follows.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use weft_wire::link::FeedRange;
-use weft_wire::{Bundle, PeerId, Tag, Time};
+use weft_wire::{Bundle, PeerId, PublicationId, Tag, Time};
 
 use crate::broadcast::feed_range;
 
@@ -16,6 +16,9 @@ pub(crate) struct Kept {
     pub(crate) since: Time,
     /// Links it came over.
     pub(crate) hops: u8,
+    /// The id before its first publication, and that of its last one.
+    pub(crate) previous: PublicationId,
+    pub(crate) id: PublicationId,
     /// Encoded bundle, as received.
     pub(crate) bytes: Vec<u8>,
     /// The author's signed record.
@@ -51,6 +54,11 @@ impl Age {
 }
 
 impl Kept {
+    /// How many publications it has.
+    pub(crate) fn publications(&self) -> u64 {
+        (self.last - self.first).saturating_add(1)
+    }
+
     /// Its place in its feed, as digests name it.
     pub(crate) fn range(&self) -> FeedRange {
         feed_range(Tag::from(&self.feed), self.first, self.last)

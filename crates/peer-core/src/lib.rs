@@ -22,6 +22,7 @@ pub mod config;
 mod diagnosis;
 mod env;
 mod feeds;
+mod forks;
 mod hearing;
 mod homes;
 mod interest;
@@ -38,6 +39,7 @@ mod recent;
 mod roster;
 mod routes;
 pub mod sorted;
+mod storage;
 mod subscriptions;
 mod swarm;
 mod traffic;
@@ -47,11 +49,12 @@ mod view;
 mod wants;
 
 pub use api::{
-    Command, CommandError, CommandId, Event, HomeIndex, IceServer, IceState, Input, LinkId, LinkState,
-    Output, PeerChange, PeerInfo, Publication, RequestError, SendError, SignalerState, Stats,
+    Backlog, Command, CommandError, CommandId, Event, HomeIndex, IceServer, IceState, Input, LinkId,
+    LinkState, Output, PeerChange, PeerInfo, Publication, RequestError, SendError, SignalerState, Stats,
 };
 pub use config::Config;
 pub use diagnosis::{Cause, Diagnosis, Path};
 pub use keys::Keys;
 pub use peer::Peer;
+pub use storage::{StoreDone, StoreRow, StoreWork};
 pub use traffic::{Flow, Traffic};

@@ -35,6 +35,7 @@ mod sealed;
 mod settle;
 mod signalers;
 mod steps;
+mod stores;
 mod ways;
 
 /// Leave a peer alone for this long after it refused for want of room.
@@ -68,6 +69,8 @@ pub struct Peer {
     /// When signalers, negotiations, messages or the view are due, if nothing stirs them before.
     rest_at: Option<Time>,
     queue_was_full: bool,
+    /// Parties whose store is being emptied, by the name of that work.
+    forgetting: Map<u64, CommandId>,
     closed: bool,
 }
 
@@ -94,6 +97,7 @@ impl Peer {
             stirred: true,
             rest_at: None,
             queue_was_full: false,
+            forgetting: Map::new(),
             closed: false,
         };
         peer.settle(now);
@@ -126,6 +130,7 @@ impl Peer {
             Command::Subscribe { discovery, filter, backlog } => {
                 self.subscribe(now, id, discovery, &filter, backlog)?;
             }
+            Command::Forget { discovery } => self.forget(now, id, discovery)?,
             Command::Unsubscribe { subscription } => {
                 let discovery = self.subscriptions.remove(subscription);
                 let discovery = discovery.ok_or(CommandError::UnknownSubscription)?;
@@ -224,6 +229,7 @@ impl Peer {
                     self.links.ping(now, peer, &mut self.env);
                 }
             }
+            Input::Store(done) => self.on_store(now, done),
             Input::Timeout => {}
         }
         self.settle(now);
@@ -271,6 +277,11 @@ impl Peer {
         let alone: usize = self.swarms.values().map(|swarm| swarm.feeds.alone_bytes()).sum();
         let queued: usize = self.links.open().map(|(peer, _)| self.links.queued(&peer)).sum();
         alone + queued + self.mail.unsent()
+    }
+
+    /// Changes of what is kept that are not durable yet; 0 without a store.
+    pub fn unstored(&self) -> usize {
+        self.swarms.values().map(|swarm| swarm.feeds.storage.unstored()).sum()
     }
 
     /// Figures since the start.

@@ -11,14 +11,16 @@ use crate::sorted::{Map, Set};
 use std::time::Duration;
 
 use weft_query::{Document, Filter, Index, Summary};
-use weft_wire::{DiscoveryKey, PeerId, Time};
+use weft_wire::{DiscoveryKey, PeerId, PublicationId, Time};
 
-use crate::api::{CommandId, Event, Publication};
+use crate::api::{Backlog, CommandId, Event, Publication};
 use crate::env::Env;
 use crate::feeds::Accepted;
 
 /// After this long without a complete answer a backlog is what has come so far.
 const BACKLOG_WAIT: Duration = Duration::from_secs(10);
+/// The same where nobody else is known, and something was kept from before.
+const ALONE_WAIT: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Default)]
 pub(crate) struct Subscriptions {
@@ -33,7 +35,7 @@ pub(crate) struct Subscriptions {
 struct Subscription {
     discovery: DiscoveryKey,
     filter: Filter,
-    backlog: bool,
+    backlog: Option<Backlog>,
     created: Time,
     collecting: Option<Collecting>,
     /// The last number of each feed that the backlog brought.
@@ -46,6 +48,7 @@ struct Collecting {
     asked: bool,
     awaited: Set<PeerId>,
     until: Time,
+    alone_until: Time,
 }
 
 impl Subscriptions {
@@ -53,9 +56,15 @@ impl Subscriptions {
         self.by_id.len()
     }
 
-    /// Some subscription in this party wants what was published before.
-    pub(crate) fn wants_backlog(&self, discovery: &DiscoveryKey) -> bool {
-        self.by_id.values().any(|one| one.backlog && one.discovery == *discovery)
+    /// What the subscriptions in this party want together of what was published before.
+    pub(crate) fn wants_backlog(&self, now: Time, discovery: &DiscoveryKey) -> Option<Backlog> {
+        let theirs = self.by_id.values().filter(|one| one.discovery == *discovery);
+        let wanted = theirs.filter_map(|one| one.backlog.map(|backlog| (backlog, one.created)));
+        let ages =
+            wanted.map(|(backlog, created)| backlog.age.map(|age| age.saturating_add(now.since(created))));
+        // None is the greatest of them: no limit.
+        let most = ages.reduce(|a, b| a.zip(b).map(|(a, b)| a.max(b)))?;
+        Some(Backlog { age: most, count: None })
     }
 
     /// `backlog`: the neighbours that were asked for what they keep, if that is wanted.
@@ -65,19 +74,20 @@ impl Subscriptions {
         id: CommandId,
         discovery: DiscoveryKey,
         filter: &Filter,
-        backlog: Option<&[PeerId]>,
+        backlog: Option<(Backlog, &[PeerId])>,
         env: &mut Env,
     ) {
         self.collecting += usize::from(backlog.is_some());
-        let collecting = backlog.map(|asked| Collecting {
+        let collecting = backlog.map(|(_, asked)| Collecting {
             asked: !asked.is_empty(),
             awaited: asked.iter().copied().collect(),
             until: now + BACKLOG_WAIT,
+            alone_until: now + ALONE_WAIT,
         });
         let subscription = Subscription {
             discovery,
             filter: filter.clone(),
-            backlog: backlog.is_some(),
+            backlog: backlog.map(|(backlog, _)| backlog),
             created: now,
             collecting,
             marks: Map::new(),
@@ -127,10 +137,11 @@ impl Subscriptions {
         }
     }
 
-    /// Subscriptions whose backlog is complete, or that have waited long enough.
-    pub(crate) fn complete(&self, now: Time, discovery: &DiscoveryKey) -> bool {
+    /// Subscriptions whose backlog is complete, or that have waited long enough. `alone`: nobody else is known, and something
+    /// was kept from before.
+    pub(crate) fn complete(&self, now: Time, discovery: &DiscoveryKey, alone: bool) -> bool {
         self.collecting > 0
-            && self.by_id.values().any(|one| one.discovery == *discovery && one.is_complete(now))
+            && self.by_id.values().any(|one| one.discovery == *discovery && one.is_complete(now, alone))
     }
 
     /// Gives the backlog to those whose is complete, and lets them go live.
@@ -138,14 +149,16 @@ impl Subscriptions {
         &mut self,
         now: Time,
         discovery: &DiscoveryKey,
-        backlog: &[Accepted],
+        (backlog, alone): (&[Accepted], bool),
         env: &mut Env,
     ) {
         let Self { by_id: subscriptions, filters, .. } = self;
-        let complete = |one: &Subscription| one.discovery == *discovery && one.is_complete(now);
+        let complete = |one: &Subscription| one.discovery == *discovery && one.is_complete(now, alone);
         let complete = subscriptions.iter().filter(|(_, one)| complete(one)).map(|(id, _)| *id);
         let complete: Vec<CommandId> = complete.collect();
         let Some(filters) = filters.get_mut(discovery).filter(|_| !complete.is_empty()) else { return };
+        // What a subscription gets at most of what is older than it.
+        let mut newest = newest(&complete, subscriptions, filters, backlog);
         // One document at a time: a whole backlog, decoded, would be many times its size.
         for accepted in backlog {
             for id in &complete {
@@ -155,9 +168,11 @@ impl Subscriptions {
             }
             for publication in publications(accepted) {
                 for id in selected(filters, &publication.document) {
-                    let one = subscriptions.get(&id).filter(|_| complete.binary_search(&id).is_ok());
-                    if let Some(one) = one {
-                        deliver(id, publication.clone(), accepted.kept.since < one.created, env);
+                    let Some(one) = subscriptions.get(&id) else { continue };
+                    let is_new = accepted.kept.since >= one.created;
+                    let chosen = newest.get_mut(&id).is_none_or(|of| of.remove(&publication.id));
+                    if complete.binary_search(&id).is_ok() && one.wants(accepted) && (is_new || chosen) {
+                        deliver(id, publication.clone(), !is_new, env);
                     }
                 }
             }
@@ -175,8 +190,9 @@ impl Subscriptions {
         let Self { by_id: subscriptions, filters, .. } = self;
         let Some(filters) = filters.get_mut(discovery) else { return };
         let is_concerned = |one: &Subscription| {
-            let new = one.marks.get(&accepted.bundle.feed).is_none_or(|mark| *mark < accepted.bundle.first);
-            one.collecting.is_none() && new && (one.backlog || accepted.kept.since >= one.created)
+            let mark = one.marks.get(&accepted.bundle.feed);
+            let new = accepted.branches || mark.is_none_or(|mark| *mark < accepted.bundle.first);
+            one.collecting.is_none() && new && one.wants(accepted)
         };
         if !subscriptions.values().any(|one| one.discovery == *discovery && is_concerned(one)) {
             return;
@@ -190,11 +206,12 @@ impl Subscriptions {
         }
     }
 
-    pub(crate) fn deadline(&self) -> Option<Time> {
+    pub(crate) fn deadline(&self, now: Time) -> Option<Time> {
         if self.collecting == 0 {
             return None;
         }
-        self.by_id.values().filter_map(|one| one.collecting.as_ref()).map(|collecting| collecting.until).min()
+        let collecting = self.by_id.values().filter_map(|one| one.collecting.as_ref());
+        collecting.flat_map(|one| [one.until, one.alone_until]).filter(|at| *at > now).min()
     }
 
     fn collecting<'a>(&'a mut self, discovery: &'a DiscoveryKey) -> impl Iterator<Item = &'a mut Collecting> {
@@ -205,9 +222,53 @@ impl Subscriptions {
     }
 }
 
+/// The ids of the newest publications that match, for those of these subscriptions that want only so many.
+fn newest(
+    complete: &[CommandId],
+    subscriptions: &Map<CommandId, Subscription>,
+    filters: &mut Index<CommandId>,
+    backlog: &[Accepted],
+) -> Map<CommandId, Set<PublicationId>> {
+    let count = |id: &CommandId| subscriptions.get(id)?.backlog?.count;
+    let mut chosen: Map<CommandId, Set<PublicationId>> =
+        complete.iter().filter(|id| count(id).is_some()).map(|id| (*id, Set::new())).collect();
+    let mut backwards: Vec<&Accepted> = backlog.iter().filter(|_| !chosen.is_empty()).collect();
+    backwards.sort_unstable_by_key(|one| core::cmp::Reverse((one.kept.since, one.bundle.first)));
+    let mut wanting = chosen.keys().filter(|id| count(id) > Some(0)).count();
+    for accepted in backwards {
+        if wanting == 0 {
+            break;
+        }
+        let documents: Vec<Publication> = publications(accepted).collect();
+        for publication in documents.iter().rev() {
+            for id in selected(filters, &publication.document) {
+                let Some(of) = chosen.get_mut(&id) else { continue };
+                let most = count(&id).unwrap_or_default();
+                let older = |one: &Subscription| accepted.kept.since < one.created && one.wants(accepted);
+                if of.len() < most && subscriptions.get(&id).is_some_and(older) {
+                    of.insert(publication.id);
+                    wanting -= usize::from(of.len() == most);
+                }
+            }
+        }
+    }
+    chosen
+}
+
 impl Subscription {
-    fn is_complete(&self, now: Time) -> bool {
-        let complete = |c: &Collecting| (c.asked && c.awaited.is_empty()) || c.until <= now;
+    /// It is new, or as young as the backlog that is wanted.
+    fn wants(&self, accepted: &Accepted) -> bool {
+        // Of what comes late, nobody can say whether it would have been among the newest.
+        let counted = |backlog: &Backlog| backlog.count.is_some() && self.collecting.is_none();
+        let oldest = self.backlog.filter(|backlog| !counted(backlog));
+        let oldest = oldest.map(|backlog| backlog.age.map_or(Time::ZERO, |age| self.created - age));
+        accepted.kept.since >= oldest.unwrap_or(self.created)
+    }
+
+    fn is_complete(&self, now: Time, alone: bool) -> bool {
+        let complete = |c: &Collecting| {
+            (c.asked && c.awaited.is_empty()) || c.until <= now || (alone && !c.asked && c.alone_until <= now)
+        };
         self.collecting.as_ref().is_some_and(complete)
     }
 }

@@ -14,6 +14,7 @@ use weft_crypto::{Party, statement};
 use weft_wire::link::Link as Frame;
 use weft_wire::{Bytes, List, PeerId, Presence, SignalerId, Tag, Time, limits};
 
+use crate::api::Backlog;
 use crate::broadcast::Broadcast;
 use crate::env::Env;
 use crate::feeds::Feeds;
@@ -90,14 +91,14 @@ impl Rhythm {
 }
 
 impl Swarm {
-    pub(crate) fn new(party: Party, now: Time, env: &Env) -> Self {
+    pub(crate) fn new(party: Party, now: Time, env: &mut Env) -> Self {
         let discovery = party.discovery();
         let tag = Tag::from(&discovery);
         Self {
             party,
             joined_at: now,
             roster: Roster::new(discovery),
-            feeds: Feeds::new(discovery, now),
+            feeds: Feeds::new(discovery, now, env),
             tag,
             tree: Tree::new(tag, now, env),
             broadcast: Broadcast::default(),
@@ -119,12 +120,13 @@ impl Swarm {
         }
     }
 
-    /// Asks a neighbour for what it has and we have not: all of it, or what may have been published since we joined.
+    /// Asks a neighbour for what it has and we have not: what may have been published since we joined, and with `backlog`
+    /// all of it, or what is not older than that.
     pub(crate) fn want<'a>(
         &mut self,
         now: Time,
         peer: PeerId,
-        backlog: bool,
+        backlog: Option<Backlog>,
         wants: Option<&'a [u8]>,
     ) -> Frame<'a> {
         if !self.asked.contains_key(&peer) {
@@ -135,13 +137,12 @@ impl Swarm {
             // What we lack of the time before, our other neighbours did not keep from us.
             age = age.min(WANT_LATE);
         }
-        let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
-        Frame::Want {
-            discovery: self.party.discovery(),
-            age_ms: (!backlog).then_some(age_ms),
-            have: self.feeds.have(),
-            wants,
-        }
+        let age = match backlog {
+            None => Some(age),
+            Some(backlog) => backlog.age.map(|most| age.max(most.saturating_add(WANT_WAY))),
+        };
+        let age_ms = age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
+        Frame::Want { discovery: self.party.discovery(), age_ms, have: self.feeds.have(), wants }
     }
 
     /// When a neighbour was first asked for what it has.
@@ -159,6 +160,7 @@ impl Swarm {
         self.routes.on_unlinked(now, &peer);
         self.interest.on_unlinked(now, &peer);
         self.wants.on_unlinked(&peer);
+        self.feeds.forks.on_unlinked(&peer);
         self.roster.on_linked(now, peer, false, env);
         self.on_changed(now, env);
     }

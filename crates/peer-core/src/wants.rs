@@ -84,6 +84,18 @@ impl Wants {
         }
     }
 
+    /// A want that cannot be answered before then.
+    pub(crate) fn hold(&mut self, peer: PeerId, want: Want, until: Time) {
+        self.neighbours.entry(peer).or_default().waiting = Some((want, until));
+    }
+
+    /// What waits need not wait any longer.
+    pub(crate) fn release(&mut self, now: Time) {
+        for (_, at) in self.neighbours.values_mut().filter_map(|asking| asking.waiting.as_mut()) {
+            *at = now;
+        }
+    }
+
     /// Wants that have waited long enough.
     pub(crate) fn due(&mut self, now: Time) -> Vec<(PeerId, Want)> {
         let mut due = Vec::new();

@@ -74,6 +74,12 @@ impl From<&IdentityId> for Tag {
     }
 }
 
+impl From<&PublicationId> for Tag {
+    fn from(id: &PublicationId) -> Self {
+        Self::first(&id.0)
+    }
+}
+
 impl From<&DiscoveryKey> for Tag {
     fn from(key: &DiscoveryKey) -> Self {
         Self::first(&key.0)

@@ -109,6 +109,10 @@ pub enum Link<'a> {
         /// Feeds of which the sender has something that is older than what was asked for, up to the last number of it.
         #[n(1)]
         heads: List<FeedRange, { limits::WANT_FEEDS }>,
+        /// What the sender has under the last number of each run of its feeds, so that two who have different things under
+        /// one number notice it.
+        #[n(2)]
+        ends: Option<List<End, { limits::WANT_FEEDS }>>,
     },
     /// A signed [`crate::Presence`], passed on as received.
     #[n(9)]
@@ -277,6 +281,35 @@ pub enum Link<'a> {
         #[cbor(with = "minicbor::bytes")]
         record: &'a [u8],
     },
+    /// A feed has forked: here are two bundles that cannot both be of it.
+    #[n(20)]
+    Fork {
+        /// The party.
+        #[n(0)]
+        party: Tag,
+        /// Encoded [`crate::Bundle`], as received.
+        #[b(1)]
+        #[cbor(with = "minicbor::bytes")]
+        one: &'a [u8],
+        /// Another one of the same feed.
+        #[b(2)]
+        #[cbor(with = "minicbor::bytes")]
+        other: &'a [u8],
+    },
+}
+
+/// What somebody has under a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct End {
+    /// The feed.
+    #[n(0)]
+    pub feed: Tag,
+    /// The number.
+    #[n(1)]
+    pub seq: u64,
+    /// The beginning of the publication's id.
+    #[n(2)]
+    pub id: Tag,
 }
 
 /// A peer near the one that says so.

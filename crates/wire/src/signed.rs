@@ -166,6 +166,10 @@ pub struct Bundle {
     /// Over the last id.
     #[n(6)]
     pub signature: Signature,
+    /// The number of `previous`, if that is not the one before the first: the feed was taken up again and goes on at a
+    /// later number, and between the two nothing is missing. Not signed; it only saves waiting.
+    #[n(7)]
+    pub after: Option<u64>,
 }
 
 impl Bundle {

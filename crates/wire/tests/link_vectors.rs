@@ -7,7 +7,7 @@
 
 use std::fmt::Write as _;
 
-use weft_wire::link::{ByeReason, FeedHave, FeedRange, Link, Near, PartyProof};
+use weft_wire::link::{ByeReason, End, FeedHave, FeedRange, Link, Near, PartyProof};
 use weft_wire::sealed::{Candidate, Packet, Refusal, Sealed, Signal};
 use weft_wire::{
     AgreementKey, Bundle, BundleEntry, Bytes, Digest, DiscoveryKey, Entry, Gone, IdentityId, List, MessageId,
@@ -120,7 +120,15 @@ fn vectors() -> Vec<Vector> {
             "want everything",
             &Link::Want { discovery, age_ms: None, have: List::default(), wants: Some(&[1]) },
         ),
-        link("sent", &Link::Sent { discovery, heads: List::first([range]) }),
+        link("sent", &Link::Sent { discovery, heads: List::first([range]), ends: None }),
+        link(
+            "sent: with what is under the last numbers",
+            &Link::Sent {
+                discovery,
+                heads: List::default(),
+                ends: Some(List::first([End { feed: party, seq: 9, id: Tag([0x44; 8]) }])),
+            },
+        ),
         link("presence", &Link::Presence { hops: 2, presence: &[6] }),
         link("envelope", &Link::Envelope { to: peer, hops: 0, envelope: &[7, 8], left: None }),
         link(
@@ -185,6 +193,7 @@ fn vectors() -> Vec<Vector> {
             },
         ),
         link("found", &Link::Found { party, origin: Tag([0x12; 8]), hops: 0, record: &[3] }),
+        link("fork", &Link::Fork { party, one: &[1, 2], other: &[1, 3] }),
         sealed(
             "signal: knock",
             &signal(Signal::Knock { urgent: true, entry: vec![9], links: Some(2), stream: None }),
@@ -293,6 +302,19 @@ fn vectors() -> Vec<Vector> {
         ),
         plain("signed", encode(&Signed { body: &[1, 2, 3], signature })),
         plain(
+            "bundle: a feed that is taken up again",
+            encode(&Bundle {
+                discovery,
+                author: IdentityId([0x99; 32]),
+                feed: peer,
+                first: 1_700_000_000_000_000,
+                previous: PublicationId([0x11; 32]),
+                entries: List::first([BundleEntry { time: 1_700_000_000_000, body: vec![0xa0] }]),
+                signature,
+                after: Some(1_600_000_000_000_007),
+            }),
+        ),
+        plain(
             "bundle",
             encode(&Bundle {
                 discovery,
@@ -302,6 +324,7 @@ fn vectors() -> Vec<Vector> {
                 previous: PublicationId([0; 32]),
                 entries: List::first([BundleEntry { time: 1_700_000_000_000, body: vec![0xa0] }]),
                 signature,
+                after: None,
             }),
         ),
     ]
@@ -340,7 +363,8 @@ fn unknown_fields_are_skipped_and_unknown_optional_frames_told_apart() {
 
 #[test]
 fn bounds_are_checked_while_decoding() {
-    let entries: Vec<u8> = encode(&Link::Sent { discovery: DiscoveryKey([1; 32]), heads: List::default() });
+    let entries: Vec<u8> =
+        encode(&Link::Sent { discovery: DiscoveryKey([1; 32]), heads: List::default(), ends: None });
     assert!(decode::<Link<'_>>(&entries[..entries.len() - 1], 100).is_err());
     let mut trailing = entries.clone();
     trailing.push(0);

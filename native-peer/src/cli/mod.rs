@@ -133,6 +133,10 @@ struct NetworkArgs {
     /// The party: a name that anybody may guess, or a party key (z6Mk…).
     #[arg(long, value_name = "NAME|KEY", env = "WEFT_PARTY")]
     party: PartyArg,
+    /// Keep nothing but the keys: what the party publishes is forgotten at the end. Otherwise it is kept beside the keys, for
+    /// up to 7 days, for those who come later.
+    #[arg(long, env = "WEFT_NO_STORE")]
+    no_store: bool,
     /// Use only this address of this machine; may be repeated.
     #[arg(long, value_name = "IP", value_parser = parse_listen_address)]
     listen_address: Vec<IpAddr>,
@@ -148,6 +152,7 @@ impl NetworkArgs {
     fn options(&self) -> Options {
         let mut options = Options::new(self.signaler.iter().map(String::as_str)).keys(self.keys.source());
         options.config.homes = options.config.homes.min(self.signaler.len()).max(1);
+        options.store = !self.no_store;
         options.network = Network {
             listen: self.listen_address.clone(),
             public: self.candidate_ip.clone(),

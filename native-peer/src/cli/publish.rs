@@ -20,7 +20,8 @@ const IN_FLIGHT: usize = 64;
 pub(crate) struct PublishArgs {
     #[command(flatten)]
     network: NetworkArgs,
-    /// File of JSON lines or of one JSON array; - is standard input.
+    /// File of JSON lines or of one JSON array; - is standard input. What comes from a file is not stored beside the keys: it is
+    /// published anew each time.
     #[arg(default_value = "-")]
     file: PathBuf,
     /// Wait for so many peers in the party before publishing [default: 1, with --stay 0].
@@ -62,7 +63,9 @@ struct Tally {
     stopped: bool,
 }
 
-pub(crate) async fn run(args: PublishArgs) -> Result<Exit, Failure> {
+pub(crate) async fn run(mut args: PublishArgs) -> Result<Exit, Failure> {
+    // A file is there again at the next start, and would then be published twice.
+    args.network.no_store |= args.file.as_os_str() != "-";
     let mut entries = input::open(&args.file)?;
     let mut session = Session::start(&args.network, args.timeout).await?;
     let mut tally = Tally::default();

@@ -249,6 +249,13 @@ async fn report(mut events: Events, changed: watch::Sender<Changes>) {
                 eprintln!("weft: {line}");
             }
             Event::Warning { code, text } => eprintln!("weft: warning: {text} ({code})"),
+            Event::Fork { author, feed, seq, .. } => {
+                let author =
+                    author.map_or_else(|| "somebody unknown".to_owned(), |author| author.to_string());
+                eprintln!(
+                    "weft: the feed {feed} of {author} has forked at number {seq}: not everybody gets the same from it"
+                );
+            }
             Event::Peer { .. } | Event::Ready { .. } | Event::Link { .. } => {
                 changed.send_modify(|changes| changes.peers += 1);
             }

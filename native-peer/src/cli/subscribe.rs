@@ -6,7 +6,7 @@ use std::io::Read as _;
 use std::time::Duration;
 
 use clap::Args;
-use weft_native_peer::{Delivery, Filter, Subscription};
+use weft_native_peer::{Backlog, Delivery, Filter, Subscription};
 
 use super::exit::{Exit, Failure};
 use super::output::Line;
@@ -23,6 +23,12 @@ pub(crate) struct SubscribeArgs {
     /// Also what was published before, as far as somebody in the party keeps it.
     #[arg(long)]
     backlog: bool,
+    /// Of what was published before, only what is not older than so many seconds.
+    #[arg(long, value_name = "S", value_parser = parse_seconds)]
+    backlog_age: Option<Duration>,
+    /// Of what was published before, only the newest N that match.
+    #[arg(long, value_name = "N")]
+    backlog_count: Option<usize>,
     /// End after so many documents.
     #[arg(long, value_name = "N")]
     count: Option<u64>,
@@ -86,7 +92,9 @@ async fn work(
     if args.count == Some(0) {
         return Ok(());
     }
-    let mut subscription = session.weft.subscribe(session.party, filter, args.backlog).await?;
+    let some = args.backlog || args.backlog_age.is_some() || args.backlog_count.is_some();
+    let backlog = some.then_some(Backlog { age: args.backlog_age, count: args.backlog_count });
+    let mut subscription = session.weft.subscribe(session.party, filter, backlog).await?;
     while let Some(delivery) = session.until(next(&mut subscription)).await? {
         match delivery {
             Delivery::Data { publication, backlog } => {

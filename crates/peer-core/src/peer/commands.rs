@@ -8,7 +8,7 @@ use weft_wire::link::{ByeReason, Link as Frame};
 use weft_wire::{DiscoveryKey, IdentityId, MessageId, PeerId, Text, Time, limits};
 
 use super::Peer;
-use crate::api::{CommandError, CommandId, Event};
+use crate::api::{Backlog, CommandError, CommandId, Event};
 use crate::mail::{self, NOTHING, Purpose};
 use crate::swarm::{Says, Swarm};
 
@@ -21,7 +21,8 @@ impl Peer {
         if self.swarms.len() >= limits::PARTIES {
             return Err(CommandError::TooManyParties);
         }
-        self.swarms.insert(discovery, Swarm::new(party.clone(), now, &self.env));
+        let swarm = Swarm::new(party.clone(), now, &mut self.env);
+        self.swarms.insert(discovery, swarm);
         self.homes.join(now, discovery, &mut self.env);
         let events = self.links.join(party, &mut self.env);
         for event in events {
@@ -34,7 +35,9 @@ impl Peer {
         if !self.swarms.contains_key(&discovery) {
             return Err(CommandError::NotInParty);
         }
+        self.flush(now, discovery);
         self.say_goodbye(now, discovery);
+        self.store_all(now, discovery);
         self.swarms.remove(&discovery);
         self.subscriptions.remove_party(&discovery);
         self.homes.leave(now, discovery, &mut self.env);
@@ -49,7 +52,7 @@ impl Peer {
         id: CommandId,
         discovery: DiscoveryKey,
         filter: &weft_query::Filter,
-        backlog: bool,
+        backlog: Option<Backlog>,
     ) -> Result<(), CommandError> {
         let swarm = self.swarms.get_mut(&discovery).ok_or(CommandError::NotInParty)?;
         if self.subscriptions.len() >= self.env.config.subscriptions {
@@ -57,13 +60,13 @@ impl Peer {
         }
         swarm.interest.on_filters(now);
         let neighbours: Vec<PeerId> = self.links.neighbours(&discovery).collect();
-        if backlog {
+        if backlog.is_some() {
             for peer in &neighbours {
-                let want = swarm.want(now, *peer, true, None);
+                let want = swarm.want(now, *peer, backlog, None);
                 self.links.send(*peer, &want, &mut self.env);
             }
         }
-        let asked = backlog.then_some(neighbours.as_slice());
+        let asked = backlog.map(|backlog| (backlog, neighbours.as_slice()));
         self.subscriptions.add(now, id, discovery, filter, asked, &mut self.env);
         Ok(())
     }
@@ -183,6 +186,7 @@ impl Peer {
         for discovery in parties {
             self.flush(now, discovery);
             self.say_goodbye(now, discovery);
+            self.store_all(now, discovery);
         }
         let peers: Vec<PeerId> = self.links.open().map(|(peer, _)| peer).collect();
         for peer in peers {

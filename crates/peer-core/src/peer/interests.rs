@@ -80,7 +80,7 @@ impl Peer {
         // The root's own publications take the shortest ways anyway.
         let radius = burst(swarm.roster.size(), self.env.config.active_view);
         let spreads = kept.hops < radius && swarm.tree.root().0 != Tag::from(&kept.feed);
-        let burst = own || spreads;
+        let burst = own || spreads || swarm.feeds.forks.spreads(&kept.feed);
         let (range, tree) = (kept.range(), (&swarm.tree, wanted, burst));
         let (eager, skipped) = swarm.broadcast.on_new(now, from, range, neighbours, tree, &self.env);
         for peer in skipped {
@@ -129,8 +129,12 @@ impl Peer {
             let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
             self.links.send_kept(peer, (&kept, begin), Some(age_ms), &mut self.env);
         }
-        swarm.synced.insert(peer);
-        self.links.send_after_kept(peer, &Frame::Sent { discovery, heads }, &mut self.env);
+        let first = swarm.synced.insert(peer);
+        let ends = Some(swarm.feeds.ends()).filter(|ends| first && !ends.is_empty());
+        self.links.send_after_kept(peer, &Frame::Sent { discovery, heads, ends }, &mut self.env);
+        if first {
+            self.show_forks(peer, discovery);
+        }
     }
 }
 

@@ -178,9 +178,9 @@ impl Peer {
         swarm.broadcast.on_linked(peer);
         self.links.ping(now, peer, &mut self.env);
         swarm.on_changed(now, &self.env);
-        let backlog = self.subscriptions.wants_backlog(&discovery);
+        let backlog = self.subscriptions.wants_backlog(now, &discovery);
         swarm.interest.on_linked(now, peer);
-        let selective = !backlog && swarm.roster.is_large(&self.env);
+        let selective = backlog.is_none() && swarm.roster.is_large(&self.env);
         let own = || self.subscriptions.summary(&discovery, limits::INTEREST);
         let wants = selective.then(|| swarm.interest.downward(now, &swarm.tree, own).encode());
         let want = swarm.want(now, peer, backlog, wants.as_deref());
@@ -222,14 +222,15 @@ impl Peer {
                 let want = Want { since: now, age, have: have.into_vec(), wants };
                 let swarm = self.swarms.get_mut(&discovery);
                 if let Some(want) = swarm.and_then(|swarm| swarm.wants.on_want(now, peer, want)) {
-                    self.answer(now, peer, discovery, want);
+                    self.answer_when_loaded(now, peer, discovery, want);
                 }
             }
-            Frame::Sent { discovery, heads } => {
+            Frame::Sent { discovery, heads, ends } => {
                 if let Some(swarm) =
                     self.swarms.get_mut(&discovery).filter(|_| self.links.shares(&peer, &discovery))
                 {
                     swarm.feeds.on_heads(&heads);
+                    self.on_ends(now, peer, discovery, &ends.unwrap_or_default());
                 }
                 self.subscriptions.on_answered(&discovery, peer);
             }
@@ -274,6 +275,7 @@ impl Peer {
                     self.links.send_kept(peer, (&kept, begin), Some(age_ms), &mut self.env);
                 }
             }
+            Frame::Fork { party, one, other } => self.on_fork(now, peer, party, (one, other)),
             Frame::Shuffle { party, reply, members } => {
                 if let Some((swarm, _)) = self.common_mut(&peer, party) {
                     let discovery = swarm.party.discovery();
@@ -365,7 +367,8 @@ impl Peer {
         let (range, hops) = (feeds::range(&bundle), hops.saturating_add(1));
         let age = Age { told: Duration::from_millis(age_ms), asked: swarm.asked(&peer) };
         let begin = from.filter(|from| *from < range.first);
-        match swarm.feeds.on_bundle(now, (bundle, bytes), record, (age, hops, begin), &mut self.env) {
+        let verdict = swarm.feeds.on_bundle(now, (bundle, bytes), record, (age, hops, begin), &mut self.env);
+        match verdict {
             Verdict::New { kept, ready } => {
                 self.env.stats.received += kept.last - kept.first + 1;
                 if let Some(begin) = begin {
@@ -386,6 +389,7 @@ impl Peer {
             Verdict::NoRecord => self.env.stats.unopened += 1,
             Verdict::Forged => self.strike(now, Some(peer), "a publication that does not verify"),
         }
+        self.tell_forks(discovery, None);
     }
 
     /// A neighbour passed on what nobody honest passes on.

@@ -29,8 +29,8 @@ impl Peer {
         }
         self.settle_rest(now);
         let due = |swarm: &Swarm| swarm.deadline(&self.env).is_some_and(|at| at <= now);
-        let complete = |key| self.subscriptions.complete(now, key);
-        let swarms = self.swarms.iter().filter(|(key, swarm)| due(swarm) || complete(key));
+        let complete = |key, swarm: &Swarm| self.is_complete(now, key, swarm);
+        let swarms = self.swarms.iter().filter(|(key, swarm)| due(swarm) || complete(key, swarm));
         for discovery in swarms.map(|(key, _)| *key).collect::<Vec<DiscoveryKey>>() {
             self.settle_swarm(now, discovery);
         }
@@ -87,7 +87,7 @@ impl Peer {
             self.negotiator.deadline(&self.env),
             self.mail.deadline(&self.env),
             self.mended.deadline(),
-            self.subscriptions.deadline(),
+            self.subscriptions.deadline(now),
             self.view.deadline(),
             housekeeping,
         ]
@@ -102,11 +102,11 @@ impl Peer {
         }
         let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
         for (peer, want) in swarm.wants.due(now) {
-            self.answer(now, peer, discovery, want);
+            self.answer_when_loaded(now, peer, discovery, want);
         }
         self.hear_late(now, discovery);
         let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
-        let ready = swarm.feeds.on_time(now, &self.env);
+        let ready = swarm.feeds.on_time(now, &mut self.env);
         swarm.tree.on_time(now, &self.env);
         if swarm.tree.is_lost() {
             // Those who are dead know no way either, whatever they said last.
@@ -136,10 +136,11 @@ impl Peer {
             self.links.send(peer, &frame, &mut self.env);
         }
         self.tell_interest(now, discovery);
-        let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
-        if self.subscriptions.complete(now, &discovery) {
+        let Some(swarm) = self.swarms.get(&discovery) else { return };
+        if self.is_complete(now, &discovery, swarm) {
             let backlog = swarm.feeds.backlog(&self.env);
-            self.subscriptions.deliver_backlog(now, &discovery, &backlog, &mut self.env);
+            let alone = super::stores::is_alone(swarm);
+            self.subscriptions.deliver_backlog(now, &discovery, (&backlog, alone), &mut self.env);
         }
         self.say_who_is_here(now, discovery);
         self.deliver(discovery, &ready);

@@ -2,6 +2,8 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod disk;
+mod forks;
 mod forwarded;
 mod hostile;
 mod large;
@@ -13,5 +15,6 @@ mod neighbours;
 mod presence;
 mod publications;
 mod requests;
+mod stored;
 mod strangers;
 mod world;

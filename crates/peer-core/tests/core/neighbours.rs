@@ -183,7 +183,7 @@ fn the_greatest_numbers_do_no_harm() {
             Frame::Envelope { to, hops: 0, envelope: &[], left: Some(0) },
             Frame::Want { discovery, age_ms: Some(u64::MAX), have: have.clone(), wants: Some(&[]) },
             Frame::Want { discovery, age_ms: Some(0), have, wants: None },
-            Frame::Sent { discovery, heads },
+            Frame::Sent { discovery, heads, ends: None },
             Frame::Interest { party, wants: &[0xff; 3] },
             Frame::Shuffle { party, reply: false, members: List::first([Bytes(vec![0xff; 40])]) },
         ];
@@ -223,6 +223,7 @@ fn a_feed_that_begins_with_the_greatest_number_ends_there() {
     pair.say(&Frame::Sent {
         discovery: pair.discovery,
         heads: List::first([FeedRange { feed: Tag::from(&author.id()), first: u64::MAX, more: 0 }]),
+        ends: None,
     });
     for first in [u64::MAX - 1, u64::MAX - 2] {
         let entries = List::first([BundleEntry { time: now + 1000, body: number(1).encode() }]);

@@ -9,8 +9,8 @@ use rand_chacha::ChaCha12Rng;
 use rand_core::{Rng as _, SeedableRng as _};
 use weft_crypto::{IdentityKey, Party, PeerKey, Seed, SignalerKey, challenge, statement};
 use weft_peer_core::{
-    Command, CommandId, Config, Event, HomeIndex, IceServer, IceState, Input, Keys, LinkId, LinkState,
-    Output, Peer,
+    Backlog, Command, CommandId, Config, Event, HomeIndex, IceServer, IceState, Input, Keys, LinkId,
+    LinkState, Output, Peer, StoreWork,
 };
 use weft_query::{Document, Filter, Value, View};
 use weft_wire::chunk::{Outgoing, Reassembler};
@@ -18,6 +18,8 @@ use weft_wire::link::Link as Frame;
 use weft_wire::sealed::Candidate;
 use weft_wire::signaler::{EntryBytes, FromSignaler, ToSignaler};
 use weft_wire::{Code, DiscoveryKey, List, Nonce, PeerId, Text, Time, decode, encode, limits};
+
+use crate::disk::Disk;
 
 pub(crate) const START: Time = Time::from_millis(1_700_000_000_000);
 /// ICE notices a cut after this long (measured in Chromium).
@@ -63,6 +65,7 @@ pub(crate) struct World {
     pub(crate) repeat_forwards: bool,
     /// What was forwarded, one after the other.
     pub(crate) seen_by_signalers: Vec<u8>,
+    pub(crate) disks: Vec<Disk>,
 }
 
 pub(crate) struct Node {
@@ -71,6 +74,8 @@ pub(crate) struct Node {
     /// TURN servers that the driver was told of, each time.
     pub(crate) ice_servers: Vec<Vec<IceServer>>,
     sockets: BTreeMap<HomeIndex, usize>,
+    /// Which of the world's disks it has.
+    pub(crate) disk: Option<usize>,
     killed: bool,
 }
 
@@ -122,6 +127,7 @@ enum What {
     ChannelClosed(usize, LinkId),
     Ice(usize, LinkId, IceState),
     IceNotices(usize),
+    Store(usize, StoreWork),
 }
 
 impl PartialEq for Happening {
@@ -177,6 +183,7 @@ impl World {
             forwards: 0,
             repeat_forwards: false,
             seen_by_signalers: Vec::new(),
+            disks: Vec::new(),
         }
     }
 
@@ -210,6 +217,7 @@ impl World {
             events: Vec::new(),
             ice_servers: Vec::new(),
             sockets: BTreeMap::new(),
+            disk: None,
             killed: false,
         });
         let node = self.nodes.len() - 1;
@@ -236,6 +244,16 @@ impl World {
         discovery: DiscoveryKey,
         query: &Value,
         backlog: bool,
+    ) -> CommandId {
+        self.subscribe_with(node, discovery, query, backlog.then(Backlog::default))
+    }
+
+    pub(crate) fn subscribe_with(
+        &mut self,
+        node: usize,
+        discovery: DiscoveryKey,
+        query: &Value,
+        backlog: Option<Backlog>,
     ) -> CommandId {
         let filter = Filter::parse(query).expect("the query is good");
         self.command(node, Command::Subscribe { discovery, filter, backlog })
@@ -438,6 +456,10 @@ impl World {
     fn carry_out(&mut self, node: usize, output: Output) {
         match output {
             Output::Event(event) => self.nodes[node].events.push(event),
+            Output::Store(work) => {
+                let disk = self.nodes[node].disk.expect("a peer that stores has a disk");
+                self.at(self.now + self.disks[disk].latency, What::Store(node, work));
+            }
             Output::UseIceServers { servers } => self.nodes[node].ice_servers.push(servers),
             Output::DialSignaler { home, url } => {
                 let signaler: usize = url.trim_start_matches("ws://").parse().expect("a signaler's number");
@@ -620,6 +642,13 @@ impl World {
 
     fn happen(&mut self, what: What) {
         match what {
+            // What has not got to the disk when its peer dies is lost.
+            What::Store(node, _) if self.nodes[node].killed => {}
+            What::Store(node, work) => {
+                let disk = self.nodes[node].disk.expect("a disk");
+                let done = self.disks[disk].work(work);
+                self.input(node, Input::Store(done));
+            }
             What::Timer(node) => {
                 if self.nodes[node].peer.deadline().is_some_and(|at| at <= self.now) {
                     self.input(node, Input::Timeout);

@@ -80,7 +80,7 @@ impl PeerNode {
         match Filter::parse(&content::query(plan.topic)) {
             Ok(filter) => {
                 let discovery = node.discovery;
-                node.command(Command::Subscribe { discovery, filter, backlog: false }, scope);
+                node.command(Command::Subscribe { discovery, filter, backlog: None }, scope);
             }
             Err(error) => node.tally.break_rule(format!("the query was refused: {error}")),
         }
@@ -348,7 +348,7 @@ impl PeerNode {
         match output {
             Output::ChannelMessage { link, bytes } => self.write(link, bytes, scope),
             Output::Event(event) => self.on_event(&event, scope),
-            Output::UseIceServers { .. } => {}
+            Output::UseIceServers { .. } | Output::Store(_) => {}
             Output::SignalerFrame { home, bytes } => {
                 if let Some(home) = self.homes.iter_mut().find(|known| known.index == home) {
                     home.last_arrival = arrival(home.signaler, home.last_arrival, scope);

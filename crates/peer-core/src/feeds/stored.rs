@@ -1,0 +1,83 @@
+//! Feeds that were stored: what is read again joins what has come meanwhile.
+
+use std::sync::Arc;
+
+use weft_crypto::statement;
+use weft_wire::{PeerId, Time};
+
+use super::{Accepted, Feeds};
+use crate::env::Env;
+use crate::kept::Kept;
+use crate::storage::{Read, StoreRow};
+
+impl Feeds {
+    /// Takes what was read. It has been verified before: the store's tags say so. What is here already stays as it is. Gives
+    /// what had waited for something that was stored.
+    pub(crate) fn on_loaded(&mut self, now: Time, rows: Vec<StoreRow>, env: &Env) -> Vec<Accepted> {
+        for read in self.storage.read(now, rows) {
+            match read {
+                Read::Head { feed, last, id, used } if feed == env.me => {
+                    // Numbers of one bundle follow each other.
+                    if self.own.pending.is_empty() {
+                        self.own.next = self.own.next.max(used.saturating_add(1));
+                    }
+                    // Our feed goes on behind its last publication that is stored; a run that has begun is one of its own.
+                    if self.own.last == 0 {
+                        (self.own.last, self.own.previous) = (last, id);
+                    }
+                }
+                Read::Head { .. } => {}
+                Read::Record { feed, record } => self.on_stored_record(now, feed, &record, env),
+                Read::Bundle { kept, alone } => self.on_stored_bundle(now, kept, alone, env),
+                // What has forked is told again; a proof that is none any more is of no use.
+                Read::Proof { one, other } => _ = self.forks.on_proof(&self.discovery, &one, &other),
+            }
+        }
+        self.expire(now, env);
+        let mut ready = Vec::new();
+        for feed in self.others.values_mut() {
+            feed.follow(&mut ready, &mut self.held_bytes);
+        }
+        ready
+    }
+
+    fn on_stored_record(&mut self, now: Time, feed: PeerId, bytes: &[u8], env: &Env) {
+        if let Ok(record) = statement::peek_record(bytes)
+            && record.peer == feed
+            && feed != env.me
+        {
+            self.learn(now, &record, bytes, env);
+        }
+    }
+
+    fn on_stored_bundle(&mut self, now: Time, mut kept: Kept, alone: bool, env: &Env) {
+        kept.since = kept.since.min(now);
+        if self.is_kept(&kept) {
+            return;
+        }
+        if kept.feed == env.me {
+            kept.record.clone_from(&env.record);
+            if alone {
+                self.alone.insert(kept.first);
+                self.alone_bytes += kept.bytes.len();
+            }
+        } else if let Some(feed) = self.others.get_mut(&kept.feed) {
+            kept.record.clone_from(&feed.record);
+            feed.seen.insert(kept.first, kept.last);
+            // They are read in the order of their numbers, and what lies between was not awaited when they were stored.
+            if feed.held.first_key_value().is_none_or(|(first, _)| *first > kept.last) {
+                feed.delivered = feed.delivered.max(kept.last);
+            }
+        } else {
+            // Its author's record has expired: nobody would take it from us.
+            return self.storage.remove(now, &kept);
+        }
+        self.place(Arc::new(kept));
+    }
+
+    fn is_kept(&self, kept: &Kept) -> bool {
+        let Some(places) = self.places.get(&kept.feed) else { return false };
+        let begin = places.partition_point(|one| one.first < kept.first);
+        places.iter().skip(begin).take_while(|one| one.first == kept.first).any(|one| one.id == kept.id)
+    }
+}

@@ -1,0 +1,94 @@
+//! A store for the small world.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use weft_crypto::{IdentityKey, PeerKey, Seed};
+use weft_peer_core::{Keys, StoreDone, StoreRow, StoreWork};
+use weft_wire::DiscoveryKey;
+
+use crate::world::World;
+
+/// Rows that are read at once: few, so that more is asked for.
+const AT_ONCE: usize = 100;
+
+pub(crate) struct Disk {
+    pub(crate) rows: BTreeMap<(DiscoveryKey, Vec<u8>), Vec<u8>>,
+    pub(crate) latency: Duration,
+    pub(crate) broken: bool,
+    pub(crate) writes: usize,
+}
+
+impl Disk {
+    pub(crate) fn work(&mut self, work: StoreWork) -> StoreDone {
+        let failed = || "the disk is full".to_owned();
+        match work {
+            StoreWork::Load { discovery, after } => {
+                let behind = |(of, key): &&(DiscoveryKey, Vec<u8>)| {
+                    *of == discovery && after.as_ref().is_none_or(|after| key > after)
+                };
+                let keys: Vec<_> = self.rows.keys().filter(behind).cloned().collect();
+                let row = |key: &(DiscoveryKey, Vec<u8>)| StoreRow {
+                    key: key.1.clone(),
+                    value: self.rows[key].clone(),
+                };
+                let rows: Vec<StoreRow> = keys.iter().take(AT_ONCE).map(row).collect();
+                let more = rows.len() < keys.len();
+                let rows = if self.broken { Err(failed()) } else { Ok(rows) };
+                StoreDone::Loaded { discovery, rows, more: more && !self.broken }
+            }
+            StoreWork::Write { discovery, work, put, remove } => {
+                if self.broken {
+                    return StoreDone::Written { discovery, work, outcome: Err(failed()) };
+                }
+                self.writes += 1;
+                for StoreRow { key, value } in put {
+                    assert!(key.len() <= 64, "keys are short");
+                    self.rows.insert((discovery, key), value);
+                }
+                for key in remove {
+                    self.rows.remove(&(discovery, key));
+                }
+                StoreDone::Written { discovery, work, outcome: Ok(()) }
+            }
+            StoreWork::Forget { discovery, work } => {
+                self.rows.retain(|(of, _), _| *of != discovery);
+                StoreDone::Written { discovery, work, outcome: Ok(()) }
+            }
+        }
+    }
+}
+
+/// Keys that can be had again for the next run of a peer.
+pub(crate) fn keys(n: u8) -> Keys {
+    Keys { identity: IdentityKey::new(&Seed::new([n; 32])), peer: PeerKey::new(&Seed::new([n + 1; 32])) }
+}
+
+impl World {
+    /// An empty disk.
+    pub(crate) fn disk(&mut self) -> usize {
+        let latency = Duration::from_millis(5);
+        self.disks.push(Disk { rows: BTreeMap::new(), latency, broken: false, writes: 0 });
+        self.disks.len() - 1
+    }
+
+    /// A peer with these keys that stores what it keeps.
+    pub(crate) fn add_storing(
+        &mut self,
+        keys: &Keys,
+        disk: usize,
+        configure: impl FnOnce(&mut weft_peer_core::Config),
+    ) -> usize {
+        let node = self.add_keys(keys.clone(), &[0], |config| {
+            config.store = true;
+            configure(config);
+        });
+        self.nodes[node].disk = Some(disk);
+        node
+    }
+
+    pub(crate) fn run_until_stored(&mut self, node: usize) {
+        let stored = |world: &Self| world.nodes[node].peer.unstored() == 0;
+        self.run_until(Duration::from_secs(5), stored).expect("stored in time");
+    }
+}

@@ -1,0 +1,120 @@
+/**
+ * What parties keep, in IndexedDB: the core says what is put and removed, and whether what is read is believed.
+ *
+ * All tabs of a profile share one store: each puts what it keeps and removes what it does not keep any more.
+ */
+
+/** Where answers go; never while the store is being called. */
+export interface FeedAnswers {
+  loaded(party: string, found: Found, failed: string | undefined): void;
+  written(party: string, work: number, failed: string | undefined): void;
+}
+
+/** Whether there is more, and then each key with its value. */
+export type Found = readonly (boolean | Uint8Array)[];
+
+/** The object store's name. Its keys are pairs: a party's discovery key, and the core's key. */
+export const FEEDS = "feeds";
+/** Entries that are read at once. */
+const AT_ONCE = 1024;
+/** Milliseconds that joining waits for what is stored; what comes later is merged. */
+const PATIENCE = 1000;
+
+export class FeedStore {
+  readonly #database: IDBDatabase;
+  readonly #answers: FeedAnswers;
+  /** What was read before the core asks for it. */
+  readonly #ready = new Map<string, Found>();
+
+  constructor(database: IDBDatabase, answers: FeedAnswers) {
+    this.#database = database;
+    this.#answers = answers;
+  }
+
+  /** Reads the beginning of what is stored of a party, so that it is there as soon as the core asks. */
+  async prepare(party: string): Promise<void> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<undefined>((resolve) => {
+      timer = setTimeout(resolve, PATIENCE);
+    });
+    // What cannot be read now is asked for again by the core, and fails there.
+    const found = await Promise.race([this.#read(party, undefined).catch(() => undefined), late]);
+    clearTimeout(timer);
+    if (found) this.#ready.set(party, found);
+  }
+
+  /** Does what the core says; gives what was read if it is there already. Throws what keeps a write from beginning. */
+  work(
+    party: string,
+    what: string,
+    work: number,
+    put: Uint8Array[],
+    remove: Uint8Array[],
+  ): Found | undefined {
+    if (what === "load") {
+      const [after] = put;
+      const ready = this.#ready.get(party);
+      this.#ready.delete(party);
+      if (after === undefined && ready !== undefined) return ready;
+      this.#read(party, after).then(
+        (found) => this.#answers.loaded(party, found, undefined),
+        (error) => this.#answers.loaded(party, [false], reason(error)),
+      );
+      return undefined;
+    }
+    const transaction = this.#database.transaction(FEEDS, "readwrite");
+    const feeds = transaction.objectStore(FEEDS);
+    try {
+      if (what === "forget") feeds.delete(range(party, undefined));
+      for (let at = 0; at + 1 < put.length; at += 2) {
+        feeds.put(put[at + 1], [party, put[at] as Uint8Array<ArrayBuffer>]);
+      }
+      for (const key of remove) feeds.delete([party, key as Uint8Array<ArrayBuffer>]);
+    } catch (error) {
+      // All of it or nothing.
+      transaction.abort();
+      throw error;
+    }
+    transaction.oncomplete = () => this.#answers.written(party, work, undefined);
+    transaction.onabort = () => this.#answers.written(party, work, reason(transaction.error));
+    return undefined;
+  }
+
+  /** Ends when what is under way is done. */
+  close(): void {
+    this.#database.close();
+  }
+
+  #read(party: string, after: Uint8Array | undefined): Promise<Found> {
+    return new Promise((resolve, reject) => {
+      const transaction = this.#database.transaction(FEEDS, "readonly");
+      const feeds = transaction.objectStore(FEEDS);
+      const keys = feeds.getAllKeys(range(party, after), AT_ONCE);
+      const values = feeds.getAll(range(party, after), AT_ONCE);
+      transaction.onabort = () => reject(transaction.error);
+      transaction.oncomplete = () => {
+        const rows = keys.result.flatMap((key, at) => [
+          bytes((key as unknown[])[1]),
+          bytes(values.result[at]),
+        ]);
+        resolve([keys.result.length === AT_ONCE, ...rows]);
+      };
+    });
+  }
+}
+
+/** The keys of a party, behind one of them. A list is greater than any bytes. */
+function range(party: string, after: Uint8Array | undefined): IDBKeyRange {
+  const begin = after === undefined ? [party] : [party, after as Uint8Array<ArrayBuffer>];
+  return IDBKeyRange.bound(begin, [party, []], true);
+}
+
+/** Whatever is found there: the core drops what is none of its own. */
+function bytes(found: unknown): Uint8Array {
+  if (found instanceof Uint8Array) return found;
+  return found instanceof ArrayBuffer ? new Uint8Array(found) : new Uint8Array();
+}
+
+function reason(error: unknown): string {
+  return error instanceof Error ? error.message || error.name : "IndexedDB refuses";
+}
