@@ -168,6 +168,30 @@ async fn a_message_reaches_an_identity_and_its_sender_is_told_while_nobody_is_an
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_message_tells_how_far_it_is_and_stops_when_it_is_dropped() {
+    let signaler = Signaler::start().await;
+    let (a, _) = joined(&signaler, "large").await;
+    let (b, _) = joined(&signaler, "large").await;
+    let mut messages = b.messages().await.unwrap();
+    let large = |letter: &str| document(&format!("{{\"text\":\"{}\"}}", letter.repeat(12_000_000)));
+
+    let sending = a.start_send(b.identity(), large("x")).await.unwrap();
+    let mut progress = sending.progress();
+    soon(progress.wait_for(|progress| progress.sent > 1_000_000)).await.unwrap();
+    assert!(b.stats().await.unwrap().assembling > 0);
+    drop(sending);
+    // The next one comes whole, and what there was of the first one is forgotten.
+    let sending = a.start_send(b.identity(), large("y")).await.unwrap();
+    let progress = sending.progress();
+    soon(sending).await.unwrap();
+    let told = *progress.borrow();
+    assert!(told.sent == told.total && told.total > 12_000_000, "{told:?}");
+    let message = soon(messages.next()).await.unwrap().unwrap();
+    assert!(message.document == large("y"));
+    assert_eq!(b.stats().await.unwrap().assembling, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_link_outlives_its_signaler_and_a_signaler_that_comes_back_is_found() {
     let signaler = Signaler::start().await;
     let (a, party) = joined(&signaler, "alone").await;

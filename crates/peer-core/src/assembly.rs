@@ -17,7 +17,7 @@ use crate::mail::Head;
 use crate::sorted::Map;
 
 /// So many new parts are told of at once.
-const TELL_PARTS: u32 = 4;
+const TELL_PARTS: u32 = 2;
 /// And fewer after so long.
 const TELL_AFTER: Duration = Duration::from_millis(25);
 /// Messages of one identity, and of all, that are kept at once.

@@ -135,7 +135,7 @@ const PARTS: usize = 2;
 const PASSED: usize = 3;
 const LANES: usize = 4;
 /// Bytes of parts that wait in their lane; the next one is made when there are less.
-const PARTS_QUEUE: usize = 2 * limits::PART;
+const PARTS_QUEUE: usize = 64 * 1024;
 /// Bytes of parts of others that wait; more are dropped, and whoever sends them finds out.
 const PASSED_QUEUE: usize = 256 * 1024;
 

@@ -23,15 +23,15 @@ use crate::links::LinkNumber;
 use crate::roster::Contact;
 use crate::sorted::{Map, Set};
 
-/// Parts of one transfer on their way: 752 KiB, which fills 100 Mbit/s at a round trip of 60 ms.
-const WINDOW: usize = 16;
+/// Parts of one transfer on their way: 1,016 KiB, which fills 100 Mbit/s at a round trip of 80 ms.
+const WINDOW: usize = 8;
 /// Parts to one peer.
-const PER_PEER: usize = 32;
+const PER_PEER: usize = 16;
 /// Parts that take other ways than a link, to all peers: nobody says how much of them waits.
-const AROUND: usize = 16;
+const AROUND: usize = 6;
 /// Of those, of one transfer: at first and at most.
-const FIRST_WINDOW: usize = 2;
-const MOST_WINDOW: usize = 8;
+const FIRST_WINDOW: usize = 1;
+const MOST_WINDOW: usize = 4;
 /// A part over a link that lives is sent again, another way if there is one, after so long without any word.
 const LINK_PATIENCE: Duration = Duration::from_secs(4);
 /// Bounds of the same for other ways.

@@ -14,10 +14,11 @@ pub const MESSAGE: usize = 16 * 1024 * 1024;
 /// Bytes of a message that travels in one envelope; a larger one travels in parts. On a line of 10 Mbit/s it takes a tenth
 /// of a second.
 pub const MESSAGE_WHOLE: usize = 128 * 1024;
-/// Bytes of each part of a message but its last one: with its seal three chunks of a data channel.
-pub const PART: usize = 47 * 1024;
+/// Bytes of each part of a message but its last one: with its seal eight chunks of a data channel. Sealing and signing cost
+/// as much as the hashes and the cipher over 50 KiB do, so smaller ones would cost more.
+pub const PART: usize = 127 * 1024;
 /// Parts behind the first missing one that a recipient takes.
-pub const PARTS_AHEAD: u32 = 64;
+pub const PARTS_AHEAD: u32 = 32;
 /// Bytes of one chunk on a data channel, its header included: the size every browser takes without fragmenting its own
 /// scheduling (RFC 8831 section 6.6 asks for 16 KiB without interleaving).
 pub const CHUNK: usize = 16 * 1024;
