@@ -445,7 +445,7 @@ fn twenty_thousand_publications_are_read_quickly() {
     let took = begun.elapsed();
     println!("{rows} rows of {bytes} bytes read in {took:?}");
     // A signature takes 100 µs in a build like this one.
-    assert!(took < Duration::from_micros(30 * 20_000), "{took:?}");
+    assert!(took < Duration::from_millis(600), "{took:?}");
     let backlog = world.subscribe(again, party, &everything(), true);
     let late = world.add(&[0]);
     world.join(late, "p");
