@@ -39,6 +39,8 @@ const REPORTS: usize = 64;
 const WAITING: usize = 256;
 /// How long the core may take to say goodbye, and links and signalers to send it, in all.
 const FAREWELL: Duration = Duration::from_millis(1800);
+/// How long the store may then take for what it was given.
+const STORE_FAREWELL: Duration = Duration::from_secs(2);
 /// Longest wait without looking at the clock, in case it was suspended.
 const NAP: Duration = Duration::from_secs(60);
 
@@ -169,7 +171,9 @@ impl Driver {
         if let Some(mut store) = self.store.take() {
             // What was handed over is little, and all that is left to do.
             self.stored = None;
-            let _ = tokio::task::spawn_blocking(move || store.finish()).await;
+            let finished = tokio::task::spawn_blocking(move || store.finish());
+            // A disk that does not answer must not hold up the end for ever.
+            let _ = tokio::time::timeout(STORE_FAREWELL, finished).await;
         }
         drop(slot);
     }

@@ -12,6 +12,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, params};
 use tokio::sync::mpsc;
 use weft_peer_core::{StoreDone, StoreRow, StoreWork};
@@ -96,6 +97,17 @@ fn work(path: &Path, from: &Receiver<StoreWork>, done: &mpsc::Sender<StoreDone>)
     while let Ok(first) = from.recv() {
         let mut waiting = vec![first];
         waiting.extend(from.try_iter().take(QUEUE));
+        // Who only reads makes no file.
+        if db.is_none() && !path.exists() {
+            waiting.retain(|work| {
+                let StoreWork::Load { discovery, .. } = work else { return true };
+                let nothing = StoreDone::Loaded { discovery: *discovery, rows: Ok(Vec::new()), more: false };
+                done.blocking_send(nothing).is_err()
+            });
+            if waiting.is_empty() {
+                continue;
+            }
+        }
         if db.is_none() {
             db = Some(open(path)).transpose().unwrap_or_else(|reason| {
                 for work in std::mem::take(&mut waiting) {
@@ -143,6 +155,8 @@ fn open(path: &Path) -> Result<Connection, String> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut db = Connection::open_with_flags(path, flags).map_err(wrong)?;
     db.busy_timeout(BUSY).map_err(wrong)?;
+    // Nobody waits at the end for what the next start can do.
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(wrong)?;
     prepare(&mut db).map_err(wrong)?;
     let own: i64 = db.query_row("PRAGMA application_id", [], |row| row.get(0)).map_err(wrong)?;
     let version: u32 = db.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(wrong)?;

@@ -322,7 +322,7 @@ impl Weft {
         answer.await.map_err(|_| Error::Closed)
     }
 
-    /// Says goodbye everywhere, sends what was given before, and ends; within two seconds.
+    /// Says goodbye everywhere, sends what was given before, and ends; within two seconds, and two more if the disk is slow.
     pub async fn close(&self) {
         // An error means that it has ended already.
         let _ = self.requests.send(Request::Close).await;

@@ -24,7 +24,7 @@ pub struct Face {
 
 #[wasm_bindgen(js_class = Peer)]
 impl Face {
-    /// Starts a peer with two 32-byte seeds.
+    /// Starts a peer with two 32-byte seeds, the identity's before the peer's.
     ///
     /// # Errors
     /// `bad-option`, `name-too-long`, or `internal` without a source of randomness.
@@ -34,15 +34,14 @@ impl Face {
         name: String,
         rtc: &JsValue,
         limits: &JsValue,
-        identity_seed: &[u8],
-        peer_seed: &[u8],
+        seeds: &[u8],
         store: bool,
         sink: Sink,
     ) -> Result<Face, JsValue> {
         let mut config = options::config(signalers, name, limits)?;
         config.store = store;
-        let keys =
-            Keys { identity: IdentityKey::new(&seed(identity_seed)?), peer: PeerKey::new(&seed(peer_seed)?) };
+        let (identity, peer) = seeds.split_at(seeds.len() / 2);
+        let keys = Keys { identity: IdentityKey::new(&seed(identity)?), peer: PeerKey::new(&seed(peer)?) };
         let mut randomness = [0; 32];
         getrandom::fill(&mut randomness)
             .map_err(|_| Failure::new("internal", "the browser gave no random bytes"))?;

@@ -53,8 +53,7 @@ export class Peer {
     name: string,
     rtc: object | undefined,
     limits: object | undefined,
-    identitySeed: Uint8Array,
-    peerSeed: Uint8Array,
+    seeds: Uint8Array,
     store: boolean,
     sink: Sink,
   );

@@ -100,10 +100,12 @@ impl Wants {
     pub(crate) fn due(&mut self, now: Time) -> Vec<(PeerId, Want)> {
         let mut due = Vec::new();
         for (peer, asking) in &mut self.neighbours {
-            if asking.waiting.as_ref().is_some_and(|(_, at)| *at <= now)
-                && asking.pace.take(now, ANSWER_EVERY, ANSWER_EVERY * AT_ONCE).is_ok()
-            {
-                due.extend(asking.waiting.take().map(|(want, _)| (*peer, want)));
+            let Some((_, waits_until)) = asking.waiting.as_mut().filter(|(_, at)| *at <= now) else {
+                continue;
+            };
+            match asking.pace.take(now, ANSWER_EVERY, ANSWER_EVERY * AT_ONCE) {
+                Ok(()) => due.extend(asking.waiting.take().map(|(want, _)| (*peer, want))),
+                Err(at) => *waits_until = at,
             }
         }
         due
