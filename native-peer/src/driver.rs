@@ -8,7 +8,7 @@
 //! Nothing here ever waits for another task: queues to the outside that are full have their policy where they are
 //! defined ([`crate::queue`], [`crate::signaler`]), and what comes in waits in its sender.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::poll_fn;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ use weft_peer_core::{
     Command, CommandError, CommandId, Event, HomeIndex, Input, Keys, LinkId, Output, Peer, StoreDone,
 };
 use weft_query::Document;
-use weft_wire::{DiscoveryKey, MessageId, Text, Time};
+use weft_wire::{Digest, DiscoveryKey, MessageId, Text, Time};
 
 use crate::clock::Clock;
 use crate::error::Error;
@@ -69,6 +69,8 @@ pub(crate) struct Driver {
     /// Who waits for a store to be emptied, or for what was kept to be durable.
     forgetting: BTreeMap<CommandId, oneshot::Sender<Result<(), Error>>>,
     storing: Vec<oneshot::Sender<()>>,
+    /// Who waits to know what of ours is kept.
+    recalling: Vec<(DiscoveryKey, oneshot::Sender<BTreeSet<Digest>>)>,
     flushing: Vec<Flush>,
     /// The core has no room for another publication until it says so.
     full: bool,
@@ -143,6 +145,7 @@ impl Driver {
             stored,
             forgetting: BTreeMap::new(),
             storing: Vec::new(),
+            recalling: Vec::new(),
             flushing: Vec::new(),
             full: false,
             state: State::Running,
@@ -203,6 +206,14 @@ impl Driver {
         if self.waiting.is_empty() && self.peer.unstored() == 0 {
             for reply in self.storing.drain(..) {
                 let _ = reply.send(());
+            }
+        }
+        for (discovery, reply) in std::mem::take(&mut self.recalling) {
+            match self.peer.published(&discovery) {
+                Some(published) => {
+                    let _ = reply.send(published.iter().copied().collect());
+                }
+                None => self.recalling.push((discovery, reply)),
             }
         }
     }
@@ -406,6 +417,7 @@ impl Driver {
                 Err(error) => _ = reply.send(Err(error.into())),
             },
             Some(Request::Stored { reply }) => self.storing.push(reply),
+            Some(Request::Published { discovery, reply }) => self.recalling.push((discovery, reply)),
             Some(Request::Flush { reply }) => self.flushing.push(Flush { reply, given: None }),
             Some(Request::Close) | None => {
                 let until = Instant::now() + FAREWELL;

@@ -49,10 +49,10 @@ pub use options::{KeySource, Network, Options};
 pub use sending::{Progress, Sending};
 pub use weft::{Delivery, Events, Message, Messages, Published, Publishing, Requests, Subscription, Weft};
 
-pub use weft_crypto::Party;
+pub use weft_crypto::{Party, digest};
 pub use weft_peer_core::{
     Backlog, Cause, CommandError, Config, Diagnosis, Event, HomeIndex, LinkState, Path, PeerChange, PeerInfo,
     Publication, RequestError, SendError, SignalerState, Stats,
 };
 pub use weft_query::{Document, Filter};
-pub use weft_wire::{DiscoveryKey, IdentityId, MessageId, PeerId, PublicationId};
+pub use weft_wire::{Digest, DiscoveryKey, IdentityId, MessageId, PeerId, PublicationId};

@@ -1,11 +1,12 @@
 //! What handles ask of the driver.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 use weft_peer_core::{Backlog, Command, CommandError, CommandId, Diagnosis, PeerInfo, Stats};
 use weft_query::{Document, Filter};
-use weft_wire::{DiscoveryKey, IdentityId, MessageId, PeerId};
+use weft_wire::{Digest, DiscoveryKey, IdentityId, MessageId, PeerId};
 
 use crate::error::Error;
 use crate::queue;
@@ -50,6 +51,8 @@ pub(crate) enum Request {
     Stats { reply: oneshot::Sender<Stats> },
     /// Remove what is stored of a party.
     Forget { discovery: DiscoveryKey, reply: oneshot::Sender<Result<(), Error>> },
+    /// Which of our documents are kept; answered when what is stored has been read.
+    Published { discovery: DiscoveryKey, reply: oneshot::Sender<BTreeSet<Digest>> },
     /// Answered when everything that is kept so far is durable.
     Stored { reply: oneshot::Sender<()> },
     /// Answered when everything that was published has been given to the neighbours' channels.

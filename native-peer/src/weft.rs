@@ -1,5 +1,6 @@
 //! The handle of a running peer.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -12,7 +13,7 @@ use weft_peer_core::{
     Backlog, Command, CommandError, CommandId, Diagnosis, Event, Keys, PeerInfo, Publication, Stats,
 };
 use weft_query::{Document, Filter};
-use weft_wire::{DiscoveryKey, IdentityId, MessageId, PeerId, PublicationId};
+use weft_wire::{Digest, DiscoveryKey, IdentityId, MessageId, PeerId, PublicationId};
 
 use crate::driver::Driver;
 use crate::error::Error;
@@ -108,6 +109,17 @@ impl Weft {
         let (reply, answer) = oneshot::channel();
         self.ask(Request::Forget { discovery, reply }).await?;
         answer.await.map_err(|_| Error::Closed)?
+    }
+
+    /// Hashes (BLAKE3) of the documents, encoded, that this identity has published in a party and this peer keeps, those of
+    /// earlier runs among them. Waits for what is stored to be read; without end for a party that was not joined.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub async fn published(&self, discovery: DiscoveryKey) -> Result<BTreeSet<Digest>, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Request::Published { discovery, reply }).await?;
+        answer.await.map_err(|_| Error::Closed)
     }
 
     /// Waits until everything that is kept so far will be there after a restart, whatever ends this process. At once if

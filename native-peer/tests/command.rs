@@ -183,6 +183,48 @@ async fn q11_a_seed_serves_a_file_to_those_who_come_later_until_it_is_interrupte
 }
 
 #[tokio::test]
+async fn q11_a_seed_that_is_killed_and_started_again_serves_each_document_once_and_what_was_added() {
+    let world = World::new().await;
+    let file = world.keys.path().join("films.jsonl");
+    let line = |n: u32| format!("{{\"n\":{n}}}\n");
+    let mut text: String = (1..=50).map(line).collect();
+    // A line that is there twice, and one that is none.
+    text.push_str(&line(7));
+    text.push_str("not json\n");
+    tokio::fs::write(&file, &text).await.unwrap();
+    let args = [file.to_str().unwrap()];
+    let mut seed = world.weft("ada", "seed", &args).spawn().unwrap();
+    says(&mut seed, "serving 50 documents (50 of them new, 1 refused)").await;
+    seed.kill().await.unwrap();
+
+    let mut seed = world.weft("ada", "seed", &args).spawn().unwrap();
+    says(&mut seed, "serving 50 documents (0 of them new, 1 refused)").await;
+    text.push_str(&line(51));
+    tokio::fs::write(&file, &text).await.unwrap();
+    let late = world.weft("bob", "subscribe", &["--backlog", "--count", "51"]);
+    let (code, out, errors) = run(late).await;
+    assert_eq!(code, 0, "{errors}");
+    let numbers = |out: &str| -> Vec<i64> {
+        let read = |line: &str| serde_json::from_str::<Value>(line).unwrap()["data"]["n"].as_i64().unwrap();
+        out.lines().map(read).collect()
+    };
+    assert_eq!(numbers(&out), (1..=51).collect::<Vec<i64>>());
+    interrupt(&seed).await;
+    assert_eq!(soon(seed.wait()).await.unwrap().code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_seed_without_its_file_or_with_a_wrong_size_says_so_and_starts_nothing() {
+    let world = World::new().await;
+    let (code, _, errors) = run(world.weft("ada", "seed", &["/nowhere/films.json"])).await;
+    assert_eq!(code, 1);
+    assert!(errors.contains("/nowhere/films.json"), "{errors}");
+    let (code, _, errors) = run(world.weft("ada", "seed", &["--keep", "lots", "x"])).await;
+    assert_eq!(code, 2);
+    assert!(errors.contains("64M"), "{errors}");
+}
+
+#[tokio::test]
 async fn a_reader_that_has_enough_ends_a_subscription_quietly() {
     let world = World::new().await;
     let mut subscriber = world.weft("ada", "subscribe", &[]).spawn().unwrap();

@@ -14,11 +14,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use weft_crypto::{publication, statement};
+use weft_crypto::{digest, publication, statement};
 use weft_wire::link::{FeedHave, FeedRange};
 use weft_wire::{
-    Bundle, BundleEntry, DiscoveryKey, IdentityId, List, PeerId, PeerRecord, PublicationId, Tag, Time,
-    decode, encode, limits,
+    Bundle, BundleEntry, Digest, DiscoveryKey, IdentityId, List, PeerId, PeerRecord, PublicationId, Tag,
+    Time, decode, encode, limits,
 };
 
 use crate::broadcast::feed_range;
@@ -146,6 +146,15 @@ impl Feeds {
     }
 
     // ---- our own ----
+
+    /// Hashes of our identity's documents that are kept, or wait to be signed.
+    pub(crate) fn own_documents<'a>(&'a self, env: &'a Env) -> impl Iterator<Item = Digest> + 'a {
+        let is_ours = |feed: &PeerId| *feed == env.me || self.author(feed) == Some(env.identity);
+        let kept = self.places.iter().filter(move |(feed, _)| is_ours(feed)).flat_map(|(_, kept)| kept);
+        let bundles = kept.filter_map(|kept| decode::<Bundle>(&kept.bytes, BUNDLE).ok());
+        let signed = bundles.flat_map(|bundle| bundle.entries.into_iter().map(|entry| digest(&entry.body)));
+        signed.chain(self.own.pending.iter().map(|entry| digest(&entry.body)))
+    }
 
     /// Gives a document its place in our feed.
     pub(crate) fn publish(&mut self, now: Time, body: Vec<u8>, env: &Env) -> (PublicationId, u64) {

@@ -7,7 +7,7 @@
 use crate::sorted::{Map, Set};
 use std::time::Duration;
 
-use weft_wire::{DiscoveryKey, IdentityId, PeerId, Time};
+use weft_wire::{Digest, DiscoveryKey, IdentityId, PeerId, Time};
 
 use crate::api::{Command, CommandError, CommandId, Input, Output, PeerInfo, Stats};
 use crate::assembly::Assemblies;
@@ -261,6 +261,14 @@ impl Peer {
     /// Who is in a party, ourselves not counted; ordered by id.
     pub fn peers(&self, discovery: &DiscoveryKey) -> Vec<PeerInfo> {
         self.swarms.get(discovery).map(|swarm| swarm.roster.infos()).unwrap_or_default()
+    }
+
+    /// Hashes (BLAKE3) of the documents that our identity has published in a party and that we keep, encoded, also those of
+    /// earlier runs.
+    /// None while what is stored is being read, and for a party that we are not in.
+    pub fn published(&self, discovery: &DiscoveryKey) -> Option<Set<Digest>> {
+        let swarm = self.swarms.get(discovery).filter(|swarm| swarm.feeds.storage.loading().is_none())?;
+        Some(swarm.feeds.own_documents(&self.env).collect())
     }
 
     /// Why each peer of our parties is, or is not, directly connected, and what would help; ordered by peer.

@@ -11,6 +11,7 @@ mod output;
 mod peers;
 mod publish;
 mod request;
+mod seed;
 mod send;
 mod session;
 mod subscribe;
@@ -62,6 +63,14 @@ enum Command {
   tail -f events.jsonl | weft publish --party events
   weft publish --party movies --stay films.json     # goes on serving them until Ctrl-C")]
     Publish(publish::PublishArgs),
+    /// Serve the documents of files to all who come, until interrupted; after a restart, too, and each once.
+    #[command(after_help = "Examples:
+  weft seed --party movies films.json
+  weft seed --party events /var/log/events.jsonl    # lines that are added are published
+
+What is published is stored beside the keys, so that a restart publishes only what is new.
+systemd is told when all is served: native-peer/systemd has a unit.")]
+    Seed(seed::SeedArgs),
     /// Print documents that match a query, one JSON line each.
     #[command(after_help = "Examples:
   weft subscribe --party movies '{\"rating\": {\"$gte\": 8}}'
@@ -221,6 +230,19 @@ fn parse_listen_address(text: &str) -> Result<IpAddr, String> {
 }
 
 /// Seconds, with a fraction.
+fn parse_bytes(text: &str) -> Result<usize, String> {
+    let (digits, unit) = match text.to_ascii_uppercase() {
+        text if text.ends_with('K') => (text[..text.len() - 1].to_owned(), 1 << 10),
+        text if text.ends_with('M') => (text[..text.len() - 1].to_owned(), 1 << 20),
+        text if text.ends_with('G') => (text[..text.len() - 1].to_owned(), 1 << 30),
+        text => (text, 1),
+    };
+    let bytes = digits.parse::<usize>().ok().and_then(|number| number.checked_mul(unit));
+    bytes
+        .filter(|bytes| *bytes > 0)
+        .ok_or_else(|| "a size is a number of bytes, as in 64M, 2G or 500000".into())
+}
+
 fn parse_seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse::<f64>().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     seconds.ok_or_else(|| "a time is a number of seconds, as in 30 or 0.5".into())
@@ -245,6 +267,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Listen(args) => run(listen::run(args)),
         Command::Request(args) => run(request::run(args)),
         Command::Answer(args) => run(answer::run(args)),
+        Command::Seed(args) => run(seed::run(args)),
         Command::Peers(args) => run(peers::run(args)),
         Command::Diagnose(args) => run(diagnose::run(args)),
     };
