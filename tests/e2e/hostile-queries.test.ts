@@ -247,7 +247,10 @@ test("q12_hostile_queries_for_the_weft_command_are_an_error_with_a_code_and_no_p
   const deep = (open: string, inner: string, close: string) => open.repeat(1000) + inner + close.repeat(1000);
   const cases: readonly (readonly [string, RegExp])[] = [
     // The system takes no argument above 128 KiB: more is in a file, below.
-    [JSON.stringify({ a: "x".repeat(120_000) }), /^weft: query at \$: more than 65536 bytes\n$/],
+    [
+      JSON.stringify({ a: "x".repeat(120_000) }),
+      /^weft: query at \$: more than 65536 bytes: it has at least 120008\n$/,
+    ],
     [
       JSON.stringify({ a: { $in: Array.from({ length: 24_000 }, () => 300) } }),
       /^weft: query at \$: more than /,

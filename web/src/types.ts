@@ -69,7 +69,10 @@ export interface Limits {
   readonly keepPublications?: number;
   /** Bytes of publications kept per party. Default 32 MiB. */
   readonly keepBytes?: number;
-  /** Milliseconds after which a publication is not kept any more, from 1,000 to 2^32 - 1. Default 7 days. */
+  /**
+   * Milliseconds after which a publication is not kept any more, from 1,000 to 2^32 - 1. Default 7 days. Pages of one
+   * origin share what is stored: the strictest page's bounds count for all of them.
+   */
   readonly keepAge?: number;
   /** Bytes of own publications that may wait to be sent. Default 16 MiB. */
   readonly publishQueueBytes?: number;
