@@ -278,5 +278,5 @@ test("q12_hostile_queries_for_the_weft_command_are_an_error_with_a_code_and_no_p
   t.after(() => rmSync(dirname(file), { recursive: true }));
   writeFileSync(file, JSON.stringify({ a: "x".repeat(MIB) }));
   const { code, err } = await Weft.run(t, "subscribe", [`@${file}`], options);
-  assert.deepEqual([code, err], [2, "weft: query at $: more than 65536 bytes\n"]);
+  assert.deepEqual([code, err], [2, "weft: query at $: more than 65536 bytes: it has at least 1048584\n"]);
 });

@@ -317,7 +317,7 @@ impl Negotiator {
                     self.drop_session(from, env);
                     Vec::new()
                 } else {
-                    self.replace(from, env)
+                    self.replace(now, from, env)
                 };
                 steps.extend(self.begin_answer(
                     now,
@@ -619,7 +619,9 @@ impl Negotiator {
     }
 
     /// Ends the session with a peer that begins a new one.
-    fn replace(&mut self, peer: PeerId, env: &mut Env) -> Vec<Step> {
+    fn replace(&mut self, now: Time, peer: PeerId, env: &mut Env) -> Vec<Step> {
+        let attempt = Attempt::new(now, None, false, "the other side has begun anew");
+        self.remember_attempt(peer, attempt);
         if self.sessions.contains_key(&peer) || self.streams.contains_key(&peer) {
             self.end(peer, "the other side began anew", None, env)
         } else {

@@ -164,7 +164,7 @@ impl Negotiator {
             if heard.is_none_or(|at| now.since(at) < DOUBT) {
                 return vec![Step::Doubted { peer: from }];
             }
-            let mut steps = self.replace(from, env);
+            let mut steps = self.replace(now, from, env);
             env.event(Event::Link { peer: from, state: LinkState::Connecting });
             self.begin_offer(now, from, discovery, urgent, env);
             steps.retain(|step| !matches!(step, Step::Doubted { .. }));
@@ -187,7 +187,7 @@ impl Negotiator {
         let silent_since = heard.or(session.open_since);
         match silent_since {
             Some(at) if now.since(at) >= DOUBT => {
-                let mut steps = self.replace(from, env);
+                let mut steps = self.replace(now, from, env);
                 self.begin_offer(now, from, discovery, urgent, env);
                 steps.retain(|step| !matches!(step, Step::Doubted { .. }));
                 steps
