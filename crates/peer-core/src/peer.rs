@@ -213,7 +213,7 @@ impl Peer {
             }
             Input::ChannelDrained { link } => {
                 if let Some(peer) = self.negotiator.peer(link) {
-                    self.links.on_drained(peer, &mut self.env);
+                    self.links.on_drained(peer, Carrier::Channel(link), &mut self.env);
                 }
             }
             Input::ChannelClosed { link } => {
@@ -246,7 +246,16 @@ impl Peer {
             return None;
         }
         let swarms = self.swarms.values().filter_map(|swarm| swarm.deadline(&self.env)).min();
-        [self.rest_at, self.links.deadline(&self.env), self.parts_due(), swarms].into_iter().flatten().min()
+        [
+            self.rest_at,
+            self.negotiator.streams_deadline(&self.env),
+            self.links.deadline(&self.env),
+            self.parts_due(),
+            swarms,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// Whose peer somebody is, if it is in a party that we are in or has published there, as far as we know.

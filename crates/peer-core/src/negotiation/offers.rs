@@ -147,21 +147,24 @@ impl Negotiator {
         from: PeerId,
         (discovery, id): (DiscoveryKey, SessionId),
         (urgent, stream): (bool, Option<SessionId>),
-        heard: Option<Time>,
+        (heard, asked): (Option<Time>, Option<Time>),
         env: &mut Env,
     ) -> Vec<Step> {
         if from < env.me {
             return Vec::new(); // The lower side offers, it does not knock.
         }
-        if let Some(ours) = self.stream_id(&from) {
+        if let Some(ours) = self.stream_id(&from).filter(|_| !self.is_session(&from, &id)) {
+            if id != SessionId([0; 16]) {
+                return Vec::new(); // A restart of an attempt that has ended here.
+            }
             if stream == Some(ours) {
                 if !self.sessions.contains_key(&from) {
                     self.begin_offer(now, from, discovery, urgent, env);
                 }
                 return Vec::new();
             }
-            // It knows nothing of our stream. While that is young its knock may have crossed its agreement.
-            if heard.is_none_or(|at| now.since(at) < DOUBT) {
+            // It knows nothing of our stream? Its knock may have crossed its agreement, or be an old one that somebody repeats.
+            if asked.is_none_or(|at| now.since(at) < DOUBT) {
                 return vec![Step::Doubted { peer: from }];
             }
             let mut steps = self.replace(now, from, env);

@@ -60,11 +60,16 @@ pub(super) struct Stream {
     acknowledge_at: Option<Time>,
     again_at: Option<Time>,
     again: Duration,
-    /// Times that it was sent again without an answer. Each takes another way, if there is one.
+    /// Times that it was sent again without an answer.
     pub(super) attempt: u32,
+    /// Each repetition takes another way, if there is one, and what follows stays on it.
+    pub(super) way: u32,
+    /// Number after the last chunk that was ever sent: what is sent again is not timed.
+    sent: u64,
     /// A chunk whose acknowledgement is timed, and when it was sent.
     timed: Option<(u64, Time)>,
     heard: Time,
+    waits_since: Time,
     pub(super) troubled: bool,
     /// A connection is taking over: nothing that comes counts any more.
     pub(super) frozen: bool,
@@ -109,8 +114,11 @@ impl Stream {
             again_at: None,
             again: AGAIN_FIRST,
             attempt: 0,
+            way: 0,
+            sent: 0,
             timed: None,
             heard: now,
+            waits_since: now,
             troubled: false,
             frozen: false,
             direct_at: now + env.config.direct_retry,
@@ -131,7 +139,10 @@ impl Stream {
     }
 
     /// Takes a chunk to send.
-    pub(super) fn give(&mut self, chunk: Vec<u8>) {
+    pub(super) fn give(&mut self, now: Time, chunk: Vec<u8>) {
+        if self.kept.is_empty() {
+            self.waits_since = now;
+        }
         self.kept_bytes += chunk.len();
         self.kept.push_back(chunk);
     }
@@ -171,12 +182,12 @@ impl Stream {
         }
         // What comes again, or too soon, is answered at once: the other side has lost an answer, or we a packet.
         let expected = packet.first == self.came;
-        for (number, chunk) in (packet.first..).zip(packet.chunks) {
-            if number == self.came {
-                self.came += 1;
-                self.came_bytes += chunk.0.len();
-                came.chunks.push(chunk.0);
-            }
+        // All of them, if a chunk before them is missing.
+        let known = self.came.checked_sub(packet.first).and_then(|known| usize::try_from(known).ok());
+        for chunk in packet.chunks.into_iter().skip(known.unwrap_or(usize::MAX)) {
+            self.came += 1;
+            self.came_bytes += chunk.0.len();
+            came.chunks.push(chunk.0);
         }
         let at = if expected && self.came_bytes < ACKNOWLEDGE_BYTES { now + ACKNOWLEDGE } else { now };
         self.acknowledge_at = Some(self.acknowledge_at.map_or(at, |due| due.min(at)));
@@ -192,8 +203,13 @@ impl Stream {
 
     /// Nobody hears us any more.
     pub(super) fn is_dead(&self, now: Time, unknown: bool) -> bool {
-        let waits = !self.kept.is_empty();
-        waits && now.since(self.heard) >= if unknown { UNKNOWN } else { SILENT }
+        let waits = !self.kept.is_empty() && !self.frozen;
+        waits && now.since(self.silent_since()) >= if unknown { UNKNOWN } else { SILENT }
+    }
+
+    /// Since when the other side has left us without an answer: before something waits, it owes none.
+    fn silent_since(&self) -> Time {
+        self.heard.max(self.waits_since)
     }
 
     /// The packet that is due, if the pace allows it; else, with the pace's time, none.
@@ -205,6 +221,7 @@ impl Stream {
             self.again_at = None;
             self.again = (self.again * 2).min(AGAIN_MOST);
             self.attempt = self.attempt.saturating_add(1);
+            self.way = self.way.wrapping_add(1);
             self.timed = None;
         }
         let skip = usize::try_from(self.next - self.first).unwrap_or(usize::MAX);
@@ -228,9 +245,10 @@ impl Stream {
         self.came_bytes = 0;
         if count > 0 {
             self.again_at.get_or_insert(now + self.again);
-            if self.attempt == 0 {
+            if self.next > self.sent {
                 self.timed.get_or_insert((self.next - 1, now));
             }
+            self.sent = self.sent.max(self.next);
         }
         Ok(Some(tunnel.seal(&encode(&packet))))
     }
@@ -241,7 +259,7 @@ impl Stream {
             return None;
         }
         let unsent = self.is_up() && self.next < self.first + self.kept.len() as u64;
-        let dead = (!self.kept.is_empty()).then(|| self.heard + SILENT);
+        let dead = (!self.kept.is_empty()).then(|| self.silent_since() + SILENT);
         [unsent.then_some(Time::ZERO), self.acknowledge_at, self.again_at, dead].into_iter().flatten().min()
     }
 

@@ -1,5 +1,7 @@
 //! Links without a connection: when to have one, how both sides agree on it, and how a connection takes its place.
 
+use std::collections::VecDeque;
+
 use weft_crypto::link::Transcript;
 use weft_crypto::stream::{self, Half};
 use weft_wire::sealed::{Refusal, Signal};
@@ -20,7 +22,8 @@ impl Negotiator {
 
     /// The stream that a new connection with this peer is to replace.
     pub(super) fn stream_id(&self, peer: &PeerId) -> Option<SessionId> {
-        self.streams.get(peer).filter(|stream| stream.is_up()).map(|stream| stream.session)
+        let replaceable = |stream: &&Stream| stream.is_up() && !stream.frozen;
+        self.streams.get(peer).filter(replaceable).map(|stream| stream.session)
     }
 
     // ---- the way to a stream ----
@@ -33,7 +36,7 @@ impl Negotiator {
         (discovery, urgent): (DiscoveryKey, bool),
         env: &mut Env,
     ) -> Vec<Step> {
-        if self.streams.len() >= env.config.forwarded_links {
+        if self.streams.len() >= env.config.forwarded_links || self.streams.contains_key(&peer) {
             return Vec::new();
         }
         let session = SessionId(env.random());
@@ -51,6 +54,7 @@ impl Negotiator {
         from: PeerId,
         (discovery, id): (DiscoveryKey, SessionId),
         key: &AgreementKey,
+        asked: Option<Time>,
         env: &mut Env,
     ) -> Vec<Step> {
         if let Some(stream) = self.streams.get_mut(&from) {
@@ -69,7 +73,8 @@ impl Negotiator {
             }
         }
         let connected = self.sessions.get(&from).is_some_and(|session| session.open_since.is_some());
-        if connected && !self.streams.contains_key(&from) {
+        let doubted = asked.is_some_and(|at| now.since(at) >= super::DOUBT);
+        if connected && !self.streams.contains_key(&from) && !doubted {
             // Does it know something of our connection that we do not?
             return vec![Step::Doubted { peer: from }];
         }
@@ -77,14 +82,17 @@ impl Negotiator {
             return Vec::new();
         }
         let known = self.has(&from);
-        let was_up = self.streams.remove(&from).is_some_and(|stream| stream.is_up());
+        let was_up = connected || self.streams.get(&from).is_some_and(Stream::is_up);
         let mut steps = Vec::new();
-        if was_up {
+        let others = self.streams.len() - usize::from(self.streams.contains_key(&from));
+        let full = others >= env.config.forwarded_links;
+        if was_up || full {
             steps.extend(self.end(from, "the other side began anew", None, env));
         } else {
+            self.streams.remove(&from);
             self.give_way(now, from, env);
         }
-        if self.streams.len() >= env.config.forwarded_links {
+        if full {
             steps.push(super::refuse_step(from, discovery, id, 0, Refusal::Full));
             return steps;
         }
@@ -124,9 +132,9 @@ impl Negotiator {
     // ---- what it carries ----
 
     /// Takes a chunk for a stream.
-    pub(crate) fn give(&mut self, peer: &PeerId, chunk: Vec<u8>) {
-        if let Some(stream) = self.streams.get_mut(peer) {
-            stream.give(chunk);
+    pub(crate) fn give(&mut self, now: Time, peer: &PeerId, chunk: Vec<u8>) {
+        if let Some(stream) = self.streams.get_mut(peer).filter(|stream| stream.is_up()) {
+            stream.give(now, chunk);
         }
     }
 
@@ -145,7 +153,7 @@ impl Negotiator {
             steps.push(Step::Drained { peer });
         }
         if came.mended {
-            env.event(Event::Link { peer, state: LinkState::Open { forwarded: true } });
+            steps.push(Step::Working { peer, works: true });
         }
         Some(steps)
     }
@@ -163,25 +171,33 @@ impl Negotiator {
     }
 
     /// Packets that are due.
-    pub(crate) fn packets(&mut self, now: Time, env: &mut Env) -> Vec<Step> {
+    pub(crate) fn packets(&mut self, now: Time) -> Vec<Step> {
         let mut steps = Vec::new();
         self.paced_at = None;
-        for (peer, stream) in &mut self.streams {
-            loop {
-                match stream.packet(now, &mut self.pace) {
-                    Ok(Some(packet)) => {
-                        steps.push(Step::Packet { to: *peer, packet, attempt: stream.attempt });
-                    }
-                    Ok(None) => break,
-                    Err(at) => {
-                        self.paced_at = Some(at);
-                        break;
-                    }
+        // In turns, one packet each, beginning behind the one that had its turn last.
+        let mut turns: VecDeque<PeerId> = self.streams.keys().copied().collect();
+        turns.rotate_left(
+            self.turn.map_or(0, |last| self.streams.keys().filter(|peer| **peer <= last).count()),
+        );
+        while let Some(peer) = turns.pop_front() {
+            let Some(stream) = self.streams.get_mut(&peer) else { continue };
+            match stream.packet(now, &mut self.pace) {
+                Ok(Some(packet)) => {
+                    steps.push(Step::Packet { to: peer, packet, attempt: stream.way });
+                    self.turn = Some(peer);
+                    turns.push_back(peer);
+                }
+                Ok(None) => {}
+                Err(at) => {
+                    self.paced_at = Some(at);
+                    break;
                 }
             }
-            if stream.attempt >= 2 && !stream.troubled {
+        }
+        for (peer, stream) in &mut self.streams {
+            if stream.attempt >= 2 && !stream.troubled && !stream.frozen {
                 stream.troubled = true;
-                env.event(Event::Link { peer: *peer, state: LinkState::Interrupted });
+                steps.push(Step::Working { peer: *peer, works: false });
             }
         }
         steps
@@ -239,12 +255,13 @@ impl Negotiator {
                 continue;
             }
             if stream.direct_at <= now {
-                stream.direct_wait = (stream.direct_wait * 2).min(env.config.direct_retry_most);
                 stream.direct_at = now + stream.direct_wait;
                 let (discovery, session) = (stream.discovery, stream.session);
                 if busy || stream.frozen {
                     continue;
                 }
+                stream.direct_wait = (stream.direct_wait * 2).min(env.config.direct_retry_most);
+                stream.direct_at = now + stream.direct_wait;
                 if env.me < peer {
                     self.begin_offer(now, peer, discovery, false, env);
                 } else {
@@ -256,7 +273,7 @@ impl Negotiator {
         steps
     }
 
-    pub(super) fn streams_deadline(&self, env: &Env) -> Option<Time> {
+    pub(crate) fn streams_deadline(&self, env: &Env) -> Option<Time> {
         let each = self.streams.values().filter_map(|stream| {
             if !stream.is_up() {
                 let retry = stream.retry.map(|retry| retry.at);

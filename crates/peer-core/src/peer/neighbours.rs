@@ -56,7 +56,7 @@ impl Peer {
             Ok(came) => {
                 // What waits for the stream goes after what it had.
                 for (peer, chunk) in std::mem::take(&mut self.env.streamed) {
-                    self.negotiator.give(&peer, chunk);
+                    self.negotiator.give(now, &peer, chunk);
                 }
                 let chunks = self.negotiator.on_replaced(&peer, came);
                 match self.links.resume(peer, chunks, &mut self.env) {

@@ -131,7 +131,9 @@ impl Peer {
         {
             swarm.roster.on_contact(now, &entry, &self.env);
         }
-        if !self.swarms.contains_key(&discovery) {
+        // A link goes on in other parties when the one is left in which it was negotiated.
+        let goes_on = self.negotiator.has(&from) && !self.negotiator.is_new(&from, &session, &signal);
+        if !self.swarms.contains_key(&discovery) && !goes_on {
             // Nothing is known of the sender here, so there is nowhere to send a refusal: it gives up by itself.
             self.env.stats.unopened += 1;
             return;
@@ -160,7 +162,7 @@ impl Peer {
                 }
             }
         }
-        let heard = self.links.heard(&from);
+        let heard = (self.links.heard(&from), self.links.asked(&from));
         let steps = self.negotiator.on_signal(now, from, about, signal, heard, &mut self.env);
         self.take(now, steps);
     }

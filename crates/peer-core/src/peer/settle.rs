@@ -41,7 +41,9 @@ impl Peer {
     }
 
     fn settle_rest(&mut self, now: Time) {
-        if !std::mem::take(&mut self.stirred) && self.rest_at.is_none_or(|at| at > now) {
+        let streams = self.negotiator.streams_deadline(&self.env);
+        let later = self.rest_at.into_iter().chain(streams).all(|at| at > now);
+        if !std::mem::take(&mut self.stirred) && later {
             return;
         }
         for event in self.homes.on_time(now, &mut self.env) {
@@ -220,9 +222,11 @@ impl Peer {
     /// Connections are few, or some party has no neighbour: a link that signalers forward is better than none.
     fn may_forward(&self) -> bool {
         let connected = self.links.open().filter(|(peer, _)| !self.negotiator.is_forwarded(peer)).count();
-        let lonely = |discovery| self.links.neighbours(discovery).next().is_none();
+        let lonely = |(discovery, swarm): (&DiscoveryKey, &Swarm)| {
+            swarm.roster.size() > 1 && self.links.neighbours(discovery).next().is_none()
+        };
         self.homes.any_up()
-            && (connected * 2 <= self.env.config.active_view || self.swarms.keys().any(lonely))
+            && (connected * 2 <= self.env.config.active_view || self.swarms.iter().any(lonely))
     }
 
     fn give_up_unanswered(&mut self, now: Time) {

@@ -5,6 +5,7 @@ use weft_wire::sealed::{Refusal, Sealed, Signal};
 use weft_wire::{PeerId, Time};
 
 use super::{AFTER_FULL, AFTER_MADE_ROOM, AFTER_MISBEHAVIOUR, Peer};
+use crate::api::{Event, LinkState};
 use crate::negotiation::{Carrier, Step};
 
 impl Peer {
@@ -40,7 +41,13 @@ impl Peer {
                         self.on_chunk(now, (peer, Carrier::Stream), &chunk);
                     }
                 }
-                Step::Drained { peer } => self.links.on_drained(peer, &mut self.env),
+                Step::Drained { peer } => self.links.on_drained(peer, Carrier::Stream, &mut self.env),
+                Step::Working { peer, works } if self.links.is_open(&peer) => {
+                    let state =
+                        if works { LinkState::Open { forwarded: true } } else { LinkState::Interrupted };
+                    self.env.event(Event::Link { peer, state });
+                }
+                Step::Working { .. } => {}
                 Step::Packet { to, packet, attempt } => {
                     let contact = self.swarms.values().find_map(|swarm| swarm.roster.contact(&to));
                     let homes = contact.map(|contact| contact.homes).unwrap_or_default();
@@ -85,9 +92,9 @@ impl Peer {
     /// Gives signalers what waits of the links that they forward.
     pub(super) fn forward_links(&mut self, now: Time) {
         for (peer, chunk) in std::mem::take(&mut self.env.streamed) {
-            self.negotiator.give(&peer, chunk);
+            self.negotiator.give(now, &peer, chunk);
         }
-        let steps = self.negotiator.packets(now, &mut self.env);
+        let steps = self.negotiator.packets(now);
         self.take(now, steps);
     }
 

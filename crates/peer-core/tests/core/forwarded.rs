@@ -300,3 +300,67 @@ fn a_peer_that_needs_no_link_is_reached_over_others_and_one_behind_walls_says_wh
         }
     }
 }
+
+#[test]
+fn two_forwarded_links_share_what_signalers_are_given() {
+    let mut world = World::new(14, 1);
+    let [a, b, c] = [world.add(&[0]), world.add(&[0]), world.add(&[0])];
+    world.walls.extend([(a, b), (a, c), (b, c)]);
+    let party = [a, b, c].map(|node| world.join(node, "p"))[0];
+    let got = [b, c].map(|node| (node, world.subscribe(node, party, &everything(), false)));
+    world.run_until(SECOND * 60, |w| w.forwarded(a, b) && w.forwarded(a, c)).unwrap();
+    let text = Value::String("x".repeat(30_000));
+    for n in 0..200 {
+        let document = object(vec![("n", Value::Int(n)), ("text", text.clone())]);
+        let document = Document::from_value(&document).unwrap();
+        world.command(a, Command::Publish { discovery: party, document });
+    }
+    // Six megabytes to each of two, at a megabyte a second.
+    world.run(SECOND * 8);
+    for (node, subscription) in got {
+        let came = world.numbers(node, subscription).len();
+        assert!(came > 50, "{came} came to one of them in 8 s");
+    }
+    world.run(SECOND * 20);
+    for (node, subscription) in got {
+        assert_eq!(world.numbers(node, subscription), (0..200).collect::<Vec<i64>>());
+        let trouble = |event: &Event| {
+            matches!(event, Event::Link { state: LinkState::Closed { .. } | LinkState::Interrupted, .. })
+        };
+        assert_eq!(world.count(node, trouble), 0);
+    }
+}
+
+#[test]
+fn a_connection_takes_over_though_the_party_of_the_stream_was_left() {
+    for left_by in 0..2 {
+        let mut pair = forwarded(15);
+        let (a, b) = (pair.a, pair.b);
+        let other = pair.world.join(a, "q");
+        pair.world.join(b, "q");
+        pair.world.run(SECOND);
+        let leaver = [a, b][left_by];
+        pair.world.command(leaver, Command::Leave { discovery: pair.party });
+        pair.world.walls.clear();
+        let took = pair.world.run_until(SECOND * 60, |w| w.linked(a, b) && !w.forwarded(a, b));
+        assert!(took.is_some(), "left by {left_by}");
+        let got = pair.world.subscribe(b, other, &everything(), false);
+        pair.world.publish(a, other, 5);
+        pair.world.run(SECOND);
+        assert_eq!(pair.world.numbers(b, got), [5]);
+    }
+}
+
+#[test]
+fn a_suspended_page_comes_back_to_its_forwarded_link() {
+    let mut pair = forwarded(16);
+    let (a, b) = (pair.a, pair.b);
+    pair.world.run(SECOND * 12);
+    pair.world.cut(b);
+    pair.world.run(SECOND * 15);
+    pair.world.publish(a, pair.party, 0);
+    pair.world.publish(b, pair.party, 0);
+    pair.world.run(SECOND * 3);
+    pair.world.restore(b);
+    assert!(pair.all_came(0..1, SECOND * 10));
+}
