@@ -4,8 +4,9 @@
 //! Outputs: [`State`] to tell the sender; whole messages.
 //! Timers: a word to the sender [`TELL_AFTER`] a part came; a message of which nothing comes is forgotten.
 //! Invariants: nothing is reserved for what was only announced: a message takes at most twice the memory of what came of
-//! it; the announced lengths of those that are kept, of one identity and of all, stay within the configured bounds; a
-//! message is given out once, whole, with the hash that was announced.
+//! it, and has a place, as long as it is, from its first whole part on; the places of all, and the announced lengths of
+//! one identity, stay within the configured bounds; nothing in a place gives way to what was only announced, but within
+//! one identity; a message is given out once, whole, with the hash that was announced.
 
 use std::time::Duration;
 
@@ -20,10 +21,10 @@ use crate::sorted::Map;
 const TELL_PARTS: u32 = 2;
 /// And fewer after so long.
 const TELL_AFTER: Duration = Duration::from_millis(25);
-/// Messages of one identity, and of all, that are kept at once.
+/// Messages of one identity that are kept at once; of all, those that have a place, and as many others.
 const EACH: usize = 16;
 const ALL: usize = 128;
-/// A message of which nothing came for so long makes room for another.
+/// A message of which nothing came for so long makes room for another one that really comes.
 const IDLE: Duration = Duration::from_secs(2);
 
 pub(crate) type Key = (PeerId, MessageId);
@@ -76,6 +77,8 @@ pub(crate) enum Outcome {
     Tell,
     /// All is here.
     Whole(Head, Vec<u8>),
+    /// There is no place for it. It is forgotten, as the sender is to be told.
+    Full(Head, State),
     /// It is not as announced. It is forgotten.
     Bad(&'static str),
 }
@@ -92,9 +95,8 @@ impl Assemblies {
         let known = self.list.get(&key).is_some_and(|one| one.length == length && one.hash == hash);
         if !known {
             self.list.remove(&key);
-            if !self.make_room(now, &head.from, length, env) {
-                let received = (0, length);
-                return State { run: 0, next: 0, ahead: 0, full: true, received, around: false };
+            if !self.may_come(now, &head.from, length, env) {
+                return State::full(length, false);
             }
             let one = Assembly {
                 head,
@@ -111,31 +113,58 @@ impl Assemblies {
             self.list.insert(key, one);
         }
         // It is there, or was put there.
-        self.list.get_mut(&key).map_or_else(
-            || State { run: 0, next: 0, ahead: 0, full: true, received: (0, length), around: false },
-            Assembly::tell,
-        )
+        self.list.get_mut(&key).map_or_else(|| State::full(length, false), Assembly::tell)
     }
 
-    /// Whether a message may be kept; those that are idle make room.
-    fn make_room(&mut self, now: Time, from: &IdentityId, length: usize, env: &Env) -> bool {
-        let fits = |list: &Map<Key, Assembly>, of: Option<&IdentityId>, most: (usize, usize)| {
-            let those = || list.values().filter(|one| of.is_none_or(|of| one.head.from == *of));
-            those().count() < most.0 && those().map(|one| one.length).sum::<usize>() + length <= most.1
-        };
+    /// Whether a message may be announced. Those of its identity that idle make room for it; of others only one of which
+    /// nothing has come, where there are too many.
+    fn may_come(&mut self, now: Time, from: &IdentityId, length: usize, env: &Env) -> bool {
+        let own = |one: &Assembly| one.head.from == *from;
         let each = (EACH, env.config.parts_each);
-        for (of, most) in [(Some(from), each), (None, (ALL, env.config.parts_all))] {
-            while !fits(&self.list, of, most) {
-                let idle = self.list.iter().filter(|(_, one)| {
-                    now.since(one.heard) >= IDLE && of.is_none_or(|of| one.head.from == *of)
-                });
-                let Some(key) = idle.min_by_key(|(_, one)| one.heard).map(|(key, _)| *key) else {
-                    return false;
-                };
-                self.list.remove(&key);
+        while !fits(self.list.values().filter(|one| own(one)).map(|one| one.length), length, each) {
+            if !self.remove_oldest(|_, one| own(one) && one.is_idle(now)) {
+                return false;
+            }
+        }
+        let placed = self.list.values().filter(|one| one.has_place() && !one.is_idle(now));
+        if !fits(placed.map(|one| one.length), length, (ALL, env.config.parts_all)) {
+            return false;
+        }
+        let waits = |one: &Assembly| !one.has_place();
+        self.list.values().filter(|one| waits(one)).count() < ALL || self.remove_oldest(|_, one| waits(one))
+    }
+
+    /// Whether so many bytes of a message may be kept. Bytes that are no whole part give way, and to a whole part also
+    /// messages that idle.
+    fn may_keep(&mut self, now: Time, key: &Key, bytes: usize, env: &Env) -> bool {
+        let Some(one) = self.list.get(key).filter(|one| !one.has_place()) else { return true };
+        let come = one.received() + bytes;
+        let place = come >= limits::PART.min(one.length);
+        let room = if place { one.length } else { come };
+        let gives_way = |other: &Key, one: &Assembly| {
+            other != key && one.received() > 0 && (!one.has_place() || (place && one.is_idle(now)))
+        };
+        let all = (ALL, env.config.parts_all);
+        let others = |list: &Map<Key, Assembly>, which: &dyn Fn(&Key, &Assembly) -> bool| {
+            let those = list.iter().filter(|(other, one)| *other != key && one.received() > 0);
+            fits(those.filter(|(other, one)| which(other, one)).map(|(_, one)| one.room()), room, all)
+        };
+        if !others(&self.list, &|other, one| !gives_way(other, one)) {
+            return false;
+        }
+        while !others(&self.list, &|_, _| true) {
+            if !self.remove_oldest(gives_way) {
+                return false;
             }
         }
         true
+    }
+
+    /// Forgets one of these: first those without a place, then the one that has idled longest.
+    fn remove_oldest(&mut self, which: impl Fn(&Key, &Assembly) -> bool) -> bool {
+        let those = self.list.iter().filter(|(key, one)| which(key, one));
+        let oldest = those.min_by_key(|(_, one)| (one.has_place(), one.heard)).map(|(key, _)| *key);
+        oldest.is_some_and(|key| self.list.remove(&key).is_some())
     }
 
     /// A part of a message; of one that is not known nothing is taken.
@@ -145,6 +174,7 @@ impl Assemblies {
         key: &Key,
         (at, part): (u32, Vec<u8>),
         around: bool,
+        env: &Env,
     ) -> Outcome {
         let Some(one) = self.list.get_mut(key) else { return Outcome::Kept };
         let begin = (at as usize).saturating_mul(limits::PART);
@@ -160,6 +190,11 @@ impl Assemblies {
             one.tell_at.get_or_insert(now + TELL_AFTER);
             return Outcome::Kept;
         }
+        if !self.may_keep(now, key, part.len(), env) {
+            let Some(one) = self.list.remove(key) else { return Outcome::Kept };
+            return Outcome::Full(one.head, State::full(one.length, around));
+        }
+        let Some(one) = self.list.get_mut(key) else { return Outcome::Kept };
         one.heard = now;
         one.take(at, part);
         if one.bytes.len() == one.length {
@@ -209,7 +244,33 @@ impl Assemblies {
     }
 }
 
+/// Whether another one, so long, may be beside these: there are at most so many, so long in all.
+fn fits(lengths: impl Iterator<Item = usize>, length: usize, most: (usize, usize)) -> bool {
+    let (count, sum) = lengths.fold((1, length), |(count, sum), one| (count + 1, sum + one));
+    count <= most.0 && sum <= most.1
+}
+
+impl State {
+    /// Of a message for which there is no room.
+    fn full(length: usize, around: bool) -> Self {
+        Self { run: 0, next: 0, ahead: 0, full: true, received: (0, length), around }
+    }
+}
+
 impl Assembly {
+    /// So much of it came that all of it has to come.
+    fn has_place(&self) -> bool {
+        self.received() >= limits::PART
+    }
+
+    fn room(&self) -> usize {
+        if self.has_place() { self.length } else { self.received() }
+    }
+
+    fn is_idle(&self, now: Time) -> bool {
+        now.since(self.heard) >= IDLE
+    }
+
     /// The first part that is missing.
     fn next(&self) -> u32 {
         u32::try_from(self.bytes.len() / limits::PART).unwrap_or(u32::MAX)

@@ -117,7 +117,7 @@ pub struct Config {
     pub message_queue: usize,
     /// Bytes of large messages of one identity, as announced, that are put together at once.
     pub parts_each: usize,
-    /// The same for all identities.
+    /// The same for all identities; of those of which a whole part has come.
     pub parts_all: usize,
     /// A large message of which nothing comes for this long is forgotten.
     pub parts_idle: Duration,

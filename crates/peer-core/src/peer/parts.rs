@@ -45,9 +45,10 @@ impl Peer {
 
     pub(super) fn on_part(&mut self, now: Time, key: assembly::Key, part: (u32, Vec<u8>), way: Way) {
         let around = !matches!(way, Way::Mesh(1)) && self.links.is_open(&key.0);
-        match self.assemblies.on_part(now, &key, part, around) {
+        match self.assemblies.on_part(now, &key, part, around, &self.env) {
             Outcome::Kept => {}
             Outcome::Tell => self.tell_sender(now, &key),
+            Outcome::Full(head, state) => self.tell_taken(now, key, head.contact, &state),
             Outcome::Whole(head, body) => {
                 let length = body.len();
                 self.tell_incoming(&head, (length, length));
