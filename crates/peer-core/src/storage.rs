@@ -135,7 +135,7 @@ pub(crate) enum Read {
     Head { feed: PeerId, last: u64, id: PublicationId, used: u64 },
     Record { feed: PeerId, record: Vec<u8> },
     Bundle { kept: Kept, alone: bool },
-    Proof { one: Vec<u8>, other: Vec<u8> },
+    Proof { feed: PeerId, one: Vec<u8>, other: Vec<u8> },
 }
 
 #[derive(Debug, Default)]
@@ -199,6 +199,10 @@ impl Storage {
 
     pub(crate) fn remove(&mut self, now: Time, kept: &Kept) {
         self.change(now, Key::of(kept), Change::Remove);
+    }
+
+    pub(crate) fn remove_proof(&mut self, now: Time, feed: PeerId) {
+        self.change(now, Key::Proof(feed), Change::Remove);
     }
 
     pub(crate) fn remove_record(&mut self, now: Time, feed: PeerId) {
@@ -393,7 +397,7 @@ impl Read {
             3 => {
                 let len = u32::from_be_bytes(value.take()?);
                 let (one, other) = value.0.split_at_checked(usize::try_from(len).ok()?)?;
-                Self::Proof { one: one.to_vec(), other: other.to_vec() }
+                Self::Proof { feed, one: one.to_vec(), other: other.to_vec() }
             }
             _ => return None,
         })

@@ -29,8 +29,13 @@ impl Feeds {
                 Read::Head { .. } => {}
                 Read::Record { feed, record } => self.on_stored_record(now, feed, &record, env),
                 Read::Bundle { kept, alone } => self.on_stored_bundle(now, kept, alone, env),
-                // What has forked is told again; a proof that is none any more is of no use.
-                Read::Proof { one, other } => _ = self.forks.on_proof(&self.discovery, &one, &other),
+                // What has forked is told again; a proof that is none, or beyond what is kept, is of no use.
+                Read::Proof { feed, one, other } => {
+                    if self.forks.on_proof(&self.discovery, &one, &other).is_err() {
+                        self.storage.remove_proof(now, feed);
+                    }
+                    self.remove_proofs(now);
+                }
             }
         }
         self.expire(now, env);
