@@ -2,18 +2,26 @@
 
 use std::sync::Arc;
 
-use weft_crypto::statement;
-use weft_wire::{PeerId, Time};
+use weft_crypto::{publication, statement};
+use weft_wire::{Bundle, PeerId, Time, decode};
 
-use super::{Accepted, Feeds};
+use super::{Accepted, BUNDLE, Feeds};
 use crate::env::Env;
+use crate::forks::conflict_with;
 use crate::kept::Kept;
 use crate::storage::{Read, StoreRow};
 
 impl Feeds {
     /// Takes what was read. It has been verified before: the store's tags say so. What is here already stays as it is. Gives
-    /// what had waited for something that was stored.
-    pub(crate) fn on_loaded(&mut self, now: Time, rows: Vec<StoreRow>, env: &Env) -> Vec<Accepted> {
+    /// what was not known, if there are `live` subscriptions, which have not had it, and what had waited for it.
+    pub(crate) fn on_loaded(
+        &mut self,
+        now: Time,
+        rows: Vec<StoreRow>,
+        live: bool,
+        env: &Env,
+    ) -> Vec<Accepted> {
+        let mut late = Vec::new();
         for read in self.storage.read(now, rows) {
             match read {
                 Read::Head { feed, last, id, used } if feed == env.me => {
@@ -28,7 +36,9 @@ impl Feeds {
                 }
                 Read::Head { .. } => {}
                 Read::Record { feed, record } => self.on_stored_record(now, feed, &record, env),
-                Read::Bundle { kept, alone } => self.on_stored_bundle(now, kept, alone, env),
+                Read::Bundle { kept, alone } => {
+                    late.extend(self.on_stored_bundle(now, kept, (alone, live), env).filter(|_| live));
+                }
                 // What has forked is told again; a proof that is none, or beyond what is kept, is of no use.
                 Read::Proof { feed, one, other } => {
                     if self.forks.on_proof(&self.discovery, &one, &other).is_err() {
@@ -39,7 +49,8 @@ impl Feeds {
             }
         }
         self.expire(now, env);
-        let mut ready = Vec::new();
+        late.retain(|kept| self.is_kept(kept));
+        let mut ready: Vec<Accepted> = late.iter().filter_map(|kept| Accepted::of_kept(kept, true)).collect();
         for feed in self.others.values_mut() {
             feed.follow(&mut ready, &mut self.held_bytes);
         }
@@ -55,11 +66,20 @@ impl Feeds {
         }
     }
 
-    fn on_stored_bundle(&mut self, now: Time, mut kept: Kept, alone: bool, env: &Env) {
+    /// Gives it if nobody can have had it: another one's, under numbers that were not known, or of another branch.
+    fn on_stored_bundle(
+        &mut self,
+        now: Time,
+        mut kept: Kept,
+        (alone, live): (bool, bool),
+        env: &Env,
+    ) -> Option<Arc<Kept>> {
         kept.since = kept.since.min(now);
         if self.is_kept(&kept) {
-            return;
+            return None;
         }
+        let branches = live && self.is_branch(&kept);
+        let mut new = false;
         if kept.feed == env.me {
             kept.record.clone_from(&env.record);
             if alone {
@@ -68,6 +88,7 @@ impl Feeds {
             }
         } else if let Some(feed) = self.others.get_mut(&kept.feed) {
             kept.record.clone_from(&feed.record);
+            new = branches || !feed.seen.overlaps(kept.first, kept.last);
             feed.seen.insert(kept.first, kept.last);
             // They are read in the order of their numbers, and what lies between was not awaited when they were stored.
             if feed.held.first_key_value().is_none_or(|(first, _)| *first > kept.last) {
@@ -75,9 +96,20 @@ impl Feeds {
             }
         } else {
             // Its author's record has expired: nobody would take it from us.
-            return self.storage.remove(now, &kept);
+            self.storage.remove(now, &kept);
+            return None;
         }
-        self.place(Arc::new(kept));
+        let kept = Arc::new(kept);
+        self.place(Arc::clone(&kept));
+        new.then_some(kept)
+    }
+
+    /// What is kept under its numbers is something else.
+    fn is_branch(&self, kept: &Kept) -> bool {
+        let Ok(bundle) = decode::<Bundle>(&kept.bytes, BUNDLE) else { return false };
+        let ids = publication::ids(&bundle);
+        let differs = |rival: &Arc<Kept>| conflict_with((&bundle, &ids), rival).is_some();
+        self.rivals(&bundle, &kept.bytes).iter().any(|rival| rival.overlaps(&bundle) && differs(rival))
     }
 
     fn is_kept(&self, kept: &Kept) -> bool {

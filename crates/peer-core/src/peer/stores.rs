@@ -25,7 +25,8 @@ impl Peer {
                     Err(reason) => (Vec::new(), Some(reason)),
                 };
                 let after = rows.last().filter(|_| more).map(|row| row.key.clone());
-                let ready = swarm.feeds.on_loaded(now, rows, &self.env);
+                let live = self.subscriptions.any_live(&discovery);
+                let ready = swarm.feeds.on_loaded(now, rows, live, &self.env);
                 if after.is_some() {
                     self.env.out.push_back(Output::Store(StoreWork::Load { discovery, after }));
                 } else {
