@@ -90,6 +90,8 @@ impl Feeds {
             kept.record.clone_from(&feed.record);
             new = branches || !feed.seen.overlaps(kept.first, kept.last);
             feed.seen.insert(kept.first, kept.last);
+            // What follows them does not wait for them.
+            feed.passed_over.insert(kept.first, kept.last);
             // They are read in the order of their numbers, and what lies between was not awaited when they were stored.
             if feed.held.first_key_value().is_none_or(|(first, _)| *first > kept.last) {
                 feed.delivered = feed.delivered.max(kept.last);

@@ -384,3 +384,35 @@ fn proofs_that_are_kept_no_more_are_removed_from_the_store() {
         assert!(stored <= 4 * 1024 * 1024 + count * 100, "{stored} bytes of proofs");
     }
 }
+
+#[test]
+fn what_is_read_late_holds_nothing_up_that_comes_live() {
+    let mut world = World::new(11, 1);
+    let (first, disk, party) = keeper(&mut world);
+    let forker = Forker::new(&world, party);
+    let (begin, _) = forker.bundle(110, NONE, &[110]);
+    let (held, id) = forker.bundle(115, PublicationId([5; 32]), &[115]);
+    let (stored, id) = forker.bundle(116, id, &[116, 117, 118, 119, 120]);
+    let (live, _) = forker.bundle(121, id, &[121]);
+    forker.say(&mut world, first, &stored);
+    world.run(SECOND);
+    world.run_until_stored(first);
+    for node in 0..2 {
+        world.kill(node);
+    }
+    world.run(SECOND * 60);
+    world.disks[disk].latency = SECOND * 4;
+    let other = world.add(&[0]);
+    world.join(other, "p");
+    let again = world.add_storing(&keys(30), disk, |_| {});
+    world.join(again, "p");
+    let got = world.subscribe(again, party, &everything(), false);
+    world.run_until(SECOND * 3, |w| w.linked(again, other)).unwrap();
+    forker.say(&mut world, again, &begin);
+    forker.say(&mut world, again, &held);
+    world.run(SECOND * 4);
+    // The first gap is waited for; what was stored is none.
+    forker.say(&mut world, again, &live);
+    world.run(SECOND * 2);
+    assert_eq!(world.numbers(again, got), [110, 115, 121]);
+}
