@@ -569,7 +569,6 @@ impl Feeds {
                 places.remove(begin + at.unwrap_or_default());
                 if places.is_empty() {
                     self.places.remove(&oldest.feed);
-                    self.storage.remove_record(now, oldest.feed);
                 }
             }
             if oldest.feed == env.me && self.alone.remove(&oldest.first) {

@@ -150,6 +150,8 @@ pub(crate) struct Storage {
     under_way: Option<(u64, Vec<(Key, Change)>)>,
     failed: bool,
     damaged: u64,
+    /// Feeds whose records were found, and whether they hold, until all has been read.
+    pub(crate) records: Map<PeerId, bool>,
 }
 
 impl Storage {

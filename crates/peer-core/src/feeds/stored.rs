@@ -58,11 +58,21 @@ impl Feeds {
     }
 
     fn on_stored_record(&mut self, now: Time, feed: PeerId, bytes: &[u8], env: &Env) {
-        if let Ok(record) = statement::peek_record(bytes)
-            && record.peer == feed
-            && feed != env.me
-        {
+        let record = statement::peek_record(bytes).ok();
+        let record = record.filter(|record| record.peer == feed && record.until > now.millis());
+        self.storage.records.insert(feed, record.is_some());
+        if let Some(record) = record.filter(|_| feed != env.me) {
             self.learn(now, &record, bytes, env);
+        }
+    }
+
+    /// All that is stored has been read: records of which nothing is kept any more are of no use. While it is read, or
+    /// could not be, another peer may have bundles there that are not known here.
+    pub(crate) fn on_all_loaded(&mut self, now: Time, failed: bool) {
+        for (feed, _) in std::mem::take(&mut self.storage.records) {
+            if !failed && !self.places.contains_key(&feed) {
+                self.storage.remove_record(now, feed);
+            }
         }
     }
 
@@ -96,9 +106,17 @@ impl Feeds {
             if feed.held.first_key_value().is_none_or(|(first, _)| *first > kept.last) {
                 feed.delivered = feed.delivered.max(kept.last);
             }
+            if self.storage.records.insert(kept.feed, true) != Some(true) {
+                self.storage.put_record(now, kept.feed, &feed.record);
+            }
         } else {
-            // Its author's record has expired: nobody would take it from us.
-            self.storage.remove(now, &kept);
+            // Its author's record has expired: nobody would take it from us. Where it was not found, it may yet come.
+            let expired = self.storage.records.get(&kept.feed) == Some(&false);
+            if expired || kept.since + env.config.keep_age <= now {
+                self.storage.remove(now, &kept);
+            } else {
+                self.storage.records.remove(&kept.feed);
+            }
             return None;
         }
         let kept = Arc::new(kept);

@@ -30,6 +30,7 @@ impl Peer {
                 if after.is_some() {
                     self.env.out.push_back(Output::Store(StoreWork::Load { discovery, after }));
                 } else {
+                    swarm.feeds.on_all_loaded(now, failed.is_some());
                     swarm.feeds.storage.on_loaded(failed, &mut self.env);
                     swarm.wants.release(now);
                 }

@@ -107,3 +107,44 @@ fn a_store_that_is_slower_than_it_is_waited_for_still_gives_the_backlog() {
     assert_eq!(world.numbers(again, all), (0..=50).collect::<Vec<_>>(), "nothing twice");
     assert_eq!(world.numbers(again, fresh), [50]);
 }
+
+#[test]
+fn what_expires_here_takes_nothing_from_another_tab() {
+    let mut world = World::new(3, 1);
+    let author = world.add(&[0]);
+    let party = world.join(author, "p");
+    let disk = world.disk();
+    let briefly = |config: &mut weft_peer_core::Config| config.keep_age = SECOND * 60;
+    let one = world.add_storing(&keys(30), disk, briefly);
+    let two = world.add_storing(&other_tab(30), disk, briefly);
+    for node in [one, two] {
+        world.join(node, "p");
+    }
+    world.run_until(SECOND * 5, |w| w.linked(author, one) && w.linked(author, two)).unwrap();
+    world.publish(author, party, 0);
+    world.run(SECOND * 30);
+    world.cut(one);
+    world.publish(author, party, 1);
+    world.run(SECOND * 40);
+    world.run_until_stored(one);
+    assert_eq!(rows(&world, disk, 2), 1, "the first one has expired");
+    for node in [author, one, two] {
+        world.kill(node);
+    }
+    let again = world.add_storing(&keys(30), disk, briefly);
+    world.join(again, "p");
+    let got = world.subscribe(again, party, &everything(), true);
+    world.run(SECOND * 12);
+    assert_eq!(world.numbers(again, got), [1]);
+    // Nor does what nobody needs stay for ever.
+    world.kill(again);
+    world.run(SECOND * 60);
+    for _ in 0..2 {
+        let last = world.add_storing(&keys(30), disk, briefly);
+        world.join(last, "p");
+        world.run(SECOND);
+        world.run_until_stored(last);
+        world.kill(last);
+    }
+    assert_eq!((rows(&world, disk, 1), rows(&world, disk, 2)), (0, 0));
+}
