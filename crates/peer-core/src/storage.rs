@@ -149,6 +149,8 @@ pub(crate) struct Storage {
     due: Option<Time>,
     under_way: Option<(u64, Vec<(Key, Change)>)>,
     failed: bool,
+    /// The next write only removes.
+    removes_first: bool,
     damaged: u64,
     /// Feeds whose records were found, and whether they hold, until all has been read.
     pub(crate) records: Map<PeerId, bool>,
@@ -242,9 +244,15 @@ impl Storage {
     fn write_some(&mut self, now: Time, env: &mut Env) {
         let (Some(seal), Some(discovery)) = (&self.key, self.discovery) else { return };
         let (mut put, mut remove, mut bytes) = (Vec::new(), Vec::new(), 0);
+        let removes = |change: &Change| matches!(change, Change::Remove);
+        let removes_only = std::mem::take(&mut self.removes_first) && self.changes.values().any(removes);
         let mut changes = std::mem::take(&mut self.changes).into_iter();
-        let mut written = Vec::new();
+        let (mut written, mut later) = (Vec::new(), Vec::new());
         for (name, change) in changes.by_ref() {
+            if removes_only && matches!(change, Change::Put(..)) {
+                later.push((name, change));
+                continue;
+            }
             let key = name.encode();
             match &change {
                 Change::Remove => remove.push(key),
@@ -259,7 +267,7 @@ impl Storage {
                 break;
             }
         }
-        self.changes = changes.collect();
+        self.changes = later.into_iter().chain(changes).collect();
         self.due = (!self.changes.is_empty()).then_some(now);
         let work = env.next_store_work();
         self.under_way = Some((work, written));
@@ -270,13 +278,15 @@ impl Storage {
     pub(crate) fn on_written(&mut self, now: Time, work: u64, outcome: Result<(), String>, env: &mut Env) {
         let Some((_, written)) = self.under_way.take_if(|(under_way, _)| *under_way == work) else { return };
         match outcome {
-            Ok(()) => self.failed = false,
+            Ok(()) => self.failed &= !written.iter().any(|(_, change)| matches!(change, Change::Put(..))),
             Err(reason) => {
                 for (key, change) in written {
                     // Something newer may have happened to it.
                     self.changes.entry(key).or_insert(change);
                 }
                 self.due = Some(now + PAUSE);
+                // It may be full: what is removed makes room, if nothing is put together with it.
+                self.removes_first = true;
                 if !std::mem::replace(&mut self.failed, true) {
                     let text = format!(
                         "what this party keeps could not be stored ({reason}); it is kept in memory and tried again in a minute"

@@ -148,3 +148,28 @@ fn what_expires_here_takes_nothing_from_another_tab() {
     }
     assert_eq!((rows(&world, disk, 1), rows(&world, disk, 2)), (0, 0));
 }
+
+#[test]
+fn a_full_disk_is_made_room_on() {
+    let mut world = World::new(4, 1);
+    let disk = world.disk();
+    let author = world.add_storing(&keys(10), disk, |config| config.keep_publications = 10);
+    let party = world.join(author, "p");
+    let publish = |world: &mut World, numbers: std::ops::Range<i64>| {
+        for n in numbers {
+            world.publish(author, party, n);
+            world.run(Duration::from_millis(20));
+        }
+    };
+    publish(&mut world, 0..10);
+    world.run_until_stored(author);
+    world.disks[disk].room = world.disks[disk].rows.len() + 1;
+    publish(&mut world, 10..20);
+    world.run(SECOND);
+    assert!(world.nodes[author].peer.unstored() > 0);
+    let failed = |event: &Event| matches!(event, Event::Warning { code, .. } if *code == "store-failed");
+    assert_eq!(world.count(author, failed), 1);
+    let stored = |w: &World| w.nodes[author].peer.unstored() == 0;
+    world.run_until(SECOND * 130, stored).expect("there is room once the old ones are gone");
+    assert_eq!(rows(&world, disk, 2), 10);
+}
