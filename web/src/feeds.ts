@@ -15,8 +15,9 @@ export type Found = readonly (boolean | Uint8Array)[];
 
 /** The object store's name. Its keys are pairs: a party's discovery key, and the core's key. */
 export const FEEDS = "feeds";
-/** Entries that are read at once. */
+/** Entries that are read at once, and bytes of them: one entry more than these at most. */
 const AT_ONCE = 1024;
+const BYTES = 4 * 1024 * 1024;
 /** Milliseconds that joining waits for what is stored; what comes later is merged. */
 const PATIENCE = 1000;
 
@@ -88,17 +89,21 @@ export class FeedStore {
   #read(party: string, after: Uint8Array | undefined): Promise<Found> {
     return new Promise((resolve, reject) => {
       const transaction = this.#database.transaction(FEEDS, "readonly");
-      const feeds = transaction.objectStore(FEEDS);
-      const keys = feeds.getAllKeys(range(party, after), AT_ONCE);
-      const values = feeds.getAll(range(party, after), AT_ONCE);
-      transaction.onabort = () => reject(transaction.error);
-      transaction.oncomplete = () => {
-        const rows = keys.result.flatMap((key, at) => [
-          bytes((key as unknown[])[1]),
-          bytes(values.result[at]),
-        ]);
-        resolve([keys.result.length === AT_ONCE, ...rows]);
+      const request = transaction.objectStore(FEEDS).openCursor(range(party, after));
+      const rows: Uint8Array[] = [];
+      let size = 0;
+      let more = false;
+      request.onsuccess = () => {
+        const cursor = request.result;
+        more = cursor !== null && (rows.length >= 2 * AT_ONCE || size >= BYTES);
+        if (cursor === null || more) return;
+        const value = bytes(cursor.value);
+        rows.push(bytes((cursor.key as unknown[])[1]), value);
+        size += value.length;
+        cursor.continue();
       };
+      transaction.onabort = () => reject(transaction.error);
+      transaction.oncomplete = () => resolve([more, ...rows]);
     });
   }
 }

@@ -95,8 +95,8 @@ pub(crate) struct Accepted {
     pub(crate) kept: Arc<Kept>,
     pub(crate) bundle: Bundle,
     pub(crate) ids: Vec<PublicationId>,
-    /// Another one has its numbers: the feed has forked.
-    pub(crate) branches: bool,
+    /// It comes without an order: another one has its numbers, for the feed has forked; or it was read from the store late.
+    pub(crate) unordered: bool,
 }
 
 /// What came of a bundle.
@@ -299,7 +299,7 @@ impl Feeds {
             record: known.record.clone(),
         });
         self.insert(now, Arc::clone(&kept), true, env);
-        let accepted = Accepted { kept: Arc::clone(&kept), bundle, ids, branches };
+        let accepted = Accepted { kept: Arc::clone(&kept), bundle, ids, unordered: branches };
         let ready = self.order(now, accepted, env);
         Verdict::New { kept, ready }
     }
@@ -428,13 +428,7 @@ impl Feeds {
             *begin = (*begin).min(one.since);
         }
         kept.sort_by_key(|one| (begins.get(&one.feed).copied(), one.feed, one.first));
-        kept.into_iter()
-            .filter_map(|one| {
-                let bundle: Bundle = decode(&one.bytes, BUNDLE).ok()?;
-                let ids = publication::ids(&bundle);
-                Some(Accepted { kept: Arc::clone(one), bundle, ids, branches: false })
-            })
-            .collect()
+        kept.into_iter().filter_map(|one| Accepted::of_kept(one, false)).collect()
     }
 
     pub(crate) fn keeps_something(&self) -> bool {
@@ -499,7 +493,7 @@ impl Feeds {
         let mut ready = Vec::new();
         let Some(feed) = self.others.get_mut(&accepted.bundle.feed) else { return ready };
         let first = accepted.bundle.first;
-        if accepted.branches {
+        if accepted.unordered {
             ready.push(accepted);
             return ready;
         }
@@ -575,7 +569,6 @@ impl Feeds {
                 places.remove(begin + at.unwrap_or_default());
                 if places.is_empty() {
                     self.places.remove(&oldest.feed);
-                    self.storage.remove_record(now, oldest.feed);
                 }
             }
             if oldest.feed == env.me && self.alone.remove(&oldest.first) {
@@ -597,6 +590,15 @@ fn at_least(tag: Tag) -> PeerId {
     let mut least = [0; 32];
     least[..tag.0.len()].copy_from_slice(&tag.0);
     PeerId(least)
+}
+
+impl Accepted {
+    /// Decodes what is kept.
+    fn of_kept(kept: &Arc<Kept>, unordered: bool) -> Option<Self> {
+        let bundle: Bundle = decode(&kept.bytes, BUNDLE).ok()?;
+        let ids = publication::ids(&bundle);
+        Some(Self { kept: Arc::clone(kept), bundle, ids, unordered })
+    }
 }
 
 impl Own {

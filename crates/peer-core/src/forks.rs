@@ -43,6 +43,8 @@ pub(crate) struct Forks {
     learnt: u64,
     proof_bytes: usize,
     news: Vec<News>,
+    /// Feeds whose proofs are not kept any more.
+    gone: Vec<PeerId>,
     paces: Map<PeerId, Pace>,
 }
 
@@ -109,9 +111,10 @@ impl Forks {
         }
         let oldest = self.known.iter().min_by_key(|(_, forked)| forked.learnt).map(|(feed, _)| *feed);
         if self.known.len() >= FEEDS
-            && let Some(gone) = oldest.and_then(|feed| self.known.remove(&feed))
+            && let Some(oldest) = oldest
+            && let Some(gone) = self.known.remove(&oldest)
         {
-            self.forget(gone.proof);
+            self.forget(oldest, gone.proof);
         }
         let proof = Arc::new(Proof { one: one.to_vec(), other: other.to_vec() });
         self.learnt += 1;
@@ -119,17 +122,24 @@ impl Forks {
         let forked = Forked { learnt: self.learnt, branches: 0, spreads: 0, proof: Some(Arc::clone(&proof)) };
         self.known.insert(bundle.feed, forked);
         while self.proof_bytes > PROOF_BYTES {
-            let with = self.known.values_mut().filter(|forked| forked.proof.is_some());
-            let Some(oldest) = with.min_by_key(|forked| forked.learnt) else { break };
-            let gone = oldest.proof.take();
-            self.forget(gone);
+            let with = self.known.iter_mut().filter(|(_, forked)| forked.proof.is_some());
+            let Some((oldest, forked)) = with.min_by_key(|(_, forked)| forked.learnt) else { break };
+            let (oldest, gone) = (*oldest, forked.proof.take());
+            self.forget(oldest, gone);
         }
         self.news.push(News { feed: bundle.feed, seq, proof: Arc::clone(&proof) });
         Some(proof)
     }
 
-    fn forget(&mut self, proof: Option<Arc<Proof>>) {
-        self.proof_bytes -= proof.map_or(0, |proof| proof.bytes());
+    fn forget(&mut self, feed: PeerId, proof: Option<Arc<Proof>>) {
+        let Some(proof) = proof else { return };
+        self.proof_bytes -= proof.bytes();
+        self.gone.push(feed);
+    }
+
+    /// Feeds whose proofs are not kept any more, since this was asked last.
+    pub(crate) fn take_gone(&mut self) -> Vec<PeerId> {
+        std::mem::take(&mut self.gone)
     }
 
     /// A neighbour, or the store, says that a feed has forked. An error: it is no proof.

@@ -135,7 +135,7 @@ pub(crate) enum Read {
     Head { feed: PeerId, last: u64, id: PublicationId, used: u64 },
     Record { feed: PeerId, record: Vec<u8> },
     Bundle { kept: Kept, alone: bool },
-    Proof { one: Vec<u8>, other: Vec<u8> },
+    Proof { feed: PeerId, one: Vec<u8>, other: Vec<u8> },
 }
 
 #[derive(Debug, Default)]
@@ -149,7 +149,11 @@ pub(crate) struct Storage {
     due: Option<Time>,
     under_way: Option<(u64, Vec<(Key, Change)>)>,
     failed: bool,
+    /// The next write only removes.
+    removes_first: bool,
     damaged: u64,
+    /// Feeds whose records were found, and whether they hold, until all has been read.
+    pub(crate) records: Map<PeerId, bool>,
 }
 
 impl Storage {
@@ -201,6 +205,10 @@ impl Storage {
         self.change(now, Key::of(kept), Change::Remove);
     }
 
+    pub(crate) fn remove_proof(&mut self, now: Time, feed: PeerId) {
+        self.change(now, Key::Proof(feed), Change::Remove);
+    }
+
     pub(crate) fn remove_record(&mut self, now: Time, feed: PeerId) {
         self.change(now, Key::Record(feed), Change::Remove);
     }
@@ -236,9 +244,15 @@ impl Storage {
     fn write_some(&mut self, now: Time, env: &mut Env) {
         let (Some(seal), Some(discovery)) = (&self.key, self.discovery) else { return };
         let (mut put, mut remove, mut bytes) = (Vec::new(), Vec::new(), 0);
+        let removes = |change: &Change| matches!(change, Change::Remove);
+        let removes_only = std::mem::take(&mut self.removes_first) && self.changes.values().any(removes);
         let mut changes = std::mem::take(&mut self.changes).into_iter();
-        let mut written = Vec::new();
+        let (mut written, mut later) = (Vec::new(), Vec::new());
         for (name, change) in changes.by_ref() {
+            if removes_only && matches!(change, Change::Put(..)) {
+                later.push((name, change));
+                continue;
+            }
             let key = name.encode();
             match &change {
                 Change::Remove => remove.push(key),
@@ -253,7 +267,7 @@ impl Storage {
                 break;
             }
         }
-        self.changes = changes.collect();
+        self.changes = later.into_iter().chain(changes).collect();
         self.due = (!self.changes.is_empty()).then_some(now);
         let work = env.next_store_work();
         self.under_way = Some((work, written));
@@ -264,13 +278,15 @@ impl Storage {
     pub(crate) fn on_written(&mut self, now: Time, work: u64, outcome: Result<(), String>, env: &mut Env) {
         let Some((_, written)) = self.under_way.take_if(|(under_way, _)| *under_way == work) else { return };
         match outcome {
-            Ok(()) => self.failed = false,
+            Ok(()) => self.failed &= !written.iter().any(|(_, change)| matches!(change, Change::Put(..))),
             Err(reason) => {
                 for (key, change) in written {
                     // Something newer may have happened to it.
                     self.changes.entry(key).or_insert(change);
                 }
                 self.due = Some(now + PAUSE);
+                // It may be full: what is removed makes room, if nothing is put together with it.
+                self.removes_first = true;
                 if !std::mem::replace(&mut self.failed, true) {
                     let text = format!(
                         "what this party keeps could not be stored ({reason}); it is kept in memory and tried again in a minute"
@@ -393,7 +409,7 @@ impl Read {
             3 => {
                 let len = u32::from_be_bytes(value.take()?);
                 let (one, other) = value.0.split_at_checked(usize::try_from(len).ok()?)?;
-                Self::Proof { one: one.to_vec(), other: other.to_vec() }
+                Self::Proof { feed, one: one.to_vec(), other: other.to_vec() }
             }
             _ => return None,
         })

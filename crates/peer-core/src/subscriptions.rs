@@ -97,6 +97,11 @@ impl Subscriptions {
         self.filters.entry(discovery).or_insert_with(|| Index::new(seed)).insert(id, filter);
     }
 
+    /// Some of a party's subscriptions have got their backlog, or want none.
+    pub(crate) fn any_live(&self, discovery: &DiscoveryKey) -> bool {
+        self.by_id.values().any(|one| one.discovery == *discovery && one.collecting.is_none())
+    }
+
     /// What the subscriptions of a party want together, in at most so many bytes.
     pub(crate) fn summary(&self, discovery: &DiscoveryKey, max_bytes: usize) -> Summary {
         let theirs = self.by_id.values().filter(|one| one.discovery == *discovery);
@@ -191,7 +196,7 @@ impl Subscriptions {
         let Some(filters) = filters.get_mut(discovery) else { return };
         let is_concerned = |one: &Subscription| {
             let mark = one.marks.get(&accepted.bundle.feed);
-            let new = accepted.branches || mark.is_none_or(|mark| *mark < accepted.bundle.first);
+            let new = accepted.unordered || mark.is_none_or(|mark| *mark < accepted.bundle.first);
             one.collecting.is_none() && new && one.wants(accepted)
         };
         if !subscriptions.values().any(|one| one.discovery == *discovery && is_concerned(one)) {

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use weft_crypto::publication;
 use weft_wire::link::End;
-use weft_wire::{Bundle, List, PublicationId, Tag, Time, decode, limits};
+use weft_wire::{Bundle, List, PeerId, PublicationId, Tag, Time, decode, limits};
 
 use super::{BUNDLE, Feeds};
-use crate::forks::conflict_with;
+use crate::forks::{Proof, conflict_with};
 use crate::kept::Kept;
 
 /// Bundles that are looked into, and those that are sent, for one list of ends.
@@ -43,7 +43,7 @@ impl Feeds {
             let Some(seq) = conflict_with((bundle, ids), rival) else { continue };
             branches |= rival.overlaps(bundle);
             if let Some(proof) = self.forks.on_found(bundle, seq, &rival.bytes, bytes) {
-                self.storage.put_proof(now, bundle.feed, &proof.one, &proof.other);
+                self.store_proof(now, bundle.feed, &proof);
             }
         }
         let taken = branches && self.forks.has_room(&bundle.feed);
@@ -56,8 +56,20 @@ impl Feeds {
     /// A neighbour says that a feed has forked, and whether we did not know it. An error: what it shows is no proof.
     pub(crate) fn on_proof(&mut self, now: Time, one: &[u8], other: &[u8]) -> Result<bool, ()> {
         let Some((feed, proof)) = self.forks.on_proof(&self.discovery, one, other)? else { return Ok(false) };
-        self.storage.put_proof(now, feed, &proof.one, &proof.other);
+        self.store_proof(now, feed, &proof);
         Ok(true)
+    }
+
+    fn store_proof(&mut self, now: Time, feed: PeerId, proof: &Proof) {
+        self.storage.put_proof(now, feed, &proof.one, &proof.other);
+        self.remove_proofs(now);
+    }
+
+    /// What is not kept any more is not stored either.
+    pub(super) fn remove_proofs(&mut self, now: Time) {
+        for gone in self.forks.take_gone() {
+            self.storage.remove_proof(now, gone);
+        }
     }
 
     /// What is under the last number of each run, of feeds that are not known to have forked: the newest of each.

@@ -25,10 +25,12 @@ impl Peer {
                     Err(reason) => (Vec::new(), Some(reason)),
                 };
                 let after = rows.last().filter(|_| more).map(|row| row.key.clone());
-                let ready = swarm.feeds.on_loaded(now, rows, &self.env);
+                let live = self.subscriptions.any_live(&discovery);
+                let ready = swarm.feeds.on_loaded(now, rows, live, &self.env);
                 if after.is_some() {
                     self.env.out.push_back(Output::Store(StoreWork::Load { discovery, after }));
                 } else {
+                    swarm.feeds.on_all_loaded(now, failed.is_some());
                     swarm.feeds.storage.on_loaded(failed, &mut self.env);
                     swarm.wants.release(now);
                 }

@@ -16,6 +16,8 @@ pub(crate) struct Disk {
     pub(crate) rows: BTreeMap<(DiscoveryKey, Vec<u8>), Vec<u8>>,
     pub(crate) latency: Duration,
     pub(crate) broken: bool,
+    /// It takes so many rows.
+    pub(crate) room: usize,
     pub(crate) writes: usize,
 }
 
@@ -38,7 +40,9 @@ impl Disk {
                 StoreDone::Loaded { discovery, rows, more: more && !self.broken }
             }
             StoreWork::Write { discovery, work, put, remove } => {
-                if self.broken {
+                // Room that removing gives is there when all of it is done.
+                let full = !put.is_empty() && self.rows.len() + put.len() > self.room;
+                if self.broken || full {
                     return StoreDone::Written { discovery, work, outcome: Err(failed()) };
                 }
                 self.writes += 1;
@@ -68,7 +72,7 @@ impl World {
     /// An empty disk.
     pub(crate) fn disk(&mut self) -> usize {
         let latency = Duration::from_millis(5);
-        self.disks.push(Disk { rows: BTreeMap::new(), latency, broken: false, writes: 0 });
+        self.disks.push(Disk { rows: BTreeMap::new(), latency, broken: false, room: usize::MAX, writes: 0 });
         self.disks.len() - 1
     }
 

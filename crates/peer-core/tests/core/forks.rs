@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use weft_crypto::{publication, statement};
+use weft_crypto::{IdentityKey, PeerKey, Seed, publication, statement};
 use weft_peer_core::{CommandId, Event, Input, Keys};
+use weft_query::{Document, Value};
+use weft_wire::chunk::Outgoing;
 use weft_wire::link::Link as Frame;
 use weft_wire::{Bundle, BundleEntry, DiscoveryKey, List, PeerRecord, PublicationId, Tag, Text, encode};
 
 use crate::disk::keys;
-use crate::world::{World, everything, number, one_chunk};
+use crate::world::{World, everything, number, object, one_chunk};
 
 const SECOND: Duration = Duration::from_secs(1);
 const NONE: PublicationId = PublicationId([0; 32]);
@@ -23,7 +25,19 @@ struct Forker {
 
 impl Forker {
     fn new(world: &World, party: DiscoveryKey) -> Self {
-        let (keys, now) = (keys(200), world.now.millis());
+        Self::with_keys(world, party, keys(200))
+    }
+
+    /// One of many.
+    fn of_many(world: &World, party: DiscoveryKey, n: u16) -> Self {
+        let seed =
+            |kind: u8| Seed::new(std::array::from_fn(|at| n.to_be_bytes().get(at).copied().unwrap_or(kind)));
+        let keys = Keys { identity: IdentityKey::new(&seed(1)), peer: PeerKey::new(&seed(2)) };
+        Self::with_keys(world, party, keys)
+    }
+
+    fn with_keys(world: &World, party: DiscoveryKey, keys: Keys) -> Self {
+        let now = world.now.millis();
         let record = PeerRecord {
             identity: keys.identity.id(),
             peer: keys.peer.id(),
@@ -38,7 +52,16 @@ impl Forker {
 
     /// A bundle of these numbers from `first` on, and the id of its last.
     fn bundle(&self, first: u64, previous: PublicationId, numbers: &[i64]) -> (Bundle, PublicationId) {
-        let entries = numbers.iter().map(|n| BundleEntry { time: self.now, body: number(*n).encode() });
+        self.sign(first, previous, numbers.iter().map(|n| number(*n).encode()))
+    }
+
+    fn sign(
+        &self,
+        first: u64,
+        previous: PublicationId,
+        bodies: impl Iterator<Item = Vec<u8>>,
+    ) -> (Bundle, PublicationId) {
+        let entries = bodies.map(|body| BundleEntry { time: self.now, body });
         let (author, entries) = (self.keys.identity.id(), List::first(entries));
         publication::sign_bundle(&self.keys.peer, self.party, author, first, previous, entries)
     }
@@ -49,7 +72,20 @@ impl Forker {
         let frame =
             Frame::Publish { hops: 1, age_ms: 0, record: Some(&self.record), bundle: &bundle, from: None };
         let link = world.link_of(to);
-        world.input(to, Input::ChannelMessage { link, bytes: &one_chunk(&frame) });
+        let mut cutter = Outgoing::new(9, encode(&frame)).unwrap();
+        while let Some(chunk) = cutter.next_chunk() {
+            world.input(to, Input::ChannelMessage { link, bytes: &chunk });
+        }
+    }
+
+    /// A neighbour hands both branches of a fork to a node, each with a document of so many bytes.
+    fn fork(&self, world: &mut World, to: usize, bytes: usize) {
+        for branch in ["a", "b"] {
+            let text = Value::String(branch.repeat(bytes));
+            let body = Document::from_value(&object(vec![("text", text)])).unwrap().encode();
+            let (bundle, _) = self.sign(100, NONE, [body].into_iter());
+            self.say(world, to, &bundle);
+        }
     }
 
     fn forks_seen(&self, world: &World, node: usize) -> Vec<u64> {
@@ -310,4 +346,73 @@ fn a_fork_is_remembered_over_a_restart() {
         assert_eq!(forker.forks_seen(&world, node), [100]);
     }
     assert_eq!(world.numbers(late, got).len(), 2, "both branches");
+}
+
+/// A peer that stores, linked with another one.
+fn keeper(world: &mut World) -> (usize, usize, DiscoveryKey) {
+    let disk = world.disk();
+    let other = world.add(&[0]);
+    let party = world.join(other, "p");
+    let keeper = world.add_storing(&keys(30), disk, |_| {});
+    world.join(keeper, "p");
+    world.run_until(SECOND * 5, |w| w.linked(keeper, other)).unwrap();
+    world.run(SECOND);
+    (keeper, disk, party)
+}
+
+/// How many proofs are on a disk, and their bytes.
+fn proofs(world: &World, disk: usize) -> (usize, usize) {
+    let proofs = world.disks[disk].rows.iter().filter(|((_, key), _)| key[0] == 3);
+    proofs.fold((0, 0), |(count, bytes), (_, value)| (count + 1, bytes + value.len()))
+}
+
+#[test]
+fn proofs_that_are_kept_no_more_are_removed_from_the_store() {
+    // Of many feeds, and of few with large documents.
+    for (seed, feeds, bytes) in [(8, 1030, 1), (9, 5, 900_000)] {
+        let mut world = World::new(seed, 1);
+        let (keeper, disk, party) = keeper(&mut world);
+        for n in 0..feeds {
+            Forker::of_many(&world, party, n).fork(&mut world, keeper, bytes);
+            if n % 100 == 0 {
+                world.run(Duration::from_millis(200));
+            }
+        }
+        world.run_until_stored(keeper);
+        let (count, stored) = proofs(&world, disk);
+        assert!(count > 1 && count <= 1024, "{count} proofs");
+        assert!(stored <= 4 * 1024 * 1024 + count * 100, "{stored} bytes of proofs");
+    }
+}
+
+#[test]
+fn what_is_read_late_holds_nothing_up_that_comes_live() {
+    let mut world = World::new(11, 1);
+    let (first, disk, party) = keeper(&mut world);
+    let forker = Forker::new(&world, party);
+    let (begin, _) = forker.bundle(110, NONE, &[110]);
+    let (held, id) = forker.bundle(115, PublicationId([5; 32]), &[115]);
+    let (stored, id) = forker.bundle(116, id, &[116, 117, 118, 119, 120]);
+    let (live, _) = forker.bundle(121, id, &[121]);
+    forker.say(&mut world, first, &stored);
+    world.run(SECOND);
+    world.run_until_stored(first);
+    for node in 0..2 {
+        world.kill(node);
+    }
+    world.run(SECOND * 60);
+    world.disks[disk].latency = SECOND * 4;
+    let other = world.add(&[0]);
+    world.join(other, "p");
+    let again = world.add_storing(&keys(30), disk, |_| {});
+    world.join(again, "p");
+    let got = world.subscribe(again, party, &everything(), false);
+    world.run_until(SECOND * 3, |w| w.linked(again, other)).unwrap();
+    forker.say(&mut world, again, &begin);
+    forker.say(&mut world, again, &held);
+    world.run(SECOND * 4);
+    // The first gap is waited for; what was stored is none.
+    forker.say(&mut world, again, &live);
+    world.run(SECOND * 2);
+    assert_eq!(world.numbers(again, got), [110, 115, 121]);
 }

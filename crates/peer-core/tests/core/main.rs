@@ -16,5 +16,6 @@ mod presence;
 mod publications;
 mod requests;
 mod stored;
+mod stored_shared;
 mod strangers;
 mod world;
