@@ -193,7 +193,8 @@ impl Weft {
     }
 
     /// Asks an identity, or only one peer of it, and waits for the answer. If request or answer are large, the time-out
-    /// counts from when the last part of them crossed. Dropping the future gives the request up.
+    /// counts from when the last part of them crossed; while a request of more than 16 KiB waits for its turn behind others
+    /// to the same identity it does not run. Dropping the future gives the request up.
     ///
     /// # Errors
     /// [`Error::Request`], [`Error::Command`] or [`Error::Closed`].

@@ -224,8 +224,9 @@ export interface RequestOptions {
   /** Gives the request up: what has not been sent is not sent any more. */
   readonly signal?: AbortSignal;
   /**
-   * Milliseconds that the answer may take, then `timeout`. Default 10,000. If request or answer are large, they count from
-   * when the last part crossed.
+   * Milliseconds that the answer may take, then `timeout`. Default 10,000. A request of more than 16 KiB may have to
+   * wait for its turn behind others to the same identity: they do not run before. If request or answer are large, they
+   * count from when the last part crossed.
    */
   readonly timeout?: number;
   /** Called when more of a large request (more than 128 KiB, encoded) has arrived. */

@@ -88,7 +88,8 @@ pub enum Command {
         peer: Option<PeerId>,
         /// What; as large as a message.
         document: Document,
-        /// How long the answer may take; from when the last part crossed, if request or answer are large.
+        /// How long the answer may take; from when the last part crossed, if request or answer are large. It does not run
+        /// while a request of more than [`limits::CHUNK`] bytes waits for its turn.
         timeout: Duration,
     },
     /// Give up a message or a request: what becomes of it is not told any more, and what has not been sent is not sent.

@@ -394,7 +394,7 @@ impl Mail {
             let unreachable = SendError::Unreachable(env.config.message_give_up.as_secs());
             self.end(id, Err(if full { SendError::NoRoom } else { unreachable }), env);
         }
-        let late = self.asked.iter().filter(|(_, asked)| asked.until <= now);
+        let late = self.asked.iter().filter(|(id, asked)| asked.until <= now && !self.waits(id));
         for id in late.map(|(id, _)| *id).collect::<Vec<_>>() {
             let waited = self.asked.get(&id).map_or(Duration::ZERO, |asked| now.since(asked.since));
             let error = RequestError::Timeout(u64::try_from(waited.as_millis()).unwrap_or(u64::MAX));
@@ -429,7 +429,8 @@ impl Mail {
         // Those that wait begin when another one ends.
         let messages = self.outgoing.values().filter(|one| !one.waits);
         let messages = messages.map(|m| m.retry_at.min(m.since + env.config.message_give_up));
-        messages.chain(self.asked.values().map(|asked| asked.until)).min()
+        let asked = self.asked.iter().filter(|(id, _)| !self.waits(id));
+        messages.chain(asked.map(|(_, asked)| asked.until)).min()
     }
 }
 

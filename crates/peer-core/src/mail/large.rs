@@ -117,6 +117,11 @@ impl Mail {
         if known || unasked || refused { Err(refused) } else { Ok(()) }
     }
 
+    /// A request that waits for its turn: its time does not run yet.
+    pub(super) fn waits(&self, id: &MessageId) -> bool {
+        self.outgoing.get(id).is_some_and(|one| one.waits)
+    }
+
     /// Messages that wait begin if there is room, in the order in which they were given.
     pub(super) fn begin_waiting(&mut self, now: Time) {
         if !core::mem::take(&mut self.room) {
@@ -134,6 +139,9 @@ impl Mail {
                 && under_way.entry(one.to).or_default().take(&one.body)
             {
                 (one.waits, one.since, one.retry_at) = (false, now, now);
+                if let Some(asked) = self.asked.get_mut(&id) {
+                    asked.until = asked.until.max(now + asked.timeout);
+                }
             }
         }
     }

@@ -319,6 +319,41 @@ fn large_requests_and_answers_cross_and_their_time_counts_from_the_last_part() {
     assert!(world.count(a, came) > 5);
 }
 
+/// Requests of so many bytes, with 3 s for the answer, behind messages that fill what may be under way.
+fn ask_behind(seed: u64, messages: &[usize], bytes: usize) -> (World, usize, usize, CommandId) {
+    let (mut world, a, b) = pair(seed);
+    world.command(b, Command::AnswerRequests { on: true });
+    world.bandwidth = Some(500_000);
+    for (seed, bytes) in (0..).zip(messages) {
+        send(&mut world, a, b, large(*bytes, seed));
+    }
+    let to = world.nodes[b].peer.identity();
+    let asked = Command::Request { to, peer: None, document: large(bytes, 9), timeout: SECOND * 3 };
+    let asked = world.command(a, asked);
+    (world, a, b, asked)
+}
+
+fn late(world: &World, node: usize, of: CommandId) -> usize {
+    let timeout = |outcome: &Result<Document, RequestError>| matches!(outcome, Err(RequestError::Timeout(_)));
+    world.count(
+        node,
+        |event| matches!(event, Event::Answered { command, outcome, .. } if *command == of && timeout(outcome)),
+    )
+}
+
+#[test]
+fn the_time_of_a_request_does_not_run_while_it_waits_for_its_turn() {
+    for (messages, bytes) in [(&[MIB; 4][..], MIB), (&[100 * 1024; 40], 100 * 1024)] {
+        let (mut world, a, b, asked) = ask_behind(16, messages, bytes);
+        let requests = |w: &World| w.count(b, |event| matches!(event, Event::Request { .. }));
+        let took = world.run_until(SECOND * 15, |w| requests(w) == 1 || late(w, a, asked) == 1).unwrap();
+        assert_eq!((requests(&world), late(&world, a, asked)), (1, 0), "after {took:?}");
+        assert!(took > SECOND * 6, "it waited: {took:?}");
+        // Nobody answers. The time counts from when it began, or went on.
+        assert!(world.run_until(SECOND * 3, |w| late(w, a, asked) == 1).is_some());
+    }
+}
+
 #[test]
 fn a_large_request_that_nobody_answers_is_refused_before_it_crosses() {
     let (mut world, a, b) = pair(11);
