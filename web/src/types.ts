@@ -63,7 +63,7 @@ export interface Limits {
   readonly links?: number;
   /** Signalers to be connected to at once. Default 2. */
   readonly homes?: number;
-  /** Links that signalers may forward at once because no connection comes about. Default 5; 0: none. */
+  /** Links that signalers may forward at once because no connection comes about. Default 7; 0: none. */
   readonly forwardedLinks?: number;
   /** Publications kept per party for those who lack them. Default 20,000. */
   readonly keepPublications?: number;

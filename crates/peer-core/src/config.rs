@@ -86,6 +86,7 @@ pub struct Config {
     pub ice_give_up: Duration,
 
     /// Links that signalers may forward at once because no connection came about; 0: none. Each costs signalers what it carries.
+    /// As many as there are places for links, so that islands of forwarded links can meet.
     pub forwarded_links: usize,
     /// A connection is tried again for the first time after a link has been forwarded for so long; doubled each time.
     pub direct_retry: Duration,
@@ -187,7 +188,7 @@ impl Default for Config {
             link_dead: s(60),
             ice_restart_after: s(5),
             ice_give_up: s(30),
-            forwarded_links: 5,
+            forwarded_links: 7,
             direct_retry: s(30),
             direct_retry_most: s(600),
             channel_high: 256 * 1024,
