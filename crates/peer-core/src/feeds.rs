@@ -31,6 +31,8 @@ use crate::storage::Storage;
 mod meeting;
 mod stored;
 
+/// A want names so many more parts of what we have of feeds with many gaps.
+const MORE_HAVE: usize = 64;
 /// A burst of publications is collected for this long; the first after a pause goes out at once.
 const FLUSH_WAIT: Duration = Duration::from_millis(2);
 /// Largest encoded bundle: one document of the largest size, or many small ones, and the bundle's own fields.
@@ -377,14 +379,19 @@ impl Feeds {
 
     // ---- wants ----
 
-    /// What we have, for a want of ours.
+    /// What we have, for a want of ours: the newest of each feed, then more of those that have many gaps. What lies between
+    /// the runs of a feed is not known to be empty: its author may have lost the end of one.
     pub(crate) fn have(&self) -> List<FeedHave, { limits::WANT_FEEDS }> {
-        List::first(self.others.iter().filter(|(_, feed)| feed.seen.pairs().next().is_some()).map(
-            |(peer, feed)| FeedHave {
-                feed: *peer,
-                ranges: List::first(feed.seen.newest(limits::WANT_RANGES)),
-            },
-        ))
+        let parts = |(peer, feed): (&PeerId, &Feed)| {
+            let have = |part: &[_]| FeedHave { feed: *peer, ranges: List::first(part.iter().copied()) };
+            feed.seen.newest(limits::WANT_RANGES).map(have).collect::<Vec<_>>()
+        };
+        let (mut have, mut more) = (Vec::new(), Vec::new());
+        for mut parts in self.others.iter().map(parts) {
+            more.extend(parts.drain(1.min(parts.len())..));
+            have.append(&mut parts);
+        }
+        List::first(have.into_iter().chain(more.into_iter().take(MORE_HAVE)))
     }
 
     /// What answers a want, in the order of each feed, with its age. What was published when nobody was there goes to
@@ -403,8 +410,11 @@ impl Feeds {
         {
             self.storage.put(now, kept, false);
         }
-        let known: Map<PeerId, Ranges> =
-            have.iter().map(|have| (have.feed, Ranges::from_pairs(have.ranges.iter().copied()))).collect();
+        let mut known: Map<PeerId, Ranges> = Map::new();
+        for have in have {
+            let known = known.entry(have.feed).or_default();
+            have.ranges.iter().for_each(|&(first, last)| known.insert(first, last));
+        }
         let mut wanted: Vec<(Arc<Kept>, Duration)> = Vec::new();
         for kept in &self.kept {
             let unsent = kept.feed == env.me && alone.contains(&kept.first);

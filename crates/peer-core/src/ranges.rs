@@ -9,6 +9,7 @@ impl Ranges {
     /// Where only some of an author's publications are wanted, each of the others is a gap.
     const MOST: usize = 256;
 
+    #[cfg(test)]
     pub(crate) fn from_pairs(pairs: impl IntoIterator<Item = (u64, u64)>) -> Self {
         let mut ranges = Self::default();
         for (first, last) in pairs {
@@ -48,9 +49,9 @@ impl Ranges {
         }
     }
 
-    /// The last so many ranges.
-    pub(crate) fn newest(&self, most: usize) -> impl Iterator<Item = (u64, u64)> + '_ {
-        self.0.iter().skip(self.0.len().saturating_sub(most)).copied()
+    /// So many at once, those of the highest numbers first.
+    pub(crate) fn newest(&self, most: usize) -> impl Iterator<Item = &[(u64, u64)]> {
+        self.0.rchunks(most)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -118,7 +119,9 @@ mod tests {
         let ranges = Ranges::from_pairs((0..1000).map(|n| (n * 10, n * 10)));
         assert_eq!(ranges.0.len(), Ranges::MOST);
         assert!(ranges.contains_all(9990, 9990));
-        assert_eq!(ranges.newest(2).collect::<Vec<_>>(), [(9980, 9980), (9990, 9990)]);
+        assert_eq!(ranges.newest(2).next(), Some(&[(9980, 9980), (9990, 9990)][..]));
+        let all: Vec<_> = ranges.newest(10).flatten().copied().collect();
+        assert_eq!((all.len(), Ranges::from_pairs(all)), (Ranges::MOST, ranges.clone()));
     }
 
     proptest! {

@@ -315,3 +315,25 @@ fn the_first_documents_of_a_feed_are_not_lost_when_later_ones_overtake_them() {
     world.run(SECOND / 10);
     assert_eq!(world.numbers(reader, subscription), [0, 1, 2, 3]);
 }
+
+#[test]
+fn what_came_in_many_runs_of_a_feed_comes_no_second_time() {
+    let mut world = World::new(1, 1);
+    let disk = world.disk();
+    let reader = world.add(&[0]);
+    let party = world.join(reader, "p");
+    let got = world.subscribe(reader, party, &everything(), true);
+    for n in 0..40 {
+        let author = world.add_storing(&crate::disk::keys(10), disk, |_| {});
+        world.join(author, "p");
+        world.run_until(SECOND * 5, |w| w.linked(author, reader)).unwrap();
+        world.run(SECOND);
+        world.publish(author, party, n);
+        world.run_until(SECOND * 5, |w| w.numbers(reader, got).last() == Some(&n)).unwrap();
+        world.run_until_stored(author);
+        world.kill(author);
+        world.run(SECOND * 20);
+    }
+    assert_eq!(world.numbers(reader, got), (0..40).collect::<Vec<_>>());
+    assert_eq!(world.nodes[reader].peer.stats().duplicates, 0);
+}
