@@ -401,7 +401,7 @@ impl Feeds {
         self.alone_bytes = 0;
         for kept in self.places.get(&env.me).into_iter().flatten().filter(|kept| alone.contains(&kept.first))
         {
-            self.storage.put(now, kept, false);
+            self.storage.put(now, kept, (false, false));
         }
         let known: Map<PeerId, Ranges> =
             have.iter().map(|have| (have.feed, Ranges::from_pairs(have.ranges.iter().copied()))).collect();
@@ -535,7 +535,7 @@ impl Feeds {
             if own || !self.places.contains_key(&kept.feed) {
                 self.storage.put_record(now, kept.feed, &kept.record);
             }
-            self.storage.put(now, &kept, alone);
+            self.storage.put(now, &kept, (alone, true));
         }
         self.place(kept);
         self.expire(now, env);

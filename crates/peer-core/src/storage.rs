@@ -116,7 +116,8 @@ enum Key {
 
 #[derive(Debug)]
 enum Change {
-    Put(Value),
+    /// With whether its key has never been handed out before: then it need not be removed.
+    Put(Value, bool),
     Remove,
 }
 
@@ -180,24 +181,25 @@ impl Storage {
 
     // ---- changes ----
 
-    pub(crate) fn put(&mut self, now: Time, kept: &Arc<Kept>, alone: bool) {
-        self.change(now, Key::of(kept), Change::Put(Value::Bundle(Arc::clone(kept), alone)));
+    /// `new`: it was not put before.
+    pub(crate) fn put(&mut self, now: Time, kept: &Arc<Kept>, (alone, new): (bool, bool)) {
+        self.change(now, Key::of(kept), Change::Put(Value::Bundle(Arc::clone(kept), alone), new));
     }
 
     pub(crate) fn put_record(&mut self, now: Time, feed: PeerId, record: &[u8]) {
         if self.key.is_some() {
-            self.change(now, Key::Record(feed), Change::Put(Value::Record(record.to_vec())));
+            self.change(now, Key::Record(feed), Change::Put(Value::Record(record.to_vec()), false));
         }
     }
 
     pub(crate) fn put_head(&mut self, now: Time, me: PeerId, last: u64, id: PublicationId) {
-        self.change(now, Key::Head(me), Change::Put(Value::Head(last, id)));
+        self.change(now, Key::Head(me), Change::Put(Value::Head(last, id), false));
     }
 
     pub(crate) fn put_proof(&mut self, now: Time, feed: PeerId, one: &[u8], other: &[u8]) {
         if self.key.is_some() {
             let proof = Value::Proof(one.to_vec(), other.to_vec());
-            self.change(now, Key::Proof(feed), Change::Put(proof));
+            self.change(now, Key::Proof(feed), Change::Put(proof, false));
         }
     }
 
@@ -213,15 +215,19 @@ impl Storage {
         self.change(now, Key::Record(feed), Change::Remove);
     }
 
-    fn change(&mut self, now: Time, key: Key, change: Change) {
+    fn change(&mut self, now: Time, key: Key, mut change: Change) {
         if self.key.is_none() {
             return;
         }
-        // What is put and removed before it was written need not be written at all. Should it have been there from before,
-        // as it may in a store that others share, the next start removes it.
-        if matches!(change, Change::Remove) && matches!(self.changes.get(&key), Some(Change::Put(_))) {
-            self.changes.remove(&key);
-            return;
+        match (&mut change, self.changes.get(&key)) {
+            // What is put and removed before it was written need not be written at all. Should it have been there from
+            // before, as it may in a store that others share, the next start removes it.
+            (Change::Remove, Some(Change::Put(_, true))) => {
+                self.changes.remove(&key);
+                return;
+            }
+            (Change::Put(_, new), Some(before)) => *new = matches!(before, Change::Put(_, true)),
+            _ => {}
         }
         self.changes.insert(key, change);
         self.due.get_or_insert(now + COLLECT);
@@ -256,7 +262,7 @@ impl Storage {
             let key = name.encode();
             match &change {
                 Change::Remove => remove.push(key),
-                Change::Put(value) => {
+                Change::Put(value, _) => {
                     let value = seal.seal(&discovery, &key, value.encode());
                     bytes += value.len();
                     put.push(StoreRow { key, value });
@@ -281,7 +287,7 @@ impl Storage {
             Ok(()) => self.failed &= !written.iter().any(|(_, change)| matches!(change, Change::Put(..))),
             Err(reason) => {
                 for (key, change) in written {
-                    // Something newer may have happened to it.
+                    // Something newer may have happened to it. Nothing of a write that failed is there.
                     self.changes.entry(key).or_insert(change);
                 }
                 self.due = Some(now + PAUSE);
