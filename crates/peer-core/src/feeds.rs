@@ -479,7 +479,8 @@ impl Feeds {
 
     pub(crate) fn deadline(&self, env: &Env) -> Option<Time> {
         let oldest = self.kept.front().map(|kept| kept.since + env.config.keep_age);
-        let rest = [self.own.due_at(), self.storage.deadline(), oldest].into_iter().flatten().min();
+        let rest = [self.own.due_at(), self.storage.deadline(), oldest, self.forks.deadline()];
+        let rest = rest.into_iter().flatten().min();
         if self.held_bytes == 0 {
             return rest;
         }
