@@ -231,6 +231,11 @@ impl Feeds {
         self.alone_bytes + self.own.pending_bytes
     }
 
+    /// What is kept, or about to be, and not durable yet; 0 without a store.
+    pub(crate) fn unstored(&self) -> usize {
+        self.storage.unstored() + if self.storage.stores() { self.own.pending.len() } else { 0 }
+    }
+
     // ---- others' ----
 
     /// Takes a bundle as it came, in the order: size, decode, seen before, record, signature; then remembers it.

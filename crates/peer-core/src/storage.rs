@@ -148,7 +148,8 @@ pub(crate) struct Storage {
     loading: Option<Time>,
     changes: Map<Key, Change>,
     due: Option<Time>,
-    under_way: Option<(u64, Vec<(Key, Change)>)>,
+    /// At the end there may be several.
+    under_way: Vec<(u64, Vec<(Key, Change)>)>,
     failed: bool,
     /// The next write only removes.
     removes_first: bool,
@@ -176,7 +177,17 @@ impl Storage {
 
     /// Changes that are not durable yet.
     pub(crate) fn unstored(&self) -> usize {
-        self.changes.len() + self.under_way.as_ref().map_or(0, |(_, changes)| changes.len())
+        self.changes.len() + self.under_way.iter().map(|(_, changes)| changes.len()).sum::<usize>()
+    }
+
+    /// Writes that are under way.
+    pub(crate) fn works(&self) -> impl Iterator<Item = u64> + '_ {
+        self.under_way.iter().map(|(work, _)| *work)
+    }
+
+    /// Anything is stored.
+    pub(crate) fn stores(&self) -> bool {
+        self.key.is_some()
     }
 
     // ---- changes ----
@@ -239,7 +250,7 @@ impl Storage {
     pub(crate) fn write(&mut self, now: Time, all: bool, env: &mut Env) {
         self.loading = self.loading.filter(|until| *until > now);
         loop {
-            let is_due = self.due.is_some_and(|at| at <= now) && self.under_way.is_none();
+            let is_due = self.due.is_some_and(|at| at <= now) && self.under_way.is_empty();
             if self.changes.is_empty() || !(is_due || all) {
                 return;
             }
@@ -276,13 +287,14 @@ impl Storage {
         self.changes = later.into_iter().chain(changes).collect();
         self.due = (!self.changes.is_empty()).then_some(now);
         let work = env.next_store_work();
-        self.under_way = Some((work, written));
+        self.under_way.push((work, written));
         env.out.push_back(Output::Store(StoreWork::Write { discovery, work, put, remove }));
     }
 
     /// A write has ended. What was in one that failed waits for the next one; the peer goes on.
     pub(crate) fn on_written(&mut self, now: Time, work: u64, outcome: Result<(), String>, env: &mut Env) {
-        let Some((_, written)) = self.under_way.take_if(|(under_way, _)| *under_way == work) else { return };
+        let Some(at) = self.under_way.iter().position(|(of, _)| *of == work) else { return };
+        let (_, written) = self.under_way.remove(at);
         match outcome {
             Ok(()) => self.failed &= !written.iter().any(|(_, change)| matches!(change, Change::Put(..))),
             Err(reason) => {
@@ -304,7 +316,7 @@ impl Storage {
     }
 
     pub(crate) fn deadline(&self) -> Option<Time> {
-        let write = self.due.filter(|_| self.under_way.is_none() && !self.changes.is_empty());
+        let write = self.due.filter(|_| self.under_way.is_empty() && !self.changes.is_empty());
         [self.loading, write].into_iter().flatten().min()
     }
 

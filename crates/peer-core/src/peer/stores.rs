@@ -41,7 +41,14 @@ impl Peer {
                 if let Some(command) = self.forgetting.remove(&work) {
                     return self.env.event(Event::Forgotten { command, outcome });
                 }
-                if let Some(swarm) = self.swarms.get_mut(&discovery) {
+                if self.leaving.remove(&work) {
+                    if let Err(reason) = outcome {
+                        let text = format!(
+                            "the last that a party which was left kept could not be stored ({reason})"
+                        );
+                        self.env.warn("store-failed", text);
+                    }
+                } else if let Some(swarm) = self.swarms.get_mut(&discovery) {
                     swarm.feeds.storage.on_written(now, work, outcome, &mut self.env);
                 }
             }
