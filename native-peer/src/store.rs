@@ -97,13 +97,14 @@ fn work(path: &Path, from: &Receiver<StoreWork>, done: &mpsc::Sender<StoreDone>)
     while let Ok(first) = from.recv() {
         let mut waiting = vec![first];
         waiting.extend(from.try_iter().take(QUEUE));
-        // Who only reads makes no file.
+        // Who only reads makes no file; what is read behind a write finds one.
         if db.is_none() && !path.exists() {
-            waiting.retain(|work| {
-                let StoreWork::Load { discovery, .. } = work else { return true };
-                let nothing = StoreDone::Loaded { discovery: *discovery, rows: Ok(Vec::new()), more: false };
-                done.blocking_send(nothing).is_err()
-            });
+            let reads = waiting.iter().take_while(|work| matches!(work, StoreWork::Load { .. })).count();
+            for work in waiting.drain(..reads) {
+                let StoreWork::Load { discovery, .. } = work else { continue };
+                let nothing = StoreDone::Loaded { discovery, rows: Ok(Vec::new()), more: false };
+                let _ = done.blocking_send(nothing);
+            }
             if waiting.is_empty() {
                 continue;
             }
@@ -238,4 +239,43 @@ fn write(db: &mut Connection, works: &[StoreWork]) -> rusqlite::Result<()> {
         }
     }
     change.commit()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weft_wire::DiscoveryKey;
+
+    const PARTY: DiscoveryKey = DiscoveryKey([7; 32]);
+    const TEXT: &[u8] = b"what nobody else is to read, in a row of its own";
+
+    fn put() -> StoreWork {
+        let put = vec![StoreRow { key: vec![2; 40], value: TEXT.to_vec() }];
+        StoreWork::Write { discovery: PARTY, work: 1, put, remove: Vec::new() }
+    }
+
+    /// Does works that all wait at once.
+    fn answers(path: &Path, works: Vec<StoreWork>) -> Vec<StoreDone> {
+        let (to, from) = sync_channel(QUEUE);
+        let (done, mut answers) = mpsc::channel(QUEUE);
+        works.into_iter().for_each(|work| to.send(work).expect("room"));
+        drop(to);
+        work(path, &from, &done);
+        std::iter::from_fn(|| answers.try_recv().ok()).collect()
+    }
+
+    #[test]
+    fn what_is_read_behind_the_first_write_finds_it() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let load = || StoreWork::Load { discovery: PARTY, after: None };
+        let done = answers(&directory.path().join("feeds.db"), vec![load(), put(), load()]);
+        let found: Vec<Option<usize>> = done
+            .iter()
+            .map(|done| match done {
+                StoreDone::Loaded { rows, .. } => rows.as_ref().ok().map(Vec::len),
+                StoreDone::Written { .. } => None,
+            })
+            .collect();
+        assert_eq!(found, [Some(0), None, Some(1)]);
+    }
 }
