@@ -132,7 +132,11 @@ fn work(path: &Path, from: &Receiver<StoreWork>, done: &mpsc::Sender<StoreDone>)
             while let Some(more) = waiting.next_if(|work| !matches!(work, StoreWork::Load { .. })) {
                 together.push(more);
             }
-            let outcome = write(db, &together).map_err(|error| told(path, &error));
+            let mut outcome = write(db, &together).map_err(|error| told(path, &error));
+            // What was forgotten is to be gone from the log, too.
+            if outcome.is_ok() && together.iter().any(|work| matches!(work, StoreWork::Forget { .. })) {
+                outcome = truncate_log(db).map_err(|error| told(path, &error));
+            }
             for work in together {
                 let (StoreWork::Write { discovery, work, .. } | StoreWork::Forget { discovery, work }) = work
                 else {
@@ -144,13 +148,18 @@ fn work(path: &Path, from: &Receiver<StoreWork>, done: &mpsc::Sender<StoreDone>)
     }
 }
 
+/// Empties the log into the file. Another process that reads just now leaves that to the next one who writes.
+fn truncate_log(db: &Connection) -> rusqlite::Result<()> {
+    db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+}
+
 fn told(path: &Path, error: &rusqlite::Error) -> String {
     format!("{}: {error}", path.display())
 }
 
 fn open(path: &Path) -> Result<Connection, String> {
     let wrong = |error: rusqlite::Error| {
-        format!("{}: {error}; move it away, and a new one is made at the next start", path.display())
+        format!("{0}: {error}; move {0}* away, and a new one is made at the next start", path.display())
     };
     private(path).map_err(|error| format!("{}: {error}", path.display()))?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -158,12 +167,14 @@ fn open(path: &Path) -> Result<Connection, String> {
     db.busy_timeout(BUSY).map_err(wrong)?;
     // Nobody waits at the end for what the next start can do.
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(wrong)?;
+    // What is removed is overwritten.
+    db.pragma_update(None, "secure_delete", true).map_err(wrong)?;
     prepare(&mut db).map_err(wrong)?;
     let own: i64 = db.query_row("PRAGMA application_id", [], |row| row.get(0)).map_err(wrong)?;
     let version: u32 = db.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(wrong)?;
     if own != APPLICATION || version != VERSION {
         return Err(format!(
-            "{}: another program's, or of another version; move it away, and a new one is made at the next start",
+            "{0}: another program's, or of another version; move {0}* away, and a new one is made at the next start",
             path.display()
         ));
     }
@@ -277,5 +288,20 @@ mod tests {
             })
             .collect();
         assert_eq!(found, [Some(0), None, Some(1)]);
+    }
+
+    #[test]
+    fn what_was_forgotten_is_in_no_file_any_more() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("feeds.db");
+        let there = || {
+            let files = std::fs::read_dir(directory.path()).expect("a directory");
+            let mut bytes = files.map(|file| std::fs::read(file.expect("a file").path()).expect("bytes"));
+            bytes.any(|bytes| bytes.windows(TEXT.len()).any(|part| part == TEXT))
+        };
+        answers(&path, vec![put()]);
+        assert!(there());
+        answers(&path, vec![StoreWork::Forget { discovery: PARTY, work: 2 }]);
+        assert!(!there());
     }
 }
