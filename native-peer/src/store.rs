@@ -97,13 +97,14 @@ fn work(path: &Path, from: &Receiver<StoreWork>, done: &mpsc::Sender<StoreDone>)
     while let Ok(first) = from.recv() {
         let mut waiting = vec![first];
         waiting.extend(from.try_iter().take(QUEUE));
-        // Who only reads makes no file.
+        // Who only reads makes no file; what is read behind a write finds one.
         if db.is_none() && !path.exists() {
-            waiting.retain(|work| {
-                let StoreWork::Load { discovery, .. } = work else { return true };
-                let nothing = StoreDone::Loaded { discovery: *discovery, rows: Ok(Vec::new()), more: false };
-                done.blocking_send(nothing).is_err()
-            });
+            let reads = waiting.iter().take_while(|work| matches!(work, StoreWork::Load { .. })).count();
+            for work in waiting.drain(..reads) {
+                let StoreWork::Load { discovery, .. } = work else { continue };
+                let nothing = StoreDone::Loaded { discovery, rows: Ok(Vec::new()), more: false };
+                let _ = done.blocking_send(nothing);
+            }
             if waiting.is_empty() {
                 continue;
             }
@@ -131,7 +132,11 @@ fn work(path: &Path, from: &Receiver<StoreWork>, done: &mpsc::Sender<StoreDone>)
             while let Some(more) = waiting.next_if(|work| !matches!(work, StoreWork::Load { .. })) {
                 together.push(more);
             }
-            let outcome = write(db, &together).map_err(|error| told(path, &error));
+            let mut outcome = write(db, &together).map_err(|error| told(path, &error));
+            // What was forgotten is to be gone from the log, too.
+            if outcome.is_ok() && together.iter().any(|work| matches!(work, StoreWork::Forget { .. })) {
+                outcome = truncate_log(db).map_err(|error| told(path, &error));
+            }
             for work in together {
                 let (StoreWork::Write { discovery, work, .. } | StoreWork::Forget { discovery, work }) = work
                 else {
@@ -143,13 +148,18 @@ fn work(path: &Path, from: &Receiver<StoreWork>, done: &mpsc::Sender<StoreDone>)
     }
 }
 
+/// Empties the log into the file. Another process that reads just now leaves that to the next one who writes.
+fn truncate_log(db: &Connection) -> rusqlite::Result<()> {
+    db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+}
+
 fn told(path: &Path, error: &rusqlite::Error) -> String {
     format!("{}: {error}", path.display())
 }
 
 fn open(path: &Path) -> Result<Connection, String> {
     let wrong = |error: rusqlite::Error| {
-        format!("{}: {error}; move it away, and a new one is made at the next start", path.display())
+        format!("{0}: {error}; move {0}* away, and a new one is made at the next start", path.display())
     };
     private(path).map_err(|error| format!("{}: {error}", path.display()))?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -157,12 +167,14 @@ fn open(path: &Path) -> Result<Connection, String> {
     db.busy_timeout(BUSY).map_err(wrong)?;
     // Nobody waits at the end for what the next start can do.
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(wrong)?;
+    // What is removed is overwritten.
+    db.pragma_update(None, "secure_delete", true).map_err(wrong)?;
     prepare(&mut db).map_err(wrong)?;
     let own: i64 = db.query_row("PRAGMA application_id", [], |row| row.get(0)).map_err(wrong)?;
     let version: u32 = db.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(wrong)?;
     if own != APPLICATION || version != VERSION {
         return Err(format!(
-            "{}: another program's, or of another version; move it away, and a new one is made at the next start",
+            "{0}: another program's, or of another version; move {0}* away, and a new one is made at the next start",
             path.display()
         ));
     }
@@ -238,4 +250,58 @@ fn write(db: &mut Connection, works: &[StoreWork]) -> rusqlite::Result<()> {
         }
     }
     change.commit()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weft_wire::DiscoveryKey;
+
+    const PARTY: DiscoveryKey = DiscoveryKey([7; 32]);
+    const TEXT: &[u8] = b"what nobody else is to read, in a row of its own";
+
+    fn put() -> StoreWork {
+        let put = vec![StoreRow { key: vec![2; 40], value: TEXT.to_vec() }];
+        StoreWork::Write { discovery: PARTY, work: 1, put, remove: Vec::new() }
+    }
+
+    /// Does works that all wait at once.
+    fn answers(path: &Path, works: Vec<StoreWork>) -> Vec<StoreDone> {
+        let (to, from) = sync_channel(QUEUE);
+        let (done, mut answers) = mpsc::channel(QUEUE);
+        works.into_iter().for_each(|work| to.send(work).expect("room"));
+        drop(to);
+        work(path, &from, &done);
+        std::iter::from_fn(|| answers.try_recv().ok()).collect()
+    }
+
+    #[test]
+    fn what_is_read_behind_the_first_write_finds_it() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let load = || StoreWork::Load { discovery: PARTY, after: None };
+        let done = answers(&directory.path().join("feeds.db"), vec![load(), put(), load()]);
+        let found: Vec<Option<usize>> = done
+            .iter()
+            .map(|done| match done {
+                StoreDone::Loaded { rows, .. } => rows.as_ref().ok().map(Vec::len),
+                StoreDone::Written { .. } => None,
+            })
+            .collect();
+        assert_eq!(found, [Some(0), None, Some(1)]);
+    }
+
+    #[test]
+    fn what_was_forgotten_is_in_no_file_any_more() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("feeds.db");
+        let there = || {
+            let files = std::fs::read_dir(directory.path()).expect("a directory");
+            let mut bytes = files.map(|file| std::fs::read(file.expect("a file").path()).expect("bytes"));
+            bytes.any(|bytes| bytes.windows(TEXT.len()).any(|part| part == TEXT))
+        };
+        answers(&path, vec![put()]);
+        assert!(there());
+        answers(&path, vec![StoreWork::Forget { discovery: PARTY, work: 2 }]);
+        assert!(!there());
+    }
 }

@@ -26,22 +26,44 @@ export class FeedStore {
   readonly #answers: FeedAnswers;
   /** What was read before the core asks for it. */
   readonly #ready = new Map<string, Found>();
+  /** Beginnings that are being read. */
+  readonly #preparing = new Map<string, Promise<void>>();
 
   constructor(database: IDBDatabase, answers: FeedAnswers) {
     this.#database = database;
     this.#answers = answers;
   }
 
-  /** Reads the beginning of what is stored of a party, so that it is there as soon as the core asks. */
-  async prepare(party: string): Promise<void> {
-    let timer: ReturnType<typeof setTimeout> | undefined;
+  /** Reads the beginning of what is stored of a party, once for all who ask, so that it is there as soon as the core asks. */
+  prepare(party: string): Promise<void> {
+    const known = this.#preparing.get(party);
+    if (known) return known;
+    const preparing = this.#beginning(party).then((found) => {
+      // Unless it was forgotten meanwhile.
+      if (this.#preparing.get(party) !== preparing) return;
+      this.#preparing.delete(party);
+      if (found) this.#ready.set(party, found);
+    });
+    this.#preparing.set(party, preparing);
+    return preparing;
+  }
+
+  /** What was prepared is of no use any more. */
+  discard(party: string): void {
+    this.#ready.delete(party);
+    this.#preparing.delete(party);
+  }
+
+  async #beginning(party: string): Promise<Found | undefined> {
+    let stop = () => {};
     const late = new Promise<undefined>((resolve) => {
-      timer = setTimeout(resolve, PATIENCE);
+      const timer = setTimeout(resolve, PATIENCE);
+      stop = () => clearTimeout(timer);
     });
     // What cannot be read now is asked for again by the core, and fails there.
     const found = await Promise.race([this.#read(party, undefined).catch(() => undefined), late]);
-    clearTimeout(timer);
-    if (found) this.#ready.set(party, found);
+    stop();
+    return found;
   }
 
   /** Does what the core says; gives what was read if it is there already. Throws what keeps a write from beginning. */
@@ -63,6 +85,7 @@ export class FeedStore {
       );
       return undefined;
     }
+    if (what === "forget") this.discard(party);
     const transaction = this.#database.transaction(FEEDS, "readwrite");
     const feeds = transaction.objectStore(FEEDS);
     try {

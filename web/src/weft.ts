@@ -132,7 +132,11 @@ export class RunningWeft implements Weft {
     const peer = this.#running();
     const joined = this.#parties.get(discovery);
     if (joined) return joined;
-    call(() => peer.join(key));
+    try {
+      call(() => peer.join(key));
+    } finally {
+      this.#feeds?.discard(discovery);
+    }
     const made = new JoinedParty(this.#owner, discovery, key, isKey ? undefined : party);
     this.#parties.set(discovery, made);
     return made;

@@ -233,6 +233,11 @@ impl Feeds {
         self.alone_bytes + self.own.pending_bytes
     }
 
+    /// What is kept, or about to be, and not durable yet; 0 without a store.
+    pub(crate) fn unstored(&self) -> usize {
+        self.storage.unstored() + if self.storage.stores() { self.own.pending.len() } else { 0 }
+    }
+
     // ---- others' ----
 
     /// Takes a bundle as it came, in the order: size, decode, seen before, record, signature; then remembers it.
@@ -408,7 +413,7 @@ impl Feeds {
         self.alone_bytes = 0;
         for kept in self.places.get(&env.me).into_iter().flatten().filter(|kept| alone.contains(&kept.first))
         {
-            self.storage.put(now, kept, false);
+            self.storage.put(now, kept, (false, false));
         }
         let mut known: Map<PeerId, Ranges> = Map::new();
         for have in have {
@@ -489,7 +494,8 @@ impl Feeds {
 
     pub(crate) fn deadline(&self, env: &Env) -> Option<Time> {
         let oldest = self.kept.front().map(|kept| kept.since + env.config.keep_age);
-        let rest = [self.own.due_at(), self.storage.deadline(), oldest].into_iter().flatten().min();
+        let rest = [self.own.due_at(), self.storage.deadline(), oldest, self.forks.deadline()];
+        let rest = rest.into_iter().flatten().min();
         if self.held_bytes == 0 {
             return rest;
         }
@@ -545,7 +551,7 @@ impl Feeds {
             if own || !self.places.contains_key(&kept.feed) {
                 self.storage.put_record(now, kept.feed, &kept.record);
             }
-            self.storage.put(now, &kept, alone);
+            self.storage.put(now, &kept, (alone, true));
         }
         self.place(kept);
         self.expire(now, env);

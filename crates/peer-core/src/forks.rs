@@ -8,7 +8,8 @@
 //!
 //! A fork changes nothing about who is reached: see [`Feeds`](crate::feeds::Feeds) for what is delivered.
 //!
-//! Inputs: pairs of bundles, found or told. Outputs: news to tell, once per feed. Timers: none.
+//! Inputs: pairs of bundles, found or told. Outputs: news to tell, once per feed. Timers: neighbours
+//! that are told of many, one after the other.
 //! Invariants: nothing is believed without both signatures; how many feeds are remembered, how many proofs are kept for those
 //! who come later, and how many bundles are taken beyond the first ones, is bounded.
 
@@ -46,6 +47,16 @@ pub(crate) struct Forks {
     /// Feeds whose proofs are not kept any more.
     gone: Vec<PeerId>,
     paces: Map<PeerId, Pace>,
+    /// What neighbours are still to be told.
+    telling: Map<PeerId, Telling>,
+}
+
+/// Feeds whose proofs go to a neighbour, no faster than it looks at them: the last one first.
+#[derive(Debug, Default)]
+struct Telling {
+    feeds: Vec<PeerId>,
+    pace: Pace,
+    at: Time,
 }
 
 #[derive(Debug)]
@@ -69,7 +80,6 @@ pub(crate) struct News {
     pub(crate) feed: PeerId,
     /// The first number known where there are two ways on.
     pub(crate) seq: u64,
-    pub(crate) proof: Arc<Proof>,
 }
 
 impl Forks {
@@ -127,7 +137,7 @@ impl Forks {
             let (oldest, gone) = (*oldest, forked.proof.take());
             self.forget(oldest, gone);
         }
-        self.news.push(News { feed: bundle.feed, seq, proof: Arc::clone(&proof) });
+        self.news.push(News { feed: bundle.feed, seq });
         Some(proof)
     }
 
@@ -169,9 +179,43 @@ impl Forks {
         std::mem::take(&mut self.news)
     }
 
-    /// Proofs for a new neighbour.
-    pub(crate) fn proofs(&self) -> impl Iterator<Item = &Arc<Proof>> {
-        self.known.values().filter_map(|forked| forked.proof.as_ref())
+    /// A neighbour is to be told of a feed.
+    pub(crate) fn tell(&mut self, peer: PeerId, feed: PeerId) {
+        let feeds = &mut self.telling.entry(peer).or_default().feeds;
+        if feeds.len() >= FEEDS {
+            feeds.remove(0);
+        }
+        feeds.push(feed);
+    }
+
+    /// A new neighbour is to be told of all.
+    pub(crate) fn tell_all(&mut self, peer: PeerId) {
+        if !self.known.is_empty() {
+            self.telling.entry(peer).or_default().feeds = self.known.keys().copied().collect();
+        }
+    }
+
+    /// Who is to be sent what now.
+    pub(crate) fn due(&mut self, now: Time) -> Vec<(PeerId, Arc<Proof>)> {
+        let mut due = Vec::new();
+        for (peer, telling) in self.telling.iter_mut().filter(|(_, telling)| telling.at <= now) {
+            while let Some(feed) = telling.feeds.last() {
+                if let Some(proof) = self.known.get(feed).and_then(|forked| forked.proof.as_ref()) {
+                    // Half as fast as is looked at, for the way may make them come closer together.
+                    if let Err(at) = telling.pace.take(now, EVERY * 2, EVERY * AT_ONCE) {
+                        telling.at = at;
+                        break;
+                    }
+                    due.push((*peer, Arc::clone(proof)));
+                }
+                telling.feeds.pop();
+            }
+        }
+        due
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        self.telling.values().filter(|telling| !telling.feeds.is_empty()).map(|telling| telling.at).min()
     }
 
     /// Something that a neighbour says may be looked at.
@@ -181,6 +225,7 @@ impl Forks {
 
     pub(crate) fn on_unlinked(&mut self, peer: &PeerId) {
         self.paces.remove(peer);
+        self.telling.remove(peer);
     }
 }
 

@@ -71,6 +71,8 @@ pub struct Peer {
     queue_was_full: bool,
     /// Parties whose store is being emptied, by the name of that work.
     forgetting: Map<u64, CommandId>,
+    /// The last writes of parties that we have left.
+    leaving: Set<u64>,
     closed: bool,
 }
 
@@ -98,6 +100,7 @@ impl Peer {
             rest_at: None,
             queue_was_full: false,
             forgetting: Map::new(),
+            leaving: Set::new(),
             closed: false,
         };
         peer.settle(now);
@@ -298,7 +301,7 @@ impl Peer {
 
     /// Changes of what is kept that are not durable yet; 0 without a store.
     pub fn unstored(&self) -> usize {
-        self.swarms.values().map(|swarm| swarm.feeds.storage.unstored()).sum()
+        self.leaving.len() + self.swarms.values().map(|swarm| swarm.feeds.unstored()).sum::<usize>()
     }
 
     /// Figures since the start.

@@ -116,7 +116,8 @@ enum Key {
 
 #[derive(Debug)]
 enum Change {
-    Put(Value),
+    /// With whether its key has never been handed out before: then it need not be removed.
+    Put(Value, bool),
     Remove,
 }
 
@@ -147,7 +148,8 @@ pub(crate) struct Storage {
     loading: Option<Time>,
     changes: Map<Key, Change>,
     due: Option<Time>,
-    under_way: Option<(u64, Vec<(Key, Change)>)>,
+    /// At the end there may be several.
+    under_way: Vec<(u64, Vec<(Key, Change)>)>,
     failed: bool,
     /// The next write only removes.
     removes_first: bool,
@@ -175,29 +177,40 @@ impl Storage {
 
     /// Changes that are not durable yet.
     pub(crate) fn unstored(&self) -> usize {
-        self.changes.len() + self.under_way.as_ref().map_or(0, |(_, changes)| changes.len())
+        self.changes.len() + self.under_way.iter().map(|(_, changes)| changes.len()).sum::<usize>()
+    }
+
+    /// Writes that are under way.
+    pub(crate) fn works(&self) -> impl Iterator<Item = u64> + '_ {
+        self.under_way.iter().map(|(work, _)| *work)
+    }
+
+    /// Anything is stored.
+    pub(crate) fn stores(&self) -> bool {
+        self.key.is_some()
     }
 
     // ---- changes ----
 
-    pub(crate) fn put(&mut self, now: Time, kept: &Arc<Kept>, alone: bool) {
-        self.change(now, Key::of(kept), Change::Put(Value::Bundle(Arc::clone(kept), alone)));
+    /// `new`: it was not put before.
+    pub(crate) fn put(&mut self, now: Time, kept: &Arc<Kept>, (alone, new): (bool, bool)) {
+        self.change(now, Key::of(kept), Change::Put(Value::Bundle(Arc::clone(kept), alone), new));
     }
 
     pub(crate) fn put_record(&mut self, now: Time, feed: PeerId, record: &[u8]) {
         if self.key.is_some() {
-            self.change(now, Key::Record(feed), Change::Put(Value::Record(record.to_vec())));
+            self.change(now, Key::Record(feed), Change::Put(Value::Record(record.to_vec()), false));
         }
     }
 
     pub(crate) fn put_head(&mut self, now: Time, me: PeerId, last: u64, id: PublicationId) {
-        self.change(now, Key::Head(me), Change::Put(Value::Head(last, id)));
+        self.change(now, Key::Head(me), Change::Put(Value::Head(last, id), false));
     }
 
     pub(crate) fn put_proof(&mut self, now: Time, feed: PeerId, one: &[u8], other: &[u8]) {
         if self.key.is_some() {
             let proof = Value::Proof(one.to_vec(), other.to_vec());
-            self.change(now, Key::Proof(feed), Change::Put(proof));
+            self.change(now, Key::Proof(feed), Change::Put(proof, false));
         }
     }
 
@@ -213,15 +226,19 @@ impl Storage {
         self.change(now, Key::Record(feed), Change::Remove);
     }
 
-    fn change(&mut self, now: Time, key: Key, change: Change) {
+    fn change(&mut self, now: Time, key: Key, mut change: Change) {
         if self.key.is_none() {
             return;
         }
-        // What is put and removed before it was written need not be written at all. Should it have been there from before,
-        // as it may in a store that others share, the next start removes it.
-        if matches!(change, Change::Remove) && matches!(self.changes.get(&key), Some(Change::Put(_))) {
-            self.changes.remove(&key);
-            return;
+        match (&mut change, self.changes.get(&key)) {
+            // What is put and removed before it was written need not be written at all. Should it have been there from
+            // before, as it may in a store that others share, the next start removes it.
+            (Change::Remove, Some(Change::Put(_, true))) => {
+                self.changes.remove(&key);
+                return;
+            }
+            (Change::Put(_, new), Some(before)) => *new = matches!(before, Change::Put(_, true)),
+            _ => {}
         }
         self.changes.insert(key, change);
         self.due.get_or_insert(now + COLLECT);
@@ -233,7 +250,7 @@ impl Storage {
     pub(crate) fn write(&mut self, now: Time, all: bool, env: &mut Env) {
         self.loading = self.loading.filter(|until| *until > now);
         loop {
-            let is_due = self.due.is_some_and(|at| at <= now) && self.under_way.is_none();
+            let is_due = self.due.is_some_and(|at| at <= now) && self.under_way.is_empty();
             if self.changes.is_empty() || !(is_due || all) {
                 return;
             }
@@ -256,7 +273,7 @@ impl Storage {
             let key = name.encode();
             match &change {
                 Change::Remove => remove.push(key),
-                Change::Put(value) => {
+                Change::Put(value, _) => {
                     let value = seal.seal(&discovery, &key, value.encode());
                     bytes += value.len();
                     put.push(StoreRow { key, value });
@@ -270,18 +287,19 @@ impl Storage {
         self.changes = later.into_iter().chain(changes).collect();
         self.due = (!self.changes.is_empty()).then_some(now);
         let work = env.next_store_work();
-        self.under_way = Some((work, written));
+        self.under_way.push((work, written));
         env.out.push_back(Output::Store(StoreWork::Write { discovery, work, put, remove }));
     }
 
     /// A write has ended. What was in one that failed waits for the next one; the peer goes on.
     pub(crate) fn on_written(&mut self, now: Time, work: u64, outcome: Result<(), String>, env: &mut Env) {
-        let Some((_, written)) = self.under_way.take_if(|(under_way, _)| *under_way == work) else { return };
+        let Some(at) = self.under_way.iter().position(|(of, _)| *of == work) else { return };
+        let (_, written) = self.under_way.remove(at);
         match outcome {
             Ok(()) => self.failed &= !written.iter().any(|(_, change)| matches!(change, Change::Put(..))),
             Err(reason) => {
                 for (key, change) in written {
-                    // Something newer may have happened to it.
+                    // Something newer may have happened to it. Nothing of a write that failed is there.
                     self.changes.entry(key).or_insert(change);
                 }
                 self.due = Some(now + PAUSE);
@@ -298,7 +316,7 @@ impl Storage {
     }
 
     pub(crate) fn deadline(&self) -> Option<Time> {
-        let write = self.due.filter(|_| self.under_way.is_none() && !self.changes.is_empty());
+        let write = self.due.filter(|_| self.under_way.is_empty() && !self.changes.is_empty());
         [self.loading, write].into_iter().flatten().min()
     }
 

@@ -38,7 +38,9 @@ impl Peer {
         self.flush(now, discovery);
         self.say_goodbye(now, discovery);
         self.store_all(now, discovery);
-        self.swarms.remove(&discovery);
+        if let Some(swarm) = self.swarms.remove(&discovery) {
+            self.leaving.extend(swarm.feeds.storage.works());
+        }
         self.subscriptions.remove_party(&discovery);
         self.homes.leave(now, discovery, &mut self.env);
         self.links.leave(discovery, &mut self.env);

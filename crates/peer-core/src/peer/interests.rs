@@ -133,7 +133,7 @@ impl Peer {
         let ends = Some(swarm.feeds.ends()).filter(|ends| first && !ends.is_empty());
         self.links.send_after_kept(peer, &Frame::Sent { discovery, heads, ends }, &mut self.env);
         if first {
-            self.show_forks(peer, discovery);
+            self.show_forks(now, peer, discovery);
         }
     }
 }

@@ -389,7 +389,7 @@ impl Peer {
             Verdict::NoRecord => self.env.stats.unopened += 1,
             Verdict::Forged => self.strike(now, Some(peer), "a publication that does not verify"),
         }
-        self.tell_forks(discovery, None);
+        self.tell_forks(now, discovery, None);
     }
 
     /// A neighbour passed on what nobody honest passes on.

@@ -107,6 +107,7 @@ impl Peer {
             self.answer_when_loaded(now, peer, discovery, want);
         }
         self.hear_late(now, discovery);
+        self.send_forks(now, discovery);
         let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
         let ready = swarm.feeds.on_time(now, &mut self.env);
         swarm.tree.on_time(now, &self.env);

@@ -35,13 +35,20 @@ impl Peer {
                     swarm.wants.release(now);
                 }
                 self.deliver(discovery, &ready);
-                self.tell_forks(discovery, None);
+                self.tell_forks(now, discovery, None);
             }
             StoreDone::Written { discovery, work, outcome } => {
                 if let Some(command) = self.forgetting.remove(&work) {
                     return self.env.event(Event::Forgotten { command, outcome });
                 }
-                if let Some(swarm) = self.swarms.get_mut(&discovery) {
+                if self.leaving.remove(&work) {
+                    if let Err(reason) = outcome {
+                        let text = format!(
+                            "the last that a party which was left kept could not be stored ({reason})"
+                        );
+                        self.env.warn("store-failed", text);
+                    }
+                } else if let Some(swarm) = self.swarms.get_mut(&discovery) {
                     swarm.feeds.storage.on_written(now, work, outcome, &mut self.env);
                 }
             }
@@ -98,44 +105,55 @@ impl Peer {
     // ---- forks ----
 
     /// Tells the application and all neighbours of feeds that have turned out to have forked.
-    pub(super) fn tell_forks(&mut self, discovery: DiscoveryKey, from: Option<PeerId>) {
+    pub(super) fn tell_forks(&mut self, now: Time, discovery: DiscoveryKey, from: Option<PeerId>) {
         let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
-        for news in swarm.feeds.forks.take_news() {
+        let news = swarm.feeds.forks.take_news();
+        if news.is_empty() {
+            return;
+        }
+        for news in news {
             let (feed, seq) = (news.feed, news.seq);
             // What the bundles say of their author is the forker's word.
             let own = (feed == self.env.me).then_some(self.env.identity);
             let author = own.or_else(|| swarm.feeds.author(&feed));
             self.env.event(Event::Fork { discovery, author, feed, seq });
-            let frame = Frame::Fork { party: swarm.tag, one: &news.proof.one, other: &news.proof.other };
-            let neighbours: Vec<PeerId> =
-                self.links.neighbours(&discovery).filter(|peer| Some(*peer) != from).collect();
-            for peer in neighbours {
-                // Behind what is on its way of that feed, from which its author is known.
-                self.links.send_after_kept(peer, &frame, &mut self.env);
+            for peer in self.links.neighbours(&discovery).filter(|peer| Some(*peer) != from) {
+                swarm.feeds.forks.tell(peer, feed);
             }
+        }
+        self.send_forks(now, discovery);
+    }
+
+    /// Sends neighbours the proofs whose turn it is.
+    pub(super) fn send_forks(&mut self, now: Time, discovery: DiscoveryKey) {
+        let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
+        for (peer, proof) in swarm.feeds.forks.due(now) {
+            let frame = Frame::Fork { party: swarm.tag, one: &proof.one, other: &proof.other };
+            // Behind what is on its way of that feed, from which its author is known.
+            self.links.send_after_kept(peer, &frame, &mut self.env);
         }
     }
 
     /// Tells a new neighbour what is known of forks.
-    pub(super) fn show_forks(&mut self, peer: PeerId, discovery: DiscoveryKey) {
-        let Some(swarm) = self.swarms.get(&discovery) else { return };
-        for proof in swarm.feeds.forks.proofs() {
-            let frame = Frame::Fork { party: swarm.tag, one: &proof.one, other: &proof.other };
-            self.links.send_after_kept(peer, &frame, &mut self.env);
+    pub(super) fn show_forks(&mut self, now: Time, peer: PeerId, discovery: DiscoveryKey) {
+        if let Some(swarm) = self.swarms.get_mut(&discovery) {
+            swarm.feeds.forks.tell_all(peer);
         }
+        self.send_forks(now, discovery);
     }
 
     /// A neighbour says that a feed has forked.
     pub(super) fn on_fork(&mut self, now: Time, peer: PeerId, party: Tag, (one, other): (&[u8], &[u8])) {
         let Some((swarm, _)) = self.common_mut(&peer, party) else { return };
         let discovery = swarm.party.discovery();
-        if !swarm.feeds.forks.may_look(now, peer) {
+        let known = |bundle: Bundle| swarm.feeds.forks.is_known(&bundle.feed);
+        if decode(one, BUNDLE).is_ok_and(known) || !swarm.feeds.forks.may_look(now, peer) {
             return;
         }
         match swarm.feeds.on_proof(now, one, other) {
             Ok(false) => {}
             Ok(true) => {
-                self.tell_forks(discovery, Some(peer));
+                self.tell_forks(now, discovery, Some(peer));
                 // Both are publications, too, as old as they say.
                 for bytes in [one, other] {
                     let Ok(bundle) = decode::<Bundle>(bytes, BUNDLE) else { continue };

@@ -386,6 +386,29 @@ fn proofs_that_are_kept_no_more_are_removed_from_the_store() {
 }
 
 #[test]
+fn a_new_neighbour_learns_of_every_fork_in_the_end() {
+    let mut world = World::new(10, 1);
+    let (first, _, party) = keeper(&mut world);
+    for n in 0..60 {
+        Forker::of_many(&world, party, n).fork(&mut world, first, 1);
+    }
+    // What was published before it came it does not ask for.
+    world.run(SECOND * 60);
+    let late = world.add(&[0]);
+    world.join(late, "p");
+    let further = world.add(&[0]);
+    world.join(further, "p");
+    let known = |world: &World, node| world.count(node, |event| matches!(event, Event::Fork { .. }));
+    let all = |w: &World| known(w, late) == 60 && known(w, further) == 60;
+    assert!(
+        world.run_until(SECOND * 60, all).is_some(),
+        "{} and {}",
+        known(&world, late),
+        known(&world, further)
+    );
+}
+
+#[test]
 fn what_is_read_late_holds_nothing_up_that_comes_live() {
     let mut world = World::new(11, 1);
     let (first, disk, party) = keeper(&mut world);

@@ -173,3 +173,49 @@ fn a_full_disk_is_made_room_on() {
     world.run_until(SECOND * 130, stored).expect("there is room once the old ones are gone");
     assert_eq!(rows(&world, disk, 2), 10);
 }
+
+#[test]
+fn what_is_put_anew_and_removed_at_once_is_removed() {
+    let mut world = World::new(5, 1);
+    let disk = world.disk();
+    let author = world.add_storing(&keys(10), disk, |config| config.keep_publications = 1);
+    let party = world.join(author, "p");
+    world.publish(author, party, 0);
+    world.run_until_stored(author);
+    world.run(SECOND);
+    // Who asks for it gets it, and it is stored anew as something that somebody has.
+    let first = world.add(&[0]);
+    world.join(first, "p");
+    world.run_until(SECOND * 5, |w| w.nodes[author].peer.unstored() > 0).unwrap();
+    world.publish(author, party, 1);
+    world.run(SECOND);
+    world.run_until_stored(author);
+    assert_eq!(rows(&world, disk, 2), 1);
+}
+
+#[test]
+fn what_waits_to_be_signed_or_was_left_is_not_said_to_be_stored() {
+    let mut world = World::new(6, 1);
+    let disk = world.disk();
+    let author = world.add_storing(&keys(10), disk, |_| {});
+    let party = world.join(author, "p");
+    world.run(SECOND);
+    // The second is written with the first, the third waits for its signature meanwhile.
+    world.disks[disk].latency = Duration::ZERO;
+    world.publish(author, party, 0);
+    world.run(Duration::from_millis(49));
+    world.publish(author, party, 1);
+    world.run_until_stored(author);
+    world.publish(author, party, 2);
+    assert!(world.nodes[author].peer.unstored() > 0);
+    world.run_until_stored(author);
+    assert_eq!(rows(&world, disk, 2), 3);
+    world.disks[disk].latency = SOON;
+    world.publish(author, party, 3);
+    world.publish(author, party, 4);
+    world.command(author, Command::Leave { discovery: party });
+    assert!(world.nodes[author].peer.unstored() > 0, "it is on its way");
+    let before = rows(&world, disk, 2);
+    world.run_until_stored(author);
+    assert!(rows(&world, disk, 2) > before);
+}
