@@ -269,7 +269,9 @@ mod tests {
     fn answers(path: &Path, works: Vec<StoreWork>) -> Vec<StoreDone> {
         let (to, from) = sync_channel(QUEUE);
         let (done, mut answers) = mpsc::channel(QUEUE);
-        works.into_iter().for_each(|work| to.send(work).expect("room"));
+        for work in works {
+            to.send(work).expect("room");
+        }
         drop(to);
         work(path, &from, &done);
         std::iter::from_fn(|| answers.try_recv().ok()).collect()
