@@ -149,6 +149,8 @@ export async function connect(options: ConnectOptions): Promise<Weft> {
     linkBytesIn: 0,
     connections: 0,
     unsent: 0,
+    assembling: 0,
+    unstored: 0,
   };
   const own = fakeKey(9999);
   let peers: PeerInfo[] = [];

@@ -114,7 +114,7 @@ export class People {
 
 /** What it says it is looking for. Others wrote it, so it may be anything. */
 function asks({ state }: PeerInfo): HTMLElement | undefined {
-  const query: unknown = state?.asks;
+  const query: unknown = state?.["asks"];
   if (typeof query !== "string" || query === "") return undefined;
   const line = query.replaceAll(/\s+/g, " ");
   return h(

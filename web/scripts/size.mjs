@@ -9,10 +9,10 @@ const dist = join(dirname(fileURLToPath(import.meta.url)), "..", "dist");
 
 /** Bytes after gzip -9. What a slow phone can be asked to load. */
 const BUDGETS = [
-  { what: "wasm", files: ["weft_bg.wasm"], budget: 330_000 },
+  { what: "wasm", files: ["weft_bg.wasm"], budget: 340_000 },
   { what: "JavaScript", files: ["index.js", "core.js"], budget: 30_000 },
   // The wasm once more, in base64, which gzip cannot undo completely.
-  { what: "inline, all in one", files: ["inline.js", "core.js"], budget: 360_000 },
+  { what: "inline, all in one", files: ["inline.js", "core.js"], budget: 370_000 },
 ];
 
 let over = false;
