@@ -175,14 +175,11 @@ impl Links {
         self.links.get(peer).is_some_and(|link| !link.parties.is_empty())
     }
 
-    /// When something last came over the link.
-    pub(crate) fn heard(&self, peer: &PeerId) -> Option<Time> {
-        self.links.get(peer).map(|link| link.heard)
-    }
-
-    /// Since when a ping has had no answer.
-    pub(crate) fn asked(&self, peer: &PeerId) -> Option<Time> {
-        self.links.get(peer).and_then(|link| link.pinged)
+    /// Since when the other side owes a sign of life: an answer to a ping, or its hello.
+    pub(crate) fn owes(&self, peer: &PeerId) -> Option<Time> {
+        let link = self.links.get(peer)?;
+        let since = if link.open { link.pinged? } else { link.opened };
+        Some(since.max(link.heard))
     }
 
     /// Bytes that wait for a link.

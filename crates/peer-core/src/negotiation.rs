@@ -45,8 +45,9 @@ const REMOTE_CANDIDATES: usize = 64;
 /// Attempts, the first not counted, after which a peer that signalers do not know is not waited for. The third goes over
 /// the mesh.
 const KNOWN_BY_NOBODY: u32 = 3;
-/// A session that a knock casts doubt on must have been silent this long to be replaced.
-const DOUBT: Duration = Duration::from_secs(1);
+/// A link that a knock casts doubt on must have owed a sign of life for this long to be replaced: the third knock comes after
+/// 900 ms.
+const DOUBT: Duration = Duration::from_millis(800);
 /// Later candidates are collected for this many times [`Config::candidate_wait`](crate::Config::candidate_wait).
 const LATER_CANDIDATES: u32 = 5;
 
@@ -291,21 +292,22 @@ impl Negotiator {
 
     // ---- signals ----
 
-    /// Takes a signal that has been opened, from a peer whose wish (if it is a new one) is admitted.
+    /// Takes a signal that has been opened, from a peer whose wish (if it is a new one) is admitted. `owes`: since when the
+    /// other side's link has owed a sign of life, if it does.
     pub(crate) fn on_signal(
         &mut self,
         now: Time,
         from: PeerId,
         (discovery, id, generation): (DiscoveryKey, SessionId, u32),
         signal: Signal,
-        (heard, asked): (Option<Time>, Option<Time>),
+        owes: Option<Time>,
         env: &mut Env,
     ) -> Vec<Step> {
         match signal {
             Signal::Knock { urgent, stream, .. } => {
-                self.on_knock(now, from, (discovery, id), (urgent, stream), (heard, asked), env)
+                self.on_knock(now, from, (discovery, id), (urgent, stream), owes, env)
             }
-            Signal::Stream { key, .. } => self.on_stream(now, from, (discovery, id), &key, asked, env),
+            Signal::Stream { key, .. } => self.on_stream(now, from, (discovery, id), &key, owes, env),
             Signal::Offer { sdp, candidates, urgent, stream, .. } if from < env.me => {
                 if self.is_session(&from, &id) {
                     return self.on_known_offer(now, from, generation, Description { sdp, candidates }, env);

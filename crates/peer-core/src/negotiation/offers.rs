@@ -147,36 +147,29 @@ impl Negotiator {
         from: PeerId,
         (discovery, id): (DiscoveryKey, SessionId),
         (urgent, stream): (bool, Option<SessionId>),
-        (heard, asked): (Option<Time>, Option<Time>),
+        owes: Option<Time>,
         env: &mut Env,
     ) -> Vec<Step> {
         if from < env.me {
             return Vec::new(); // The lower side offers, it does not knock.
         }
-        if let Some(ours) = self.stream_id(&from).filter(|_| !self.is_session(&from, &id)) {
-            if id != SessionId([0; 16]) {
-                return Vec::new(); // A restart of an attempt that has ended here.
-            }
-            if stream == Some(ours) {
-                if !self.sessions.contains_key(&from) {
+        let stream_id = self.stream_id(&from);
+        let Some(session) = self.sessions.get_mut(&from).filter(|one| stream_id.is_none() || one.id == id)
+        else {
+            return match stream_id {
+                // A restart of an attempt that has ended here.
+                Some(_) if id != SessionId([0; 16]) => Vec::new(),
+                // The stream stays until the connection is there.
+                Some(_) if stream == stream_id && self.sessions.contains_key(&from) => Vec::new(),
+                Some(_) if stream != stream_id => self.on_doubt(now, from, (discovery, urgent), owes, env),
+                _ => {
+                    if stream_id.is_none() {
+                        env.event(Event::Link { peer: from, state: LinkState::Connecting });
+                    }
                     self.begin_offer(now, from, discovery, urgent, env);
+                    Vec::new()
                 }
-                return Vec::new();
-            }
-            // It knows nothing of our stream? Its knock may have crossed its agreement, or be an old one that somebody repeats.
-            if asked.is_none_or(|at| now.since(at) < DOUBT) {
-                return vec![Step::Doubted { peer: from }];
-            }
-            let mut steps = self.replace(now, from, env);
-            env.event(Event::Link { peer: from, state: LinkState::Connecting });
-            self.begin_offer(now, from, discovery, urgent, env);
-            steps.retain(|step| !matches!(step, Step::Doubted { .. }));
-            return steps;
-        }
-        let Some(session) = self.sessions.get_mut(&from) else {
-            env.event(Event::Link { peer: from, state: LinkState::Connecting });
-            self.begin_offer(now, from, discovery, urgent, env);
-            return Vec::new();
+            };
         };
         if session.id == id {
             // The other side asks for an ICE restart. Ours may be under way already.
@@ -186,17 +179,29 @@ impl Negotiator {
             }
             return Vec::new();
         }
-        // The other side knows of no session. While ours is young its knock and our offer have crossed.
-        let silent_since = heard.or(session.open_since);
-        match silent_since {
-            Some(at) if now.since(at) >= DOUBT => {
-                let mut steps = self.replace(now, from, env);
-                self.begin_offer(now, from, discovery, urgent, env);
-                steps.retain(|step| !matches!(step, Step::Doubted { .. }));
-                steps
-            }
-            Some(_) => vec![Step::Doubted { peer: from }],
-            None => Vec::new(),
+        if session.open_since.is_none() {
+            return Vec::new(); // Its knock and our offer have crossed.
         }
+        self.on_doubt(now, from, (discovery, urgent), owes, env)
+    }
+
+    /// The other side knows nothing of the link, it seems. Its knock may be older than the link, or an old one that somebody
+    /// repeats: the link is replaced only if it does not answer.
+    fn on_doubt(
+        &mut self,
+        now: Time,
+        from: PeerId,
+        (discovery, urgent): (DiscoveryKey, bool),
+        owes: Option<Time>,
+        env: &mut Env,
+    ) -> Vec<Step> {
+        if owes.is_none_or(|since| now.since(since) < DOUBT) {
+            return vec![Step::Doubted { peer: from }];
+        }
+        let mut steps = self.replace(now, from, env);
+        env.event(Event::Link { peer: from, state: LinkState::Connecting });
+        self.begin_offer(now, from, discovery, urgent, env);
+        steps.retain(|step| !matches!(step, Step::Doubted { .. }));
+        steps
     }
 }

@@ -54,7 +54,7 @@ impl Negotiator {
         from: PeerId,
         (discovery, id): (DiscoveryKey, SessionId),
         key: &AgreementKey,
-        asked: Option<Time>,
+        owes: Option<Time>,
         env: &mut Env,
     ) -> Vec<Step> {
         if let Some(stream) = self.streams.get_mut(&from) {
@@ -73,7 +73,7 @@ impl Negotiator {
             }
         }
         let connected = self.sessions.get(&from).is_some_and(|session| session.open_since.is_some());
-        let doubted = asked.is_some_and(|at| now.since(at) >= super::DOUBT);
+        let doubted = owes.is_some_and(|at| now.since(at) >= super::DOUBT);
         if connected && !self.streams.contains_key(&from) && !doubted {
             // Does it know something of our connection that we do not?
             return vec![Step::Doubted { peer: from }];

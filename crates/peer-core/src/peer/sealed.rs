@@ -162,8 +162,8 @@ impl Peer {
                 }
             }
         }
-        let heard = (self.links.heard(&from), self.links.asked(&from));
-        let steps = self.negotiator.on_signal(now, from, about, signal, heard, &mut self.env);
+        let owes = self.links.owes(&from);
+        let steps = self.negotiator.on_signal(now, from, about, signal, owes, &mut self.env);
         self.take(now, steps);
     }
 

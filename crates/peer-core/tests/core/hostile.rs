@@ -77,6 +77,28 @@ fn offer(discovery: DiscoveryKey, session: u8, generation: u32, sdp: &str) -> Se
     }
 }
 
+#[test]
+fn an_old_knock_that_a_signaler_repeats_ends_no_link() {
+    let (low, high) = low_and_high();
+    let mut world = World::new(5, 1);
+    let (a, b) = (world.add_keys(low.clone(), &[0], |_| {}), world.add_keys(high.clone(), &[0], |_| {}));
+    let discovery = world.join(a, "p");
+    world.join(b, "p");
+    world.run_until(SECOND * 2, |w| w.linked(a, b)).unwrap();
+    let signal = Signal::Knock { urgent: true, entry: Vec::new(), links: Some(0), stream: None };
+    let knock = Sealed::Signal { discovery, session: SessionId([0; 16]), generation: 0, signal };
+    for _ in 0..20 {
+        // Idle, as most links are.
+        world.run(SECOND * 4);
+        deliver(&mut world, a, &high, &low, &knock);
+        world.run(SECOND / 2);
+        deliver(&mut world, a, &high, &low, &knock);
+    }
+    world.run(SECOND * 5);
+    assert_eq!(world.connections_made, 1);
+    assert!(world.linked(a, b));
+}
+
 fn candidates(discovery: DiscoveryKey, session: u8) -> Sealed {
     let candidate = Candidate { candidate: Text::new("candidate:early").unwrap(), mid: None, index: Some(0) };
     Sealed::Signal {
