@@ -6,7 +6,7 @@
 use js_sys::{Array, Uint8Array};
 use wasm_bindgen::prelude::*;
 use weft_peer_core::{
-    Diagnosis, Event, LinkState, Path, PeerChange, PeerInfo, SignalerState, StoreDone, StoreRow, StoreWork,
+    Diagnosis, Event, LinkState, PeerChange, PeerInfo, SignalerState, StoreDone, StoreRow, StoreWork,
 };
 use weft_wire::DiscoveryKey;
 
@@ -306,17 +306,10 @@ fn link_info(peer: &str, state: LinkState) -> JsValue {
 
 /// `PeerDiagnosis` of types.ts.
 pub(crate) fn diagnosis(one: &Diagnosis) -> JsValue {
-    let (path, links) = match one.path {
-        Path::Direct => ("direct", JsValue::UNDEFINED),
-        Path::Forwarded => ("forwarded", JsValue::UNDEFINED),
-        Path::Mesh { links } => ("mesh", links.into()),
-        Path::Connecting => ("connecting", JsValue::UNDEFINED),
-        Path::None => ("none", JsValue::UNDEFINED),
-    };
     convert::record(&[
         ("peer", one.peer.to_string().into()),
-        ("path", path.into()),
-        ("links", links),
+        ("path", one.path.name().into()),
+        ("links", one.path.links().map_or(JsValue::UNDEFINED, JsValue::from)),
         ("cause", one.cause.code().into()),
         ("text", one.text.as_str().into()),
         ("advice", one.advice.into()),

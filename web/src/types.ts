@@ -280,6 +280,22 @@ export interface LinkEvent {
   readonly forwarded?: boolean;
 }
 
+/** Why a peer is, or is not, directly connected; docs/guides/connections.md says what each means. */
+export type DiagnosisCause =
+  | "connected"
+  | "connecting"
+  | "interrupted"
+  | "not-needed"
+  | "no-signaler"
+  | "unknown-peer"
+  | "unanswered"
+  | "refused"
+  | "no-webrtc"
+  | "no-address"
+  | "no-stun"
+  | "no-turn"
+  | "turn-failed";
+
 /** The way to one peer. See {@link Weft.diagnose}. */
 export interface PeerDiagnosis {
   /** The peer. */
@@ -291,8 +307,8 @@ export interface PeerDiagnosis {
   readonly path: "direct" | "forwarded" | "mesh" | "connecting" | "none";
   /** Links between oneself and the peer, if `path` is `mesh`. */
   readonly links?: number;
-  /** Why: `connected`, `connecting`, `interrupted`, `not-needed`, `no-signaler`, `unknown-peer`, `unanswered`, `refused`, `no-webrtc`, `no-address`, `no-stun`, `no-turn`, `turn-failed`. */
-  readonly cause: string;
+  /** Why, for programs. */
+  readonly cause: DiagnosisCause;
   /** Why, for people. */
   readonly text: string;
   /** What would help, for people; empty if nothing needs help. */

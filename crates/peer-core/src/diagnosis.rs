@@ -23,6 +23,24 @@ pub enum Path {
     None,
 }
 
+impl Path {
+    /// The stable name that applications see.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Forwarded => "forwarded",
+            Self::Mesh { .. } => "mesh",
+            Self::Connecting => "connecting",
+            Self::None => "none",
+        }
+    }
+
+    /// Links to it over others.
+    pub fn links(self) -> Option<u8> {
+        if let Self::Mesh { links } = self { Some(links) } else { None }
+    }
+}
+
 /// What is known of the way to one peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnosis {
@@ -119,8 +137,49 @@ impl Cause {
     }
 }
 
+/// What is known of the way to a peer.
+pub(crate) struct Facts<'a> {
+    pub(crate) peer: PeerId,
+    /// There is a link; it is one that signalers forward; it works.
+    pub(crate) linked: bool,
+    pub(crate) forwarded: bool,
+    pub(crate) works: bool,
+    /// A link, or a better one, is being sought.
+    pub(crate) trying: bool,
+    /// Links to it over others.
+    pub(crate) links_to: Option<u8>,
+    /// We are connected to a signaler.
+    pub(crate) signaler: bool,
+    /// The last attempt at a connection, if it came to nothing.
+    pub(crate) attempt: Option<&'a Attempt>,
+}
+
+/// What follows.
+pub(crate) fn diagnose(facts: &Facts<'_>) -> Diagnosis {
+    let path = match (facts.linked, facts.links_to) {
+        (true, _) if facts.forwarded => Path::Forwarded,
+        (true, _) => Path::Direct,
+        (false, Some(links)) => Path::Mesh { links },
+        (false, None) if facts.trying => Path::Connecting,
+        (false, None) => Path::None,
+    };
+    let (cause, text) = match (path, facts.attempt) {
+        (Path::Direct, _) if facts.works => (Cause::Connected, "there is a connection".to_owned()),
+        (Path::Direct, _) => (Cause::Interrupted, "the connection does not answer at the moment".to_owned()),
+        (_, Some(attempt)) => cause(attempt),
+        // The other side gave up first.
+        (Path::Forwarded, None) => (Cause::NoTurn, "no connection came about".to_owned()),
+        _ if facts.trying => (Cause::Connecting, "a connection is being made".to_owned()),
+        (Path::None, None) if !facts.signaler => {
+            (Cause::NoSignaler, "no signaler can be reached to introduce the two".to_owned())
+        }
+        _ => (Cause::NotNeeded, "there are enough links to others, over which it is reached".to_owned()),
+    };
+    Diagnosis { peer: facts.peer, path, cause, text, advice: cause.advice() }
+}
+
 /// Why the last attempt came to nothing.
-pub(crate) fn cause(attempt: &Attempt) -> (Cause, String) {
+fn cause(attempt: &Attempt) -> (Cause, String) {
     let text = |text: &str| text.to_owned();
     match attempt.refusal {
         Some(Refusal::Full) => {

@@ -76,19 +76,12 @@ fn is_settled(one: &Diagnosis) -> bool {
 }
 
 fn describe(one: &Diagnosis, name: Option<&str>) -> Line {
-    let (path, links) = match one.path {
-        Path::Direct => ("direct", None),
-        Path::Forwarded => ("forwarded", None),
-        Path::Mesh { links } => ("mesh", Some(links)),
-        Path::Connecting => ("connecting", None),
-        Path::None => ("none", None),
-    };
     let mut line = Line::new().text("peer", &one.peer);
     if let Some(name) = name.filter(|name| !name.is_empty()) {
         line = line.text("name", &name);
     }
-    line = line.text("path", &path);
-    if let Some(links) = links {
+    line = line.text("path", &one.path.name());
+    if let Some(links) = one.path.links() {
         line = line.number("links", links.into());
     }
     line = line.text("cause", &one.cause.code()).text("text", &one.text);

@@ -8,7 +8,7 @@ use clap::Args;
 use weft_native_peer::{Digest, Document, digest};
 
 use super::exit::{Exit, Failure};
-use super::input;
+use super::input::{self, Entries};
 use super::session::{End, Progress, Session};
 use super::{NetworkArgs, parse_bytes};
 
@@ -36,6 +36,8 @@ pub(crate) struct SeedArgs {
 struct Source {
     path: PathBuf,
     seen: Option<(u64, SystemTime)>,
+    /// Lines that were no documents then.
+    refused: u64,
 }
 
 pub(crate) async fn run(args: SeedArgs) -> Result<Exit, Failure> {
@@ -61,27 +63,27 @@ pub(crate) async fn run(args: SeedArgs) -> Result<Exit, Failure> {
 async fn serve(args: &SeedArgs, session: &mut Session) -> Result<Exit, End> {
     let weft = session.weft.clone();
     let published = session.until(weft.published(session.party)).await??;
-    let mut seed = Seed { known: published, served: 0, added: 0, refused: 0 };
+    let mut seed = Seed { known: published, added: 0 };
     let mut sources: Vec<Source> =
-        args.files.iter().map(|path| Source { path: path.clone(), seen: None }).collect();
+        args.files.iter().map(|path| Source { path: path.clone(), seen: None, refused: 0 }).collect();
     let mut told = None;
     loop {
         for source in &mut sources {
             let seen = state(&source.path);
             if seen.is_some() && seen != source.seen {
+                // One that is being replaced just now is looked at again.
+                let Ok(entries) = input::open(&source.path) else { continue };
                 source.seen = seen;
-                seed.read(&source.path, session).await?;
+                source.refused = seed.read(&source.path, entries, session).await?;
             }
         }
-        let now = (seed.served, seed.added, seed.refused);
+        let refused: u64 = sources.iter().map(|source| source.refused).sum();
+        let now = (seed.known.len(), seed.added, refused);
         if told != Some(now) {
             session.until(weft.stored()).await??;
-            let refused =
-                if seed.refused > 0 { format!(", {} refused", seed.refused) } else { String::new() };
-            eprintln!(
-                "weft: serving {} documents ({} of them new{refused}); Ctrl-C ends it",
-                seed.served, seed.added
-            );
+            let refused = if refused > 0 { format!(", {refused} refused") } else { String::new() };
+            let (served, added) = (seed.known.len(), seed.added);
+            eprintln!("weft: serving {served} documents ({added} of them new{refused}); Ctrl-C ends it");
             if told.is_none() {
                 notify_ready();
             }
@@ -96,17 +98,15 @@ async fn serve(args: &SeedArgs, session: &mut Session) -> Result<Exit, End> {
 struct Seed {
     /// Documents that are served.
     known: BTreeSet<Digest>,
-    served: u64,
     added: u64,
-    refused: u64,
 }
 
 impl Seed {
-    /// Publishes what of a file is not served yet. A document that is there several times is served once.
-    async fn read(&mut self, path: &Path, session: &mut Session) -> Result<(), End> {
-        let mut entries = input::open(path)?;
+    /// Publishes what of a file is not served yet, and gives how much of it is refused. A document that is there several times
+    /// is served once.
+    async fn read(&mut self, path: &Path, mut entries: Entries, session: &mut Session) -> Result<u64, End> {
         let mut progress = Progress::new();
-        let (mut here, mut seen) = (0_u64, BTreeSet::new());
+        let (mut here, mut refused) = (0_u64, 0_u64);
         let (weft, party) = (session.weft.clone(), session.party);
         while let Some(entry) = session.until(entries.recv()).await? {
             let document: Result<Document, String> = match entry {
@@ -116,20 +116,20 @@ impl Seed {
             let document = match document {
                 Ok(document) => document,
                 Err(error) => {
-                    self.refused += 1;
+                    refused += 1;
                     eprintln!("weft: {}: {error}", path.display());
                     continue;
                 }
             };
             let hash = digest(&document.encode());
-            if seen.insert(hash) && !self.known.contains(&hash) {
+            if !self.known.contains(&hash) {
                 match session.until(weft.publish(party, document)).await? {
                     Ok(_) => {
                         self.known.insert(hash);
                         self.added += 1;
                     }
                     Err(weft_native_peer::Error::Command(error)) => {
-                        self.refused += 1;
+                        refused += 1;
                         eprintln!("weft: {}: {error}", path.display());
                         continue;
                     }
@@ -139,8 +139,7 @@ impl Seed {
             here += 1;
             progress.show(&format!("{}: {here} documents", path.display()));
         }
-        self.served = self.known.len() as u64;
-        Ok(())
+        Ok(refused)
     }
 }
 

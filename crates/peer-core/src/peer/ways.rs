@@ -6,7 +6,7 @@ use weft_wire::{IdentityId, PeerId, Tag, Time, limits};
 
 use super::Peer;
 use super::sealed::Way;
-use crate::diagnosis::{self, Cause, Diagnosis, Path};
+use crate::diagnosis::{self, Diagnosis, Facts};
 
 impl Peer {
     /// An envelope has come over a link: it is for us, or goes on.
@@ -77,39 +77,17 @@ impl Peer {
 
     /// Why a peer is, or is not, directly connected, and what would help.
     pub(super) fn diagnosis(&self, now: Time, peer: PeerId) -> Diagnosis {
-        let open = self.links.is_open(&peer);
-        let attempt = self.negotiator.attempt(&peer);
-        let failed = || attempt.map(diagnosis::cause);
-        let mesh = || {
-            let ways = self.swarms.values().filter_map(|swarm| swarm.routes.way(now, &peer, 0, limits::HOPS));
-            ways.map(|(_, links)| Path::Mesh { links }).next()
-        };
-        let path = match (open, self.negotiator.is_forwarded(&peer)) {
-            (true, true) => Path::Forwarded,
-            (true, false) => Path::Direct,
-            _ => mesh().unwrap_or(if self.negotiator.has(&peer) { Path::Connecting } else { Path::None }),
-        };
-        let (cause, text) = match path {
-            Path::Direct if self.negotiator.healthy(&peer) => {
-                (Cause::Connected, "there is a connection".to_owned())
-            }
-            Path::Direct => (Cause::Interrupted, "the connection does not answer at the moment".to_owned()),
-            Path::Forwarded => failed().unwrap_or((Cause::NoTurn, "no connection came about".to_owned())),
-            _ if self.negotiator.has(&peer) => {
-                failed().unwrap_or((Cause::Connecting, "a connection is being made".to_owned()))
-            }
-            _ => match failed() {
-                Some(failed) => failed,
-                None if !self.homes.any_up() && !open && path == Path::None => {
-                    (Cause::NoSignaler, "no signaler can be reached to introduce the two".to_owned())
-                }
-                None => {
-                    let text = "there are enough links to others, over which it is reached".to_owned();
-                    (Cause::NotNeeded, text)
-                }
-            },
-        };
-        Diagnosis { peer, path, cause, text, advice: cause.advice() }
+        let ways = self.swarms.values().filter_map(|swarm| swarm.routes.way(now, &peer, 0, limits::HOPS));
+        diagnosis::diagnose(&Facts {
+            peer,
+            linked: self.links.is_open(&peer),
+            forwarded: self.negotiator.is_forwarded(&peer),
+            works: self.negotiator.healthy(&peer),
+            trying: self.negotiator.has(&peer),
+            links_to: ways.map(|(_, links)| links).min(),
+            signaler: self.homes.any_up(),
+            attempt: self.negotiator.attempt(&peer),
+        })
     }
 
     /// Looks for the peers of an identity in every party.
