@@ -79,6 +79,20 @@ test("m5_a_query_in_node_needs_ready_and_then_matches", (t) => {
   }
 });
 
+test("texts_of_any_length_are_taken_as_they_are", (t) => {
+  const script = `
+    import { Query, ready } from "weft-mesh";
+    await ready();
+    for (const length of [1, 1_022, 1_023, 1_024, 1_025, 65_000]) {
+      for (const [end, same, other] of [["a", "a", "b"], ["\u00e9", "\u00e9", "e"], ["\u{1f600}", "\u{1f600}", "\u{1f601}"], ["\ud800", "\ufffd", "?"]]) {
+        const start = "x".repeat(length - 1);
+        const query = new Query({ a: start + end });
+        console.log(query.matches({ a: start + same }), query.matches({ a: start + other }));
+      }
+    }`;
+  assert.equal(node(project(t), script), "true false\n".repeat(24));
+});
+
 test("m5_connecting_in_node_is_the_error_no_webrtc", (t) => {
   const script = `
     import { connect, WeftError } from "weft-mesh";

@@ -24,7 +24,7 @@ use weft_wire::Time;
 
 use crate::clock::Clock;
 use crate::link::{Link, message_of};
-use crate::sink::Sink;
+use crate::sink::{Names, Sink};
 use crate::socket::Socket;
 use crate::timer::Timer;
 
@@ -39,6 +39,7 @@ pub(crate) struct Driver {
     timer: Timer,
     report: Report,
     sink: Sink,
+    names: Names,
 }
 
 struct State {
@@ -123,6 +124,7 @@ impl Driver {
                 }),
                 report,
                 sink,
+                names: Names::default(),
             }
         });
         driver.run(&mut driver.state.borrow_mut());
@@ -296,7 +298,7 @@ impl Driver {
         loop {
             let next = self.events.borrow_mut().pop_front();
             let Some(event) = next else { break };
-            self.sink.tell(event);
+            self.sink.tell(&self.names, event);
         }
         self.telling.set(false);
     }

@@ -3,6 +3,9 @@
 //! Called only while the core is not borrowed, so a method may call back into the peer. What a method throws is
 //! reported to the page and goes no further.
 
+use std::cell::RefCell;
+use std::collections::VecDeque;
+
 use js_sys::{Array, Uint8Array};
 use wasm_bindgen::prelude::*;
 use weft_peer_core::{
@@ -23,9 +26,9 @@ extern "C" {
         this: &Sink,
         subscription: f64,
         data: &JsValue,
-        author: &str,
+        author: &JsValue,
         id: &str,
-        feed: &str,
+        feed: &JsValue,
         seq: f64,
         time: f64,
         backlog: bool,
@@ -110,10 +113,31 @@ extern "C" {
     fn console_error(error: &JsValue);
 }
 
+/// Who was named last, as JavaScript strings: a stream of publications comes from few, and writing a key in base 58 and handing the
+/// text over takes longer than matching a document.
+#[derive(Default)]
+pub(crate) struct Names(RefCell<VecDeque<([u8; 32], JsValue)>>);
+
+/// Keys that are remembered.
+const NAMES: usize = 16;
+
+impl Names {
+    fn of(&self, key: &[u8; 32], text: impl FnOnce() -> String) -> JsValue {
+        let mut names = self.0.borrow_mut();
+        if let Some((_, name)) = names.iter().find(|(other, _)| other == key) {
+            return name.clone();
+        }
+        let name = JsValue::from(text());
+        names.truncate(NAMES - 1);
+        names.push_front((*key, name.clone()));
+        name
+    }
+}
+
 impl Sink {
     /// Tells one event.
-    pub(crate) fn tell(&self, event: Event) {
-        if let Err(thrown) = self.call(event) {
+    pub(crate) fn tell(&self, names: &Names, event: Event) {
+        if let Err(thrown) = self.call(names, event) {
             console_error(&thrown);
         }
     }
@@ -153,14 +177,14 @@ impl Sink {
         Some(StoreDone::Written { discovery, work, outcome: Err(message_of(&thrown)) })
     }
 
-    fn call(&self, event: Event) -> Result<(), JsValue> {
+    fn call(&self, names: &Names, event: Event) -> Result<(), JsValue> {
         match event {
             Event::Data { subscription, publication, backlog } => self.data(
                 count(subscription.0),
                 &convert::to_js(publication.document.view()),
-                &publication.author.to_string(),
+                &names.of(&publication.author.0, || publication.author.to_string()),
                 &publication.id.to_string(),
-                &publication.feed.to_string(),
+                &names.of(&publication.feed.0, || publication.feed.to_string()),
                 count(publication.seq),
                 count(publication.time),
                 backlog,

@@ -130,6 +130,7 @@ fn rustflags() -> String {
         .unwrap_or_default();
     [
         "--cfg=getrandom_backend=\"wasm_js\"".to_owned(),
+        "-Ctarget-feature=+simd128".to_owned(),
         format!("--remap-path-prefix={}=cargo", cargo_home.display()),
         format!("--remap-path-prefix={}=weft", root().display()),
     ]

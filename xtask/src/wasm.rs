@@ -31,13 +31,14 @@ const WASM_OPT_PASSES: [&str; 5] = [
 ];
 
 /// What rustc's wasm32 target emits and every browser has had since 2022; nothing newer may appear in the output.
-const WASM_FEATURES: [&str; 6] = [
+const WASM_FEATURES: [&str; 7] = [
     "bulk-memory",
     "multivalue",
     "mutable-globals",
     "nontrapping-float-to-int",
     "reference-types",
     "sign-ext",
+    "simd",
 ];
 
 /// Whether function names stay in the wasm.

@@ -25,6 +25,7 @@ use crate::broadcast::feed_range;
 use crate::env::Env;
 use crate::forks::Forks;
 use crate::kept::{Age, Kept};
+use crate::pace::Pace;
 use crate::ranges::Ranges;
 use crate::storage::Storage;
 
@@ -35,6 +36,11 @@ mod stored;
 const MORE_HAVE: usize = 64;
 /// A burst of publications is collected for this long; the first after a pause goes out at once.
 const FLUSH_WAIT: Duration = Duration::from_millis(2);
+/// What ends a burst: an answer to what has just come over a link of the same house takes longer.
+const PAUSE: Duration = Duration::from_micros(500);
+/// What each signature of a publication alone costs, and how much of that can have been saved up: in the long run no more than where
+/// a burst never ends.
+const ALONE: (Duration, Duration) = (FLUSH_WAIT, Duration::from_secs(1));
 /// Largest encoded bundle: one document of the largest size, or many small ones, and the bundle's own fields.
 pub(crate) const BUNDLE: usize = limits::DOCUMENT + limits::BUNDLE_BYTES + 4096;
 
@@ -75,6 +81,8 @@ struct Own {
     recorded: bool,
     flush_at: Option<Time>,
     flushed_at: Time,
+    /// Publications that were signed alone.
+    alone: Pace,
 }
 
 #[derive(Debug)]
@@ -132,6 +140,7 @@ impl Feeds {
                 recorded: false,
                 flush_at: None,
                 flushed_at: Time::ZERO,
+                alone: Pace::default(),
             },
             others: Map::new(),
             kept: VecDeque::new(),
@@ -168,8 +177,9 @@ impl Feeds {
             own.pending_first = seq;
             own.pending_previous = own.previous;
             own.pending_after = (own.last > 0 && own.last + 1 != seq).then_some(own.last);
-            let paused = now.since(own.flushed_at) > FLUSH_WAIT * 2;
-            own.flush_at = Some(if paused { now } else { now + FLUSH_WAIT });
+            let (cost, burst) = ALONE;
+            let at_once = now.since(own.flushed_at) > PAUSE && own.alone.take(now, cost, burst).is_ok();
+            own.flush_at = Some(if at_once { now } else { now + FLUSH_WAIT });
         }
         own.pending_bytes += body.len();
         own.pending.push(BundleEntry { time: now.millis(), body });

@@ -90,13 +90,13 @@ macro_rules! hex_shown {
     ($($name:ident)*) => {$(
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+                f.write_str(hexadecimal(&self.0, &mut [0; 2 * LONGEST]))
             }
         }
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(concat!(stringify!($name), "("))?;
-                self.0.iter().take(4).try_for_each(|byte| write!(f, "{byte:02x}"))?;
+                f.write_str(hexadecimal(self.0.first_chunk::<4>().unwrap_or(&[0; 4]), &mut [0; 2 * LONGEST]))?;
                 f.write_str("…)")
             }
         }
@@ -186,6 +186,19 @@ bytes_id!(
 
 key_shown!(IdentityId PeerId SignalerId PartyKey);
 hex_shown!(DiscoveryKey AgreementKey PublicationId MessageId Tag SessionId Nonce Proof Digest Signature);
+
+/// Bytes of the longest id.
+const LONGEST: usize = 64;
+
+/// Two digits for each byte. Every publication that is delivered has its id written so.
+fn hexadecimal<'a>(bytes: &[u8], digits: &'a mut [u8; 2 * LONGEST]) -> &'a str {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (byte, pair) in bytes.iter().zip(digits.chunks_exact_mut(2)) {
+        pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+    }
+    let digits = digits.get(..2 * bytes.len()).unwrap_or_default();
+    core::str::from_utf8(digits).unwrap_or_default()
+}
 
 /// Multicodec prefix of an Ed25519 public key (unsigned varint of 0xed).
 const ED25519: [u8; 2] = [0xed, 0x01];

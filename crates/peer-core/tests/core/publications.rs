@@ -39,6 +39,44 @@ fn m2_subscribers_get_exactly_what_matches_once_in_the_authors_order() {
 }
 
 #[test]
+fn what_is_published_after_a_pause_goes_out_at_once_and_a_burst_is_signed_together() {
+    let mut world = World::new(1, 1);
+    let (a, b) = (world.add(&[0]), world.add(&[0]));
+    let party = world.join(a, "p");
+    world.join(b, "p");
+    let subscription = world.subscribe(b, party, &everything(), false);
+    world.run_until(SECOND * 3, |w| w.linked(a, b)).unwrap();
+    world.run(SECOND * 5);
+    let bundles = |world: &World| world.nodes[a].peer.stats().sent.publications.frames;
+    let before = bundles(&world);
+    // As somebody who answers what has just come.
+    for n in 0..100 {
+        world.publish(a, party, n);
+        assert_eq!(bundles(&world) - before, n.cast_unsigned() + 1, "{n}");
+        world.run(Duration::from_millis(1));
+    }
+    world.run(SECOND);
+    let before = bundles(&world);
+    for n in 100..228 {
+        world.publish(a, party, n);
+    }
+    world.run(Duration::from_millis(3));
+    assert_eq!(bundles(&world) - before, 3, "the first, 64 of them, and the rest");
+    world.run(SECOND);
+    // Who never pauses for long cannot have everybody verify each publication.
+    let before = bundles(&world);
+    for n in 228..4228 {
+        world.publish(a, party, n);
+        world.run(Duration::from_micros(600));
+    }
+    let took = Duration::from_micros(600 * 4000);
+    let signatures = bundles(&world) - before;
+    assert!(u128::from(signatures) <= took.as_millis() / 2 + 502, "{signatures} signatures");
+    world.run(SECOND);
+    assert_eq!(world.numbers(b, subscription), (0..4228).collect::<Vec<_>>());
+}
+
+#[test]
 fn q3_a_document_crosses_a_peer_that_is_not_interested_and_its_handler_does_not_fire() {
     let mut world = World::new(1, 1);
     let (a, b, c) = (world.add(&[0]), world.add(&[0]), world.add(&[0]));
