@@ -10,14 +10,17 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::task::JoinSet;
 use weft_peer_core::{
     Command, CommandError, CommandId, Event, HomeIndex, Input, Keys, LinkId, Output, Peer, StoreDone,
 };
 use weft_query::Document;
+use weft_wire::sealed::Candidate;
 use weft_wire::{Digest, DiscoveryKey, MessageId, Text, Time};
 
 use crate::clock::Clock;
@@ -29,6 +32,7 @@ use crate::options::Options;
 use crate::queue;
 use crate::request::Request;
 use crate::sending::{Progress, Underway};
+use crate::servers::{StunServer, resolve};
 use crate::signaler::{Happened, Report, Signalers};
 use crate::store::Store;
 use crate::weft::{Live, Message, Published, queue_full};
@@ -75,6 +79,9 @@ pub(crate) struct Driver {
     /// The core has no room for another publication until it says so.
     full: bool,
     state: State,
+    /// STUN servers that are configured, and where they and others are, as soon as that is known.
+    stun: Vec<StunServer>,
+    resolving: JoinSet<Vec<SocketAddr>>,
 }
 
 /// An input of the core that owns its bytes.
@@ -124,6 +131,7 @@ impl Driver {
         let (into, reports) = mpsc::channel(REPORTS);
         options.config.store = store.is_some();
         let (store, stored) = store.map(Store::start).unzip();
+        let stun = options.network.stun.clone();
         let links = Links::new(options.network, options.config.channel_low);
         Self {
             peer: Peer::new(options.config, keys, seed, clock.time(Instant::now())),
@@ -149,12 +157,15 @@ impl Driver {
             flushing: Vec::new(),
             full: false,
             state: State::Running,
+            stun,
+            resolving: JoinSet::new(),
         }
     }
 
     /// Runs until the peer is closed or the last handle is gone. Lets go of the slot before anybody is told of the end: the next
     /// process may then be this peer.
     pub(crate) async fn run(mut self, slot: Option<Slot>) {
+        self.find_servers([]);
         let until = loop {
             self.settle();
             let wake_at = match self.state {
@@ -165,6 +176,7 @@ impl Driver {
             tokio::select! {
                 () = poll_fn(|cx| self.links.poll_receive(cx)) => {}
                 Some(done) = answer(&mut self.stored) => self.happened.push_back(Told::Other(Input::Store(done))),
+                Some(Ok(servers)) = self.resolving.join_next() => self.links.use_servers(Instant::now(), servers),
                 Some(report) = self.reports.recv() => self.on_report(report),
                 request = self.requests.recv(), if self.state == State::Running => self.on_request(request),
                 () = tokio::time::sleep_until(wake_at.into()) => {}
@@ -235,6 +247,14 @@ impl Driver {
         }
     }
 
+    /// Looks up the STUN servers that are configured, and others.
+    fn find_servers<'a>(&mut self, others: impl IntoIterator<Item = &'a String>) {
+        let others = others.into_iter().filter_map(|url| url.parse().ok());
+        let servers = self.stun.iter().cloned().chain(others).collect();
+        self.resolving.abort_all();
+        self.resolving.spawn(resolve(servers));
+    }
+
     fn wake_at(&self) -> Instant {
         let core = self.peer.deadline().map(|due| self.clock.instant(due));
         let nap = Instant::now() + NAP;
@@ -245,6 +265,13 @@ impl Driver {
         let happened = &mut self.happened;
         self.links.pump(now, |link, event| {
             happened.push_back(match event {
+                LinkEvent::Candidate(line) => match Text::new(line) {
+                    Some(candidate) => {
+                        let candidate = Candidate { candidate, mid: None, index: None };
+                        Told::Other(Input::LocalCandidate { link, candidate })
+                    }
+                    None => return,
+                },
                 LinkEvent::Ice(state) => Told::Other(Input::IceChanged { link, state }),
                 LinkEvent::Opened => Told::Other(Input::ChannelOpened { link }),
                 LinkEvent::Message(bytes) => Told::ChannelMessage(link, bytes),
@@ -292,10 +319,17 @@ impl Driver {
             Output::OpenLink { link, offer } => {
                 let description = self.links.open(link, offer, Instant::now());
                 self.described(link, description);
+                if offer {
+                    self.links.reflect(link, Instant::now());
+                }
             }
-            Output::RestartIce { link } => self.describe(link, |open| open.restart().map(Some)),
+            Output::RestartIce { link } => {
+                self.describe(link, |open| open.restart().map(Some));
+                self.links.reflect(link, Instant::now());
+            }
             Output::AcceptOffer { link, sdp } => {
                 self.describe(link, |open| open.accept_offer(&sdp).map(Some));
+                self.links.reflect(link, Instant::now());
             }
             Output::AcceptAnswer { link, sdp } => {
                 self.describe(link, |open| open.accept_answer(&sdp).map(|()| None));
@@ -311,8 +345,10 @@ impl Driver {
                 }
             }
             Output::CloseLink { link } => self.links.close(link, Instant::now()),
-            // The library for WebRTC has no client for TURN; whoever this peer links with may have one.
-            Output::UseIceServers { servers } => tracing::debug!(?servers, "TURN servers are not used"),
+            // There is no client for TURN here; what they tell about addresses is enough if the other side has one.
+            Output::UseIceServers { servers } => {
+                self.find_servers(servers.iter().flat_map(|server| &server.urls));
+            }
             Output::Store(work) => {
                 let refused = self.store.as_ref().and_then(|store| store.give(work));
                 self.happened.extend(refused.map(|done| Told::Other(Input::Store(done))));

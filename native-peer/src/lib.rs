@@ -37,8 +37,10 @@ mod link;
 mod links;
 mod options;
 mod queue;
+mod reflect;
 mod request;
 mod sending;
+mod servers;
 mod signaler;
 mod socket;
 mod store;
@@ -47,6 +49,7 @@ mod weft;
 pub use error::Error;
 pub use options::{KeySource, Network, Options};
 pub use sending::{Progress, Sending};
+pub use servers::StunServer;
 pub use weft::{Delivery, Events, Message, Messages, Published, Publishing, Requests, Subscription, Weft};
 
 pub use weft_crypto::{Party, digest};

@@ -9,6 +9,7 @@
 //! Whatever the other side sends ends in an event or an error, never in a panic.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -21,6 +22,7 @@ use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc};
 use weft_peer_core::IceState;
 
 use crate::options::Network;
+use crate::reflect::Reflector;
 use crate::socket::{Datagram, Sockets};
 
 /// Label and number of the data channel, agreed on beforehand: Firefox does not complete an in-band opening by str0m.
@@ -50,6 +52,8 @@ const ERRORS_AT_ONCE: usize = 8;
 /// What a link reports.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum LinkEvent {
+    /// One more local candidate, after the description.
+    Candidate(String),
     /// ICE.
     Ice(IceState),
     /// The channel is open.
@@ -85,6 +89,7 @@ pub(crate) struct Link {
     /// Several kilobytes, which would otherwise move with the link.
     rtc: Box<Rtc>,
     sockets: Sockets,
+    reflector: Reflector,
     channel: Option<ChannelId>,
     pending: Option<SdpPendingOffer>,
     inbound: VecDeque<Datagram>,
@@ -141,10 +146,17 @@ impl Link {
             farewell: None,
             wake_at: now,
             sockets,
+            reflector: Reflector::default(),
         };
         let locals = link.sockets.locals();
         link.add_local(&locals);
         Ok(link)
+    }
+
+    /// Asks STUN servers at which addresses the outside sees the sockets.
+    pub(crate) fn reflect(&mut self, now: Instant, servers: &[SocketAddr]) {
+        self.reflector.ask(now, &self.sockets.locals(), servers);
+        self.wake_at = self.wake_at.min(now);
     }
 
     /// An offer with all local candidates.
@@ -225,6 +237,11 @@ impl Link {
         }
     }
 
+    /// Whether the channel is open.
+    pub(crate) fn is_open(&self) -> bool {
+        self.open
+    }
+
     /// Bytes that the channel was given up to now.
     pub(crate) fn given(&self) -> u64 {
         self.given
@@ -270,7 +287,7 @@ impl Link {
                 break;
             }
             if let Some(datagram) = self.inbound.pop_front() {
-                self.receive(now, &datagram);
+                self.receive(now, &datagram, events);
             } else if self.say_goodbye(now) {
                 // What it says is polled next.
             } else if due > now {
@@ -288,19 +305,30 @@ impl Link {
             self.owes_drained = false;
             self.report(LinkEvent::Drained, events);
         }
+        let sockets = &mut self.sockets;
+        self.reflector.due(now, |base, server, bytes| sockets.send_bytes(base, server, bytes));
+        self.wake_at = self.reflector.due_at().map_or(self.wake_at, |due| self.wake_at.min(due));
         if let Some(farewell) = &self.farewell {
             let until = if farewell.said { FAREWELL } else { FLUSH };
             self.wake_at = self.wake_at.min(farewell.since + until);
         }
     }
 
-    fn add_local(&mut self, locals: &[std::net::SocketAddr]) {
+    fn add_local(&mut self, locals: &[SocketAddr]) {
         for candidate in self.sockets.candidates(locals) {
             self.rtc.add_local_candidate(candidate);
         }
     }
 
-    fn receive(&mut self, now: Instant, datagram: &Datagram) {
+    fn receive(&mut self, now: Instant, datagram: &Datagram, events: &mut Vec<LinkEvent>) {
+        if let Some(new) = self.reflector.answer(datagram.source, datagram.local, &datagram.bytes) {
+            let candidate = new.and_then(|new| Candidate::server_reflexive(new.mapped, new.base, "udp").ok());
+            if let Some(line) = candidate.and_then(|candidate| self.rtc.add_local_candidate(candidate)) {
+                let line = line.to_sdp_string();
+                self.report(LinkEvent::Candidate(line), events);
+            }
+            return;
+        }
         let Ok(receive) = Receive::new(Protocol::Udp, datagram.source, datagram.local, &datagram.bytes)
         else {
             return;
@@ -560,6 +588,29 @@ mod tests {
         link.close(now);
         link.pump(now, &mut Vec::new());
         assert!(link.is_gone(now + FAREWELL));
+    }
+
+    #[tokio::test]
+    async fn where_a_stun_server_sees_a_socket_becomes_one_more_candidate() {
+        use stun_types::attribute::XorMappedAddress;
+        use stun_types::message::{Message, MessageWrite as _, MessageWriteExt as _, MessageWriteVec};
+        let server = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let (mut link, mut events) = (link(), Vec::new());
+        link.offer().unwrap();
+        link.reflect(Instant::now(), &[server.local_addr().unwrap()]);
+        link.pump(Instant::now(), &mut events);
+        let mut question = [0; 1500];
+        let (length, from) = server.recv_from(&mut question).await.unwrap();
+        let question = Message::from_bytes(&question[..length]).unwrap();
+        let mut answer = Message::builder_success(&question, MessageWriteVec::new());
+        let mapped = "203.0.113.9:61000".parse().unwrap();
+        answer.add_attribute(&XorMappedAddress::new(mapped, question.transaction_id())).unwrap();
+        server.send_to(&answer.finish(), from).await.unwrap();
+        poll_fn(|cx| link.poll_receive(cx)).await;
+        link.pump(Instant::now(), &mut events);
+        let [LinkEvent::Candidate(line)] = &events[..] else { panic!("{events:?}") };
+        assert!(line.contains("203.0.113.9 61000 typ srflx"), "{line}");
+        assert!(link.restart().unwrap().contains("203.0.113.9 61000 typ srflx"));
     }
 
     #[tokio::test]

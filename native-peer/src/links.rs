@@ -1,6 +1,7 @@
 //! All links of a peer: the open ones by their id, and those that are on their way out.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -27,13 +28,23 @@ pub(crate) struct Links {
     low: usize,
     open: BTreeMap<LinkId, Link>,
     closing: Vec<Link>,
+    /// STUN servers.
+    servers: Vec<SocketAddr>,
 }
 
 impl Links {
     /// None yet. A link reports when at most `low` bytes are buffered in its channel.
     pub(crate) fn new(network: Network, low: usize) -> Self {
         let crypto = Arc::new(str0m::crypto::from_feature_flags());
-        Self { crypto, network, low, open: BTreeMap::new(), closing: Vec::new() }
+        Self { crypto, network, low, open: BTreeMap::new(), closing: Vec::new(), servers: Vec::new() }
+    }
+
+    /// Asks these STUN servers from now on.
+    pub(crate) fn use_servers(&mut self, now: Instant, servers: Vec<SocketAddr>) {
+        self.servers = servers;
+        for link in self.open.values_mut().filter(|link| !link.is_open()) {
+            link.reflect(now, &self.servers);
+        }
     }
 
     /// Makes a link, and its offer if one is wanted.
@@ -47,6 +58,13 @@ impl Links {
         let description = offer.then(|| link.offer()).transpose()?;
         self.open.insert(id, link);
         Ok(description)
+    }
+
+    /// Asks at which addresses the outside sees a link that is described, or described anew: it may be elsewhere by now.
+    pub(crate) fn reflect(&mut self, id: LinkId, now: Instant) {
+        if let Some(link) = self.open.get_mut(&id) {
+            link.reflect(now, &self.servers);
+        }
     }
 
     /// An open link.

@@ -8,6 +8,7 @@ use weft_peer_core::Config;
 use weft_wire::limits;
 
 use crate::error::Error;
+use crate::servers::StunServer;
 
 /// How to start a peer.
 #[derive(Clone, Debug)]
@@ -83,6 +84,9 @@ pub struct Network {
     pub public: Vec<IpAddr>,
     /// Take UDP ports from this range, for firewalls. Every link takes one port per address.
     pub ports: Option<RangeInclusive<u16>>,
+    /// STUN servers, asked at which addresses the outside sees this host. The TURN servers that a signaler names are asked too. At most four
+    /// are used.
+    pub stun: Vec<StunServer>,
 }
 
 #[cfg(test)]

@@ -114,11 +114,15 @@ impl Sockets {
 
     /// Sends a datagram from the address it is meant to come from.
     pub(crate) fn send(&mut self, transmit: &Transmit) {
+        self.send_bytes(transmit.source, transmit.destination, &transmit.contents);
+    }
+
+    /// The same in parts.
+    pub(crate) fn send_bytes(&mut self, source: SocketAddr, destination: SocketAddr, bytes: &[u8]) {
         // Straight to the system: tokio's own `try_send_to` refuses until its reactor has seen the socket once, which
         // would lose the first checks of every link.
-        let sent = self.bound.iter().find(|bound| bound.local == transmit.source).map(|bound| {
-            SockRef::from(&bound.socket).send_to(&transmit.contents, &transmit.destination.into())
-        });
+        let bound = self.bound.iter().find(|bound| bound.local == source);
+        let sent = bound.map(|bound| SockRef::from(&bound.socket).send_to(bytes, &destination.into()));
         if !matches!(sent, Some(Ok(_))) {
             self.unsent += 1;
         }
@@ -172,7 +176,7 @@ mod tests {
     use str0m::net::Protocol;
 
     fn loopback(ports: Option<std::ops::RangeInclusive<u16>>) -> Network {
-        Network { listen: vec![Ipv4Addr::LOCALHOST.into()], public: Vec::new(), ports }
+        Network { listen: vec![Ipv4Addr::LOCALHOST.into()], ports, ..Network::default() }
     }
 
     #[tokio::test]

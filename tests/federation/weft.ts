@@ -84,8 +84,12 @@ export class Weft {
     args: readonly string[],
     options: WeftOptions,
   ): Promise<Run> {
-    const words = commandLine(command, args, options.data ?? directory(t), options);
-    return await run(PROGRAM, words, options.env);
+    const [program = PROGRAM, ...words] = [
+      ...(options.within ?? []),
+      PROGRAM,
+      ...commandLine(command, args, options.data ?? directory(t), options),
+    ];
+    return await run(program, words, options.env);
   }
 
   /** The identity of a directory of keys. */

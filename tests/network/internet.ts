@@ -122,6 +122,11 @@ export class Home {
     readonly chromium: string,
   ) {}
 
+  /** Put before a command line, it runs there. */
+  get within(): readonly string[] {
+    return ["ip", "netns", "exec", this.client];
+  }
+
   /** No UDP passes the router, in or out, as in some offices. */
   blockUdp(): void {
     rules(this.router, ["add rule ip filter through meta l4proto udp drop"]);

@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use weft_native_peer::keystore::KeyStore;
-use weft_native_peer::{KeySource, Network, Options, Party};
+use weft_native_peer::{KeySource, Network, Options, Party, StunServer};
 use weft_wire::PartyKey;
 
 use exit::{Exit, Failure};
@@ -155,6 +155,10 @@ struct NetworkArgs {
     /// Use UDP ports of this range only, for firewalls.
     #[arg(long, value_name = "FIRST-LAST", value_parser = parse_ports)]
     udp_ports: Option<RangeInclusive<u16>>,
+    /// Ask this STUN server (stun:HOST[:PORT]) at which address the outside sees this machine, which helps behind a NAT; may be
+    /// repeated. The TURN servers of the signaler are asked too.
+    #[arg(long, value_name = "URL", env = "WEFT_STUN", value_delimiter = ',')]
+    stun: Vec<StunServer>,
 }
 
 impl NetworkArgs {
@@ -166,6 +170,7 @@ impl NetworkArgs {
             listen: self.listen_address.clone(),
             public: self.candidate_ip.clone(),
             ports: self.udp_ports.clone(),
+            stun: self.stun.clone(),
         };
         options
     }
