@@ -5,7 +5,9 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import type { BrowserContext, Page } from "playwright-core";
+import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
+import { FLAGS, program } from "../tests/e2e/browser.ts";
+import { type Site, serve } from "../tests/e2e/site.ts";
 
 export const ROOT = resolve(fileURLToPath(import.meta.url), "../..");
 const PROGRAM = process.env["WEFT_SIGNALER"] ?? join(ROOT, "target/release/weft-signaler");
@@ -37,6 +39,37 @@ export async function start(): Promise<Running> {
   }
   stop();
   throw new Error("the signaler ended before it listened");
+}
+
+/** What a benchmark in Chromium needs, for as long as it runs. */
+export interface BrowserLab {
+  readonly signaler: Running;
+  readonly site: Site;
+  readonly browser: Browser;
+  close(): Promise<void>;
+}
+
+/** The signaler as shipped, the site and Chromium with further flags; what is running is ended if the rest does not start. */
+export async function launch(...flags: readonly string[]): Promise<BrowserLab> {
+  const cleanups: (() => unknown)[] = [];
+  const close = async () => {
+    for (const cleanup of cleanups.splice(0)) await cleanup();
+  };
+  try {
+    const signaler = await start();
+    cleanups.unshift(() => signaler.stop());
+    const site = await serve();
+    cleanups.unshift(() => site.close());
+    const browser = await chromium.launch({
+      executablePath: program("chromium"),
+      args: [...FLAGS, ...flags],
+    });
+    cleanups.unshift(() => browser.close());
+    return { signaler, site, browser, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
 }
 
 /** A page with the package loaded. */
