@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
+import type { TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
 import { FLAGS, program } from "../tests/e2e/browser.ts";
@@ -106,4 +107,22 @@ function cpu(): { readonly busy: number; readonly all: number } {
 export function quantile(figures: readonly number[], share: number): number {
   const sorted = [...figures].sort((a, b) => a - b);
   return sorted[Math.round((sorted.length - 1) * share)] ?? Number.NaN;
+}
+
+/** What helpers of the tests take for the test they belong to, outside of one: they only say what is to be done afterwards. */
+export class Afterwards {
+  readonly name = "bench";
+  readonly #all: (() => unknown)[] = [];
+
+  after(what: () => unknown): void {
+    this.#all.unshift(what);
+  }
+
+  get test(): TestContext {
+    return this as unknown as TestContext;
+  }
+
+  async run(): Promise<void> {
+    for (const one of this.#all.splice(0)) await one();
+  }
 }

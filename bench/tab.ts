@@ -1,0 +1,128 @@
+/**
+ * `cargo xtask bench tab [--quick]`: what a tab has in memory after very many links were opened and closed.
+ *
+ * One page stays in a party; another one, in the same browser, comes and goes: each of its rounds is a peer with a link
+ * to the first. At the marks the collector runs, and the first page is asked for the pages of its wasm memory, its JavaScript heap;
+ * the first rounds warm up, since memory that is free stays with the page. Beside it, a page in which bare
+ * RTCPeerConnections are opened in pairs and closed, to tell what is the browser's own.
+ */
+import type { CDPSession, Page } from "playwright-core";
+import { launch, open } from "./browser-lab.ts";
+
+const quick = process.argv.includes("--quick");
+const WARM = quick ? 20 : 300;
+const LINKS = quick ? 40 : 2_000;
+/** Times that memory is looked at after the first. */
+const MARKS = 4;
+/** JavaScript heap and wasm memory may grow by so much, bytes: what collectors and allocators differ by. */
+const SLACK = 1024 * 1024;
+
+/** In the page beside it: pairs of connections that open a channel and close. */
+const BARE = `globalThis.pairs = async (count) => {
+  for (let n = 0; n < count; n += 1) {
+    const ends = [new RTCPeerConnection(), new RTCPeerConnection()];
+    const channels = ends.map((end) => end.createDataChannel("bare", { negotiated: true, id: 0 }));
+    ends.forEach((end, at) => {
+      end.onicecandidate = ({ candidate }) => candidate && ends[1 - at].addIceCandidate(candidate);
+    });
+    const opened = channels.map((channel) => new Promise((resolve) => { channel.onopen = resolve; }));
+    await ends[0].setLocalDescription();
+    await ends[1].setRemoteDescription(ends[0].localDescription);
+    await ends[1].setLocalDescription();
+    await ends[0].setRemoteDescription(ends[1].localDescription);
+    await Promise.all(opened);
+    for (const end of ends) end.close();
+  }
+};0`;
+
+interface Memory {
+  readonly heap: number;
+  readonly wasm: number;
+}
+
+const { signaler, site, browser, close } = await launch("--js-flags=--expose-gc");
+try {
+  const [stays, comes, bare] = [await page(), await page(), await page()] as const;
+  await stays.page.evaluate(
+    `mesh.start({ signalers: ["${signaler.url}"], store: "memory" }).then(() => mesh.join("p"))`,
+  );
+  await comes.page.evaluate(comesAndGoes(signaler.url));
+  await bare.page.evaluate(BARE);
+  console.log("| after | JavaScript heap, kB | wasm memory, kB | of a page with bare connections, kB |");
+  console.log("|---|---|---|---|");
+  let [first, last]: (Memory | undefined)[] = [];
+  for (let mark = 0; mark <= MARKS; mark += 1) {
+    const links = mark === 0 ? WARM : LINKS / MARKS;
+    for (let done = 0; done < links; done += 10) {
+      await comes.page.evaluate("come(10)");
+      await bare.page.evaluate("pairs(10)");
+      await stays.page.evaluate("mesh.seen.links.length = 0, mesh.seen.peers.length = 0");
+    }
+    await stays.page.waitForFunction("mesh.weft.stats().connections === 0", undefined, { timeout: 60_000 });
+    last = await memory(stays);
+    first ??= last;
+    const beside = await memory(bare);
+    const after = WARM + mark * (LINKS / MARKS);
+    const shown = [last.heap, last.wasm, beside.heap].map((bytes) => (bytes / 1000).toFixed(0));
+    console.log(`| ${after} links | ${shown.join(" | ")} |`);
+  }
+  if (first === undefined || last === undefined) throw new Error("nothing was measured");
+  const grown = [last.heap - first.heap, last.wasm - first.wasm];
+  const reached = grown.every((bytes) => bytes <= SLACK);
+  console.log(
+    `\ngrown by ${grown.map((bytes) => `${(bytes / 1000).toFixed(0)} kB`).join(" and ")} over ${LINKS} links`,
+  );
+  console.log(
+    `bar: back to the baseline, give or take ${SLACK / 1024} KiB: ${reached ? "reached" : "MISSED"}`,
+  );
+  if (!reached && !quick) process.exitCode = 1;
+} finally {
+  await close();
+}
+
+interface Looked {
+  readonly page: Page;
+  readonly cdp: CDPSession;
+}
+
+/** A page that tells of its wasm memory. */
+async function page(): Promise<Looked> {
+  const context = await browser.newContext();
+  await context.addInitScript(`{
+    const kept = (promise) => promise.then((made) => {
+      globalThis.wasmMemory = (made.instance ?? made).exports.memory;
+      return made;
+    });
+    for (const name of ["instantiate", "instantiateStreaming"]) {
+      const original = WebAssembly[name];
+      WebAssembly[name] = (...all) => kept(original.apply(WebAssembly, all));
+    }
+  }`);
+  const page = await open(context, site.url);
+  page.setDefaultTimeout(120_000);
+  return { page, cdp: await context.newCDPSession(page) };
+}
+
+async function memory({ page, cdp }: Looked): Promise<Memory> {
+  // Objects of the browser go in a second turn.
+  for (let turn = 0; turn < 3; turn += 1) await cdp.send("HeapProfiler.collectGarbage");
+  const { usedSize: heap } = await cdp.send("Runtime.getHeapUsage");
+  const wasm = (await page.evaluate("globalThis.wasmMemory?.buffer.byteLength ?? 0")) as number;
+  return { heap, wasm };
+}
+
+/** In the page that comes and goes: so many peers one after another, each until it has a link. */
+function comesAndGoes(url: string): string {
+  return `globalThis.come = async (count) => {
+    for (let n = 0; n < count; n += 1) {
+      const weft = await mesh.connect({ signalers: ["${url}"], store: "memory" });
+      const linked = new Promise((resolve, reject) => {
+        const timer = setTimeout(() => reject(new Error("no link in 20 s")), 20_000);
+        weft.on("link", ({ state }) => { if (state === "open") { clearTimeout(timer); resolve(); } });
+      });
+      await weft.join("p");
+      await linked;
+      await weft.close();
+    }
+  };0`;
+}
