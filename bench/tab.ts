@@ -13,8 +13,11 @@ import { launch, open } from "./browser-lab.ts";
 const quick = process.argv.includes("--quick");
 const WARM = quick ? 20 : 1_500;
 const LINKS = quick ? 40 : 2_000;
-/** Bare pairs: Chromium refuses a page more than 500 connections that it has not collected yet. */
-const PAIRS = quick ? 20 : 200;
+/**
+ * Bare pairs, and links after which the other page is loaded anew: Chromium refuses a page more than 500 connections that it
+ * has not collected yet.
+ */
+const PAIRS = quick ? 20 : 100;
 /** Times that memory is looked at after the first. */
 const MARKS = 4;
 /** Links between two runs of the collector. */
@@ -54,7 +57,6 @@ try {
   await stays.page.evaluate(
     `mesh.start({ signalers: ["${signaler.url}"], store: "memory" }).then(() => mesh.join("p"))`,
   );
-  await comes.page.evaluate(comesAndGoes(signaler.url));
   console.log(
     "| after | JavaScript heap, kB | wasm memory, kB | connections not collected |\n|---|---|---|---|",
   );
@@ -62,6 +64,11 @@ try {
   for (let mark = 0; mark <= MARKS; mark += 1) {
     const links = mark === 0 ? WARM : LINKS / MARKS;
     for (let done = 0; done < links; done += BATCH) {
+      if (done % PAIRS === 0) {
+        await comes.page.reload();
+        await comes.page.waitForFunction("globalThis.mesh !== undefined");
+        await comes.page.evaluate(comesAndGoes(signaler.url));
+      }
       await comes.page.evaluate(`come(${BATCH})`);
       for (const { cdp } of [comes, stays]) await cdp.send("HeapProfiler.collectGarbage");
       // What the tests' page writes down is no part of the package.
