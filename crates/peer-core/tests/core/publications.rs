@@ -259,23 +259,6 @@ fn a_full_queue_is_an_error_that_ends() {
 }
 
 #[test]
-fn who_serves_whoever_comes_does_not_wait_for_somebody_to_come() {
-    let mut world = World::new(8, 1);
-    let a = world.add_with(&[0], |config| (config.publish_queue, config.alone_waits) = (10_000, false));
-    let party = world.join(a, "p");
-    // More than twice what may wait.
-    for number in 0..400 {
-        world.publish(a, party, number);
-        world.run(Duration::from_millis(1));
-    }
-    let b = world.add(&[0]);
-    world.join(b, "p");
-    let got = world.subscribe(b, party, &everything(), true);
-    world.run(SECOND * 3);
-    assert_eq!(world.numbers(b, got), (0..400).collect::<Vec<_>>());
-}
-
-#[test]
 fn one_seed_gives_one_history() {
     let history = |seed| {
         let mut world = World::new(seed, 2);
