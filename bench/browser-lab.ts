@@ -4,8 +4,11 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
+import type { TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
-import type { BrowserContext, Page } from "playwright-core";
+import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
+import { FLAGS, program } from "../tests/e2e/browser.ts";
+import { type Site, serve } from "../tests/e2e/site.ts";
 
 export const ROOT = resolve(fileURLToPath(import.meta.url), "../..");
 const PROGRAM = process.env["WEFT_SIGNALER"] ?? join(ROOT, "target/release/weft-signaler");
@@ -37,6 +40,37 @@ export async function start(): Promise<Running> {
   }
   stop();
   throw new Error("the signaler ended before it listened");
+}
+
+/** What a benchmark in Chromium needs, for as long as it runs. */
+export interface BrowserLab {
+  readonly signaler: Running;
+  readonly site: Site;
+  readonly browser: Browser;
+  close(): Promise<void>;
+}
+
+/** The signaler as shipped, the site and Chromium with further flags; what is running is ended if the rest does not start. */
+export async function launch(...flags: readonly string[]): Promise<BrowserLab> {
+  const cleanups: (() => unknown)[] = [];
+  const close = async () => {
+    for (const cleanup of cleanups.splice(0)) await cleanup();
+  };
+  try {
+    const signaler = await start();
+    cleanups.unshift(() => signaler.stop());
+    const site = await serve();
+    cleanups.unshift(() => site.close());
+    const browser = await chromium.launch({
+      executablePath: program("chromium"),
+      args: [...FLAGS, ...flags],
+    });
+    cleanups.unshift(() => browser.close());
+    return { signaler, site, browser, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
 }
 
 /** A page with the package loaded. */
@@ -73,4 +107,22 @@ function cpu(): { readonly busy: number; readonly all: number } {
 export function quantile(figures: readonly number[], share: number): number {
   const sorted = [...figures].sort((a, b) => a - b);
   return sorted[Math.round((sorted.length - 1) * share)] ?? Number.NaN;
+}
+
+/** What helpers of the tests take for the test they belong to, outside of one: they only say what is to be done afterwards. */
+export class Afterwards {
+  readonly name = "bench";
+  readonly #all: (() => unknown)[] = [];
+
+  after(what: () => unknown): void {
+    this.#all.unshift(what);
+  }
+
+  get test(): TestContext {
+    return this as unknown as TestContext;
+  }
+
+  async run(): Promise<void> {
+    for (const one of this.#all.splice(0)) await one();
+  }
 }

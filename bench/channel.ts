@@ -6,10 +6,8 @@
  * thread, so all that both sides do counts.
  */
 import { join } from "node:path";
-import { type Browser, chromium } from "playwright-core";
-import { FLAGS, program } from "../tests/e2e/browser.ts";
-import { serve } from "../tests/e2e/site.ts";
-import { open, quantile, quiet, ROOT, start } from "./browser-lab.ts";
+import type { Browser } from "playwright-core";
+import { launch, open, quantile, quiet, ROOT } from "./browser-lab.ts";
 
 const PAGE = join(ROOT, "bench/channel-page.js");
 const quick = process.argv.includes("--quick");
@@ -50,14 +48,8 @@ function rate(name: string, count: number, bytes: number, receivers: number, bar
   };
 }
 
-const cleanups: (() => unknown)[] = [];
+const { signaler, site, browser, close } = await launch();
 try {
-  const signaler = await start();
-  cleanups.unshift(() => signaler.stop());
-  const site = await serve();
-  cleanups.unshift(() => site.close());
-  const browser = await chromium.launch({ executablePath: program("chromium"), args: FLAGS });
-  cleanups.unshift(() => browser.close());
   console.log(
     `${ROUNDS} rounds, medians\n\n| | bare | Weft | Weft / bare | range | bar |\n|---|---|---|---|---|---|`,
   );
@@ -86,7 +78,7 @@ try {
   }
   if (missed && !quick) process.exitCode = 1;
 } finally {
-  for (const cleanup of cleanups) await cleanup();
+  await close();
 }
 
 /** One figure, in a page of its own, on a machine at rest. */

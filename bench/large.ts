@@ -6,18 +6,8 @@
  * a document; the bare channel only has its bytes counted. The page needs the signaler to introduce the two. What all processes
  * of the browser take of the processors says more than the rates where other programs run, too: both peers share one thread.
  */
-import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
-import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
-import { chromium } from "playwright-core";
-import { FLAGS, program } from "../tests/e2e/browser.ts";
-import { serve } from "../tests/e2e/site.ts";
+import { launch, open } from "./browser-lab.ts";
 
-const ROOT = resolve(fileURLToPath(import.meta.url), "../..");
-const PROGRAM = process.env["WEFT_SIGNALER"] ?? join(ROOT, "target/release/weft-signaler");
 const MIB = 1024 * 1024;
 const quick = process.argv.includes("--quick");
 const ROUNDS = quick ? 2 : 7;
@@ -73,28 +63,10 @@ const PAGE = `(async (url) => {
   };
 })`;
 
-const dir = mkdtempSync(join(tmpdir(), "weft-bench-"));
-const signaler = spawn(PROGRAM, ["--listen", "127.0.0.1:0", "--data", join(dir, "mesh.db")], {
-  stdio: ["ignore", "pipe", "ignore"],
-});
-const cleanups: (() => unknown)[] = [
-  () => signaler.kill(),
-  () => rmSync(dir, { recursive: true, force: true }),
-];
+const { signaler, site, browser, close } = await launch();
 try {
-  let url: string | undefined;
-  for await (const line of createInterface({ input: signaler.stdout })) {
-    url = /ws:\/\/127\.0\.0\.1:\d+/.exec(line)?.[0];
-    if (url !== undefined) break;
-  }
-  const site = await serve();
-  cleanups.unshift(() => site.close());
-  const browser = await chromium.launch({ executablePath: program("chromium"), args: FLAGS });
-  cleanups.unshift(() => browser.close());
-  const page = await browser.newPage();
-  await page.goto(site.url);
-  await page.waitForFunction("globalThis.mesh !== undefined");
-  await page.evaluate(`${PAGE}(${JSON.stringify(url)}).then((pair) => { globalThis.pair = pair; })`);
+  const page = await open(await browser.newContext(), site.url);
+  await page.evaluate(`${PAGE}(${JSON.stringify(signaler.url)}).then((pair) => { globalThis.pair = pair; })`);
   const cdp = await browser.newBrowserCDPSession();
   /** Seconds of processor so far. */
   const processor = async () => {
@@ -132,5 +104,5 @@ try {
     console.log(`| ${what} | ${shown.join(" | ")} | ${(median(rates) / bare).toFixed(2)} | ${cost} |`);
   }
 } finally {
-  for (const cleanup of cleanups) await cleanup();
+  await close();
 }

@@ -60,6 +60,8 @@ pub(crate) struct Driver {
     events: broadcast::Sender<Event>,
     /// What happened and was not yet told the core.
     happened: VecDeque<Told>,
+    /// Publications, and their bytes, that are kept of a party: a backlog may have as many.
+    kept: (usize, usize),
     subscriptions: BTreeMap<CommandId, queue::Sender<Live>>,
     listeners: Vec<queue::Sender<Message>>,
     publishing: BTreeMap<CommandId, oneshot::Sender<Result<Published, Error>>>,
@@ -133,6 +135,7 @@ impl Driver {
         let (store, stored) = store.map(Store::start).unzip();
         let stun = options.network.stun.clone();
         let links = Links::new(options.network, options.config.channel_low);
+        let kept = (options.config.keep_publications, options.config.keep_bytes);
         Self {
             peer: Peer::new(options.config, keys, seed, clock.time(Instant::now())),
             clock,
@@ -142,6 +145,7 @@ impl Driver {
             requests,
             events,
             happened: VecDeque::new(),
+            kept,
             subscriptions: BTreeMap::new(),
             listeners: Vec::new(),
             publishing: BTreeMap::new(),
@@ -399,7 +403,7 @@ impl Driver {
             }
             Some(Request::Subscribe { discovery, filter, backlog, reply }) => {
                 let answer = self.command(Command::Subscribe { discovery, filter, backlog }).map(|id| {
-                    let (into, from) = queue::queue();
+                    let (into, from) = queue::of_backlog(self.kept.0, self.kept.1);
                     self.subscriptions.insert(id, into);
                     (id, from)
                 });

@@ -10,7 +10,9 @@ use tokio::sync::mpsc;
 
 /// Items in one queue. The channel allocates as it fills.
 const ITEMS: usize = 1 << 16;
-/// Bytes in one queue: twice what a core keeps of a party, so that a whole backlog fits.
+/// The same for a configuration that keeps very many.
+const MOST_ITEMS: usize = 1 << 21;
+/// Bytes in one queue: twice what a core keeps of a party if nothing else is configured.
 const BYTES: usize = 64 * 1024 * 1024;
 
 /// What a reader gets.
@@ -25,6 +27,11 @@ pub(crate) enum Item<T> {
 /// A new queue.
 pub(crate) fn queue<T>() -> (Sender<T>, Receiver<T>) {
     bounded(ITEMS, BYTES)
+}
+
+/// A new queue that takes a whole backlog at once, and as much again, where so much is kept of a party.
+pub(crate) fn of_backlog<T>(publications: usize, bytes: usize) -> (Sender<T>, Receiver<T>) {
+    bounded(publications.saturating_mul(2).clamp(ITEMS, MOST_ITEMS), bytes.saturating_mul(2).max(BYTES))
 }
 
 fn bounded<T>(items: usize, most: usize) -> (Sender<T>, Receiver<T>) {
@@ -104,6 +111,23 @@ mod tests {
         assert_eq!(receiver.next().await, Some(Item::Value(4)));
         drop(sender);
         assert_eq!(receiver.next().await, None);
+    }
+
+    #[tokio::test]
+    async fn a_backlog_fits_twice_and_no_more() {
+        let (mut sender, mut receiver) = of_backlog(ITEMS, BYTES);
+        for value in 0..=2 * ITEMS {
+            sender.push(value, 1).unwrap();
+        }
+        for value in 0..2 * ITEMS {
+            assert_eq!(receiver.next().await, Some(Item::Value(value)));
+        }
+        sender.push(0, 2 * BYTES).unwrap();
+        assert_eq!(receiver.next().await, Some(Item::Missed(1)));
+        assert_eq!(receiver.next().await, Some(Item::Value(0)));
+        sender.push(1, 2 * BYTES + 1).unwrap();
+        sender.push(2, 0).unwrap();
+        assert_eq!(receiver.next().await, Some(Item::Missed(1)));
     }
 
     #[test]

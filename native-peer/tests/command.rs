@@ -183,6 +183,24 @@ async fn q11_a_seed_serves_a_file_to_those_who_come_later_until_it_is_interrupte
 }
 
 #[tokio::test]
+async fn a_seed_serves_more_than_may_wait_to_be_sent_though_nobody_is_there() {
+    let world = World::new().await;
+    let file = world.keys.path().join("large.jsonl");
+    // 18 MB, where 16 MiB may wait.
+    let text: String =
+        (1..=20).map(|n| format!("{{\"n\":{n},\"text\":\"{}\"}}\n", "x".repeat(900_000))).collect();
+    tokio::fs::write(&file, &text).await.unwrap();
+    let mut seed = world.weft("ada", "seed", &[file.to_str().unwrap()]).spawn().unwrap();
+    says(&mut seed, "serving 20 documents (20 of them new)").await;
+    let late = world.weft("bob", "subscribe", &["--backlog", "--count", "20", r#"{"n":{"$gt":0}}"#]);
+    let (code, out, errors) = run(late).await;
+    assert_eq!(code, 0, "{errors}");
+    assert_eq!(out.lines().count(), 20);
+    interrupt(&seed).await;
+    assert_eq!(soon(seed.wait()).await.unwrap().code(), Some(0));
+}
+
+#[tokio::test]
 async fn q11_a_seed_that_is_killed_and_started_again_serves_each_document_once_and_what_was_added() {
     let world = World::new().await;
     let file = world.keys.path().join("films.jsonl");

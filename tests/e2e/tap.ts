@@ -1,4 +1,4 @@
-/** A TCP proxy in front of a signaler that keeps what passes, and can alter it: somebody in the middle. */
+/** A TCP proxy in front of a signaler that keeps what passes, and can alter or lose it: somebody in the middle. */
 
 import type { AddressInfo } from "node:net";
 import { connect, createServer, type Socket } from "node:net";
@@ -9,8 +9,8 @@ class Frames {
   #rest = Buffer.alloc(0);
   #upgraded = false;
 
-  /** Takes bytes, gives those to pass on; `each` sees every frame's payload and may change it in place. */
-  push(bytes: Buffer, each: (payload: Buffer) => void): Buffer {
+  /** Takes bytes, gives those to pass on; `each` sees every frame's payload, may change it in place, and says if it is lost. */
+  push(bytes: Buffer, each: (payload: Buffer) => boolean): Buffer {
     this.#rest = Buffer.concat([this.#rest, bytes]);
     const out: Buffer[] = [];
     if (!this.#upgraded) {
@@ -25,9 +25,9 @@ class Frames {
       if (whole === undefined) return Buffer.concat(out);
       const { frame, payload, mask } = whole;
       if (mask !== undefined) apply(payload, mask);
-      each(payload);
+      const lost = each(payload);
       if (mask !== undefined) apply(payload, mask);
-      out.push(frame);
+      if (!lost) out.push(frame);
     }
   }
 
@@ -57,6 +57,10 @@ export class Tap {
   readonly payloads: Buffer[] = [];
   /** Sees each payload on its way to the client; may change it in place. */
   alter: (payload: Buffer) => void = () => {};
+  /** Sees each payload on its way to the signaler. */
+  sent: (payload: Buffer) => void = () => {};
+  /** Whether this payload, on its way to the client, is lost. */
+  lose: (payload: Buffer) => boolean = () => false;
 
   private constructor(
     readonly url: string,
@@ -79,12 +83,18 @@ export class Tap {
       }
       const [up, down] = [new Frames(), new Frames()];
       client.on("data", (bytes) => {
-        upstream.write(up.push(bytes, (payload) => tap.payloads.push(Buffer.from(payload))));
+        const passed = up.push(bytes, (payload) => {
+          tap.payloads.push(Buffer.from(payload));
+          tap.sent(payload);
+          return false;
+        });
+        upstream.write(passed);
       });
       upstream.on("data", (bytes) => {
         const passed = down.push(bytes, (payload) => {
           tap.payloads.push(Buffer.from(payload));
           tap.alter(payload);
+          return tap.lose(payload);
         });
         client.write(passed);
       });

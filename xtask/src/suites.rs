@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Directories of tests/ whose tests start browsers or the built programs; they run one file at a time.
+/// Directories of tests/ whose tests start browsers or the built programs.
 const END_TO_END: [&str; 5] = ["e2e", "interop", "federation", "packaging", "network"];
 
 /// All native Rust tests. `cargo test`, not nextest: nothing to install, and documentation tests run as well.
@@ -81,15 +81,15 @@ pub(crate) fn node() -> Result<Results> {
     run_node("node", &found, &[])
 }
 
-/// Tests of what is shipped: browsers, the built signaler and `weft`, the packed tarball. One file at a time, since
-/// each starts several programs.
+/// Tests of what is shipped: browsers, the built signaler and `weft`, the packed tarball. Two files at a time: each starts
+/// several programs, and mostly waits for what has to take its time.
 pub(crate) fn end_to_end() -> Result<Results> {
     let shipped = [release_binary("weft-signaler"), release_binary("weft"), crate::web::tarball()?];
     if let Some(missing) = shipped.iter().find(|file| !file.exists()) {
         bail!("{} is not built\nNext: `npm run build`", missing.display());
     }
     let found = test_files()?.into_iter().filter(|path| is_end_to_end(path)).collect::<Vec<_>>();
-    run_node("e2e", &found, &["--test-concurrency=1"])
+    run_node("e2e", &found, &["--test-concurrency=2"])
 }
 
 /// Whether a test file belongs to [`end_to_end`].

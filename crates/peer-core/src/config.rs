@@ -101,6 +101,8 @@ pub struct Config {
     pub link_queue: usize,
     /// Bytes of own publications that may wait before [`crate::CommandError::QueueFull`].
     pub publish_queue: usize,
+    /// Own publications that nobody has been given yet wait in that queue; else what is kept alone bounds them.
+    pub alone_waits: bool,
 
     /// Own presence is sent this often.
     pub presence_every: Duration,
@@ -195,6 +197,7 @@ impl Default for Config {
             channel_low: 64 * 1024,
             link_queue: 32 * 1024 * 1024,
             publish_queue: 16 * 1024 * 1024,
+            alone_waits: true,
             presence_every: s(10),
             presence_offline: s(20),
             presence_soonest: ms(250),

@@ -50,6 +50,8 @@ pub(crate) async fn run(args: SeedArgs) -> Result<Exit, Failure> {
         config.keep_publications = PUBLICATIONS;
         config.keep_bytes = keep;
         config.keep_age = FOR_EVER;
+        // It serves whoever comes, so that nobody need be there yet.
+        config.alone_waits = false;
     })
     .await?;
     let result = serve(&args, &mut session).await;

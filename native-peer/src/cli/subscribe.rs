@@ -13,6 +13,10 @@ use super::output::Line;
 use super::session::{End, Session, Stop};
 use super::{NetworkArgs, parse_seconds};
 
+/// A backlog is given all at once when it is complete, and is kept until then: as much as `weft seed` serves.
+const BACKLOG_PUBLICATIONS: usize = 1_000_000;
+const BACKLOG_BYTES: usize = 256 * 1024 * 1024;
+
 #[derive(Debug, Args)]
 pub(crate) struct SubscribeArgs {
     #[command(flatten)]
@@ -43,7 +47,12 @@ pub(crate) struct SubscribeArgs {
 pub(crate) async fn run(args: SubscribeArgs) -> Result<Exit, Failure> {
     let query = text(&args.query)?;
     let filter = Filter::parse_json(&query).map_err(|error| Failure::usage(&error))?;
-    let mut session = Session::start(&args.network, args.timeout).await?;
+    let mut session = Session::start_with(&args.network, args.timeout, |config| {
+        if args.wants_backlog() {
+            (config.keep_publications, config.keep_bytes) = (BACKLOG_PUBLICATIONS, BACKLOG_BYTES);
+        }
+    })
+    .await?;
     let mut printed = 0;
     let result = work(&args, filter, &mut session, &mut printed).await;
     let obstacle = session.obstacle().await.filter(|_| printed == 0);
@@ -63,6 +72,12 @@ pub(crate) async fn run(args: SubscribeArgs) -> Result<Exit, Failure> {
             let few = || format!("{printed} of {} came that match", args.count.unwrap_or_default());
             end.unfinished("waiting for documents", &obstacle.unwrap_or_else(few))
         }
+    }
+}
+
+impl SubscribeArgs {
+    fn wants_backlog(&self) -> bool {
+        self.backlog || self.backlog_age.is_some() || self.backlog_count.is_some()
     }
 }
 
@@ -92,8 +107,8 @@ async fn work(
     if args.count == Some(0) {
         return Ok(());
     }
-    let some = args.backlog || args.backlog_age.is_some() || args.backlog_count.is_some();
-    let backlog = some.then_some(Backlog { age: args.backlog_age, count: args.backlog_count });
+    let backlog =
+        args.wants_backlog().then_some(Backlog { age: args.backlog_age, count: args.backlog_count });
     let mut subscription = session.weft.subscribe(session.party, filter, backlog).await?;
     while let Some(delivery) = session.until(next(&mut subscription)).await? {
         match delivery {

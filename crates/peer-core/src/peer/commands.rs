@@ -200,11 +200,13 @@ impl Peer {
         self.env.event(Event::Closed);
     }
 
-    /// Bytes that wait because of our own publications: at the slowest neighbour, or for want of any.
+    /// Bytes that wait because of our own publications: at the slowest neighbour, or (unless the configuration says otherwise)
+    /// for want of any.
     pub(super) fn publish_queue(&self, discovery: &DiscoveryKey) -> Option<usize> {
         let swarm = self.swarms.get(discovery)?;
         let slowest = swarm.synced.iter().map(|peer| self.links.queued(peer)).max().unwrap_or(0);
-        Some(slowest.max(swarm.feeds.alone_bytes()))
+        let alone = if self.env.config.alone_waits { swarm.feeds.alone_bytes() } else { 0 };
+        Some(slowest.max(alone))
     }
 
     pub(super) fn say_goodbye(&mut self, now: Time, discovery: DiscoveryKey) {
