@@ -118,7 +118,8 @@ mod tests {
     #[test]
     fn the_largest_registration_is_within_its_limit() {
         let key = SignalerKey::new(&Seed::new([1; 32]));
-        let service = Service { kind: "x".repeat(32).parse().unwrap(), port: 65_535, key: RegistryKey([3; 32]) };
+        let service =
+            Service { kind: "x".repeat(32).parse().unwrap(), port: 65_535, key: RegistryKey([3; 32]) };
         let statement = Statement::Register(Registration {
             network: "n".repeat(64).parse().unwrap(),
             signaler: key.id(),

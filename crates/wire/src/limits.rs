@@ -102,3 +102,9 @@ pub const DESCRIPTION: usize = 128;
 pub const REGISTRY_BODY: usize = 2 * 1024;
 /// Bytes of one sealed statement to the registry.
 pub const REGISTRY_STATEMENT: usize = REGISTRY_BODY + 128;
+/// Bytes of a summary of a registry: eight for each first byte of a digest.
+pub const REGISTRY_SUMS: usize = 256 * 8;
+/// Digests in one frame about a registry: half a frame.
+pub const REGISTRY_DIGESTS: usize = 4096;
+/// Statements to the registry in one frame: verifying them takes about 2 ms.
+pub const REGISTRY_STATEMENTS: usize = 32;

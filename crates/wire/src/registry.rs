@@ -10,7 +10,9 @@ mod names;
 
 use crate::cbor::{self as minicbor, Decode, Encode};
 
-use crate::{Digest, List, Nonce, RegistryKey, SignalerId, Signature, Text, WireError, decode, encode, limits};
+use crate::{
+    Digest, List, Nonce, RegistryKey, SignalerId, Signature, Text, WireError, decode, encode, limits,
+};
 
 pub use names::{Address, Host, NameError, NetworkName, RegistrantId, ServiceType};
 

@@ -64,13 +64,18 @@ pub fn write(statement: &Statement, signature: &Signature) -> Value {
                 "after": body.after.map(|after| after.to_string()),
             })
         }
-        Statement::Approve(body) | Statement::Deny(body) | Statement::Reset(body) | Statement::Revoke(body) => json!({
+        Statement::Approve(body)
+        | Statement::Deny(body)
+        | Statement::Reset(body)
+        | Statement::Revoke(body) => json!({
             "nodeId": &*body.id,
             "publicKey": body.key.to_string(),
             "after": body.after.to_string(),
             "approverPublicKey": body.sovereign.to_string(),
         }),
-        Statement::AddSovereign(body) | Statement::RevokeSovereign(body) | Statement::RotateSovereign(body) => json!({
+        Statement::AddSovereign(body)
+        | Statement::RevokeSovereign(body)
+        | Statement::RotateSovereign(body) => json!({
             "publicKey": body.key.to_string(),
             "newPublicKey": body.replacement.map(|key| key.to_string()),
             "description": body.description.as_deref(),
@@ -157,7 +162,8 @@ impl Fields<'_> {
         let description = match self.0.get("description") {
             None | Some(Value::Null) => None,
             Some(text) => {
-                let wanted = || wrong("description", format!("text of at most {} bytes", limits::DESCRIPTION));
+                let wanted =
+                    || wrong("description", format!("text of at most {} bytes", limits::DESCRIPTION));
                 Some(text.as_str().and_then(Text::new).ok_or_else(wanted)?)
             }
         };
@@ -197,7 +203,9 @@ impl Fields<'_> {
                 let port = one.get("port").and_then(Value::as_u64).and_then(|port| u16::try_from(port).ok());
                 let port = port.filter(|port| *port != 0);
                 Ok(Service {
-                    kind: text("type")?.parse().map_err(|error| wrong("services", format!("type: {error}")))?,
+                    kind: text("type")?
+                        .parse()
+                        .map_err(|error| wrong("services", format!("type: {error}")))?,
                     port: port.ok_or_else(|| wrong("services", "port: from 1 to 65535"))?,
                     key: text("publicKey")?
                         .parse()
@@ -219,7 +227,10 @@ impl Fields<'_> {
         text.parse().map_err(|error| wrong(field, error))
     }
 
-    fn optional<T: FromStr<Err: core::fmt::Display>>(&self, field: &'static str) -> Result<Option<T>, JsonError> {
+    fn optional<T: FromStr<Err: core::fmt::Display>>(
+        &self,
+        field: &'static str,
+    ) -> Result<Option<T>, JsonError> {
         match self.0.get(field) {
             None | Some(Value::Null) => Ok(None),
             Some(_) => self.parsed(field).map(Some),
@@ -303,7 +314,7 @@ mod tests {
         assert_eq!(statements.each_ref().map(Statement::kind)[..], *Kind::ALL);
         for statement in statements {
             let written = write(&statement, &Signature([9; 64]));
-            let path = statement.about().map(|id| id.to_string());
+            let path = statement.about().map(ToString::to_string);
             let again = read(statement.kind(), path.as_deref(), &written);
             assert_eq!(again, Ok((statement.clone(), Signature([9; 64]))), "{written}");
             assert_eq!(Statement::read(statement.kind(), &statement.body()), Ok(statement));
@@ -313,7 +324,17 @@ mod tests {
     #[test]
     fn what_is_missing_or_wrong_is_named() {
         let whole = write(&registration(), &Signature([9; 64]));
-        for field in ["nodeId", "publicKey", "tailscaleHostname", "services", "network", "signaler", "timestamp", "nonce", "signature"] {
+        for field in [
+            "nodeId",
+            "publicKey",
+            "tailscaleHostname",
+            "services",
+            "network",
+            "signaler",
+            "timestamp",
+            "nonce",
+            "signature",
+        ] {
             let mut json = whole.clone();
             json.as_object_mut().unwrap().remove(field);
             assert_eq!(read(Kind::Register, None, &json), Err(JsonError::Missing(field)));
@@ -326,7 +347,10 @@ mod tests {
             ("tailscaleIP", json!("300.0.0.1")),
             ("services", json!({})),
             ("services", json!([{ "type": "a", "port": 0, "publicKey": RegistryKey([3; 32]).to_string() }])),
-            ("services", json!([{ "type": "a", "port": 65_536, "publicKey": RegistryKey([3; 32]).to_string() }])),
+            (
+                "services",
+                json!([{ "type": "a", "port": 65_536, "publicKey": RegistryKey([3; 32]).to_string() }]),
+            ),
             ("services", json!([{ "type": "a", "port": 80 }])),
             ("services", json!(vec![json!({}); limits::SERVICES + 1])),
             ("timestamp", json!(-1)),
@@ -338,7 +362,10 @@ mod tests {
             let mut json = whole.clone();
             json.as_object_mut().unwrap().insert(field.into(), value.clone());
             let refused = read(Kind::Register, None, &json).unwrap_err();
-            assert!(matches!(refused, JsonError::Wrong { field: named, .. } if named == field), "{field} {value}: {refused}");
+            assert!(
+                matches!(refused, JsonError::Wrong { field: named, .. } if named == field),
+                "{field} {value}: {refused}"
+            );
         }
         assert_eq!(read(Kind::Register, None, &json!([])), Err(JsonError::NotAnObject));
         let decided = write(&decision(Statement::Approve), &Signature([9; 64]));

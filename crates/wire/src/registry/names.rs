@@ -85,6 +85,13 @@ name!(
     Address, limits::ADDRESS, "an IP address in its shortest form", is_address
 );
 
+impl Default for NetworkName {
+    /// What a federation is called that has no name of its own.
+    fn default() -> Self {
+        Self("weft".into())
+    }
+}
+
 impl Address {
     /// The address itself.
     pub fn ip(&self) -> Option<IpAddr> {
@@ -119,7 +126,8 @@ mod tests {
 
     #[test]
     fn names_are_checked_where_they_enter() {
-        for good in ["validator-002", "a", "z6MkiTBz1ymuepAQ4HEHYSF1H8quG5GLVVQR3djdX3mDooWp", "a..b", "A_1"] {
+        for good in ["validator-002", "a", "z6MkiTBz1ymuepAQ4HEHYSF1H8quG5GLVVQR3djdX3mDooWp", "a..b", "A_1"]
+        {
             assert!(good.parse::<RegistrantId>().is_ok(), "{good}");
         }
         for bad in ["", ".", "..", "a/b", "a b", "ä", "a%2f", &"a".repeat(65)] {
@@ -131,7 +139,9 @@ mod tests {
         for bad in ["", "a..b", "-a", "a-", "a:80", "[::1]", "http://a", "a/b", "a@b", &"a.".repeat(130)] {
             assert!(bad.parse::<Host>().is_err(), "{bad}");
         }
-        for (text, fits) in [("100.64.0.5", true), ("::1", true), ("0:0::1", false), ("100.64.0.05", false), ("a", false)] {
+        for (text, fits) in
+            [("100.64.0.5", true), ("::1", true), ("0:0::1", false), ("100.64.0.05", false), ("a", false)]
+        {
             assert_eq!(text.parse::<Address>().is_ok(), fits, "{text}");
         }
     }
