@@ -12,7 +12,7 @@ use weft_wire::sibling::Sibling;
 use weft_wire::{Bytes, Code, Digest, List, SignalerId, Signature, Time, limits};
 
 use crate::frames;
-use crate::io::{ConnId, Output};
+use crate::io::{ConnId, Input, Output};
 use crate::registry::{Record, Refusal, Registry, RegistryOutput, Standing, Status};
 use crate::signaler::Signaler;
 use crate::timers::Timer;
@@ -61,6 +61,15 @@ impl Signaler {
         self.on_registry(now, None);
     }
 
+    /// Siblings may let us in now: those that are not linked are called at once.
+    pub fn redial(&mut self, now: Time) {
+        for dial in self.dials.all().collect::<Vec<_>>() {
+            self.dials.on_up(dial);
+            self.timers.arm(now, Timer::Dial(dial));
+        }
+        self.handle(now, Input::Tick);
+    }
+
     /// Whether a sibling may be let in, as far as the registry is concerned.
     pub(crate) fn standing_of(&self, id: SignalerId) -> Standing {
         self.registry.standing(id.into())
@@ -104,7 +113,7 @@ impl Signaler {
     pub(crate) fn tell_registry(&mut self, conn: ConnId) {
         let sums = sums(&self.registry);
         if sums.iter().all(|sum| *sum == 0) {
-            return self.tell_summary(conn, Vec::new());
+            return;
         }
         self.tell_summary(conn, sums);
         let beats: Vec<Sealed> = self.registry.beats().cloned().collect();
