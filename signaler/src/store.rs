@@ -364,6 +364,27 @@ mod tests {
     }
 
     #[test]
+    fn n9_heartbeats_beyond_a_hundred_are_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("mesh.db");
+        let (store, _) = Store::open(&path).unwrap();
+        let beat = |id: &str, time: u8| Record::Beat {
+            id: id.parse().unwrap(),
+            time: time.into(),
+            sealed: Sealed { kind: 9, body: Bytes(vec![time]), signature: Signature([time; 64]) },
+        };
+        let mut records: Vec<Record> = (0..250).map(|time| beat("a", time)).collect();
+        records.push(beat("b", 0));
+        let (done, durable) = sync_channel(1);
+        store.keep(records, move |durable| done.send(durable).unwrap());
+        assert!(durable.recv().unwrap());
+        drop(store);
+        let kept = Store::open(&path).unwrap().1.records;
+        let wanted: Vec<Record> = (150..250).map(|time| beat("a", time)).chain([beat("b", 0)]).collect();
+        assert_eq!(kept, wanted);
+    }
+
+    #[test]
     fn another_programs_database_is_left_alone() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("other.db");
