@@ -1,5 +1,6 @@
 //! The registry over HTTP: statements in, what anybody may know out. What counts is decided in the core.
 
+use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -72,16 +73,11 @@ impl Rest {
         Self { hub, limits: Arc::new(Limits::new(per_minute)), signaler }
     }
 
-    /// Whether this address may ask once more; what it is told if not.
-    pub(crate) fn admit(&self, method: &Method, from: IpAddr) -> Result<(), Page> {
-        if self.limits.admits(method, from) {
-            return Ok(());
-        }
-        Err(error(
-            StatusCode::TOO_MANY_REQUESTS,
-            "rate-limited",
-            "too many requests from this address: wait a minute",
-        ))
+    /// What an address is told that has asked too often.
+    pub(crate) fn refuse(&self, method: &Method, from: IpAddr) -> Option<Page> {
+        let text = "too many requests from this address: wait a minute";
+        let over = !self.limits.admits(method, from);
+        over.then(|| error(StatusCode::TOO_MANY_REQUESTS, "rate-limited", text))
     }
 
     /// `POST`: a statement. None: no path of the registry.
@@ -104,6 +100,11 @@ impl Rest {
             ["nodes", id] => self.node(id).await,
             ["topology"] => self.topology().await,
             ["openapi.json"] => crate::pages::page(StatusCode::OK, "application/json", DOCUMENT),
+            _ if statement(path).is_some() => error(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method-not-allowed",
+                "a statement is sent with POST: see /openapi.json",
+            ),
             _ => return None,
         })
     }
@@ -166,8 +167,7 @@ impl Rest {
         match self.hub.ask(|to| Ask::Show { id, to }).await {
             Some(Some(shown)) => {
                 let mut node = public(&shown);
-                let body: String =
-                    shown.registration.body.0.iter().map(|byte| format!("{byte:02x}")).collect();
+                let body = hex(&shown.registration.body.0);
                 let signature = shown.registration.signature.to_string();
                 node["registration"] = json!({ "body": body, "signature": signature });
                 json_page(StatusCode::OK, &node)
@@ -205,6 +205,15 @@ impl Rest {
             }),
         )
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        // Writing to a text cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
 }
 
 /// The statement that a path asks for, and about whom.

@@ -58,6 +58,12 @@ pub struct Server {
 #[derive(Clone, Copy, Debug)]
 struct From(IpAddr);
 
+/// Nobody has this path.
+#[derive(Debug)]
+struct NoSuchPage;
+
+impl warp::reject::Reject for NoSuchPage {}
+
 impl Server {
     /// Opens the database, listens, and serves in the background of the current runtime.
     ///
@@ -94,7 +100,7 @@ impl Server {
         let signaler = serde_json::json!({ "id": id.to_string(), "url": config.public_url });
         let rest = Rest::new(handle.clone(), settings.posts_per_minute, signaler);
         let pages = Pages::new(handle.clone(), id, config);
-        let service = warp::service(routes(handle.clone(), pages, rest));
+        let service = warp::service(routes(handle.clone(), pages, &rest));
         let probing = tokio::spawn(probe::run(handle.clone(), settings.probe, settings.probe_every));
         let enlisted = settings.enlist.map(|mut enlist| {
             if enlist.port == 0 {
@@ -248,7 +254,7 @@ async fn secured(tcp: TcpStream, acceptor: Option<TlsAcceptor>) -> Option<Stream
     }
 }
 
-fn routes(hub: HubHandle, pages: Pages, rest: Rest) -> BoxedFilter<(Page,)> {
+fn routes(hub: HubHandle, pages: Pages, rest: &Rest) -> BoxedFilter<(Page,)> {
     let registry = registry(hub.clone(), rest);
     let with = move || {
         let pages = pages.clone();
@@ -294,11 +300,15 @@ fn routes(hub: HubHandle, pages: Pages, rest: Rest) -> BoxedFilter<(Page,)> {
     .or(registry)
     .unify()
     .recover(|rejection: warp::Rejection| async move {
-        // A method that another filter would have taken is found among the causes.
-        let method =
-            rejection.find::<warp::reject::MethodNotAllowed>().is_some() && !rejection.is_not_found();
+        // Filters for other methods refuse the method of every path that nobody has.
+        let method = rejection.find::<NoSuchPage>().is_none()
+            && rejection.find::<warp::reject::MethodNotAllowed>().is_some();
         Ok::<Page, std::convert::Infallible>(if method {
-            rest::error(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "this path is read with GET")
+            rest::error(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method-not-allowed",
+                "this method is not used here: see /openapi.json",
+            )
         } else {
             rest::error(
                 StatusCode::NOT_FOUND,
@@ -312,7 +322,7 @@ fn routes(hub: HubHandle, pages: Pages, rest: Rest) -> BoxedFilter<(Page,)> {
 }
 
 /// The registry's pages, and its event stream.
-fn registry(hub: HubHandle, rest: Rest) -> BoxedFilter<(Page,)> {
+fn registry(hub: HubHandle, rest: &Rest) -> BoxedFilter<(Page,)> {
     let listeners = Arc::new(Semaphore::new(events::LISTENERS));
     let with = {
         let rest = rest.clone();
@@ -331,7 +341,7 @@ fn registry(hub: HubHandle, rest: Rest) -> BoxedFilter<(Page,)> {
             }
             let key = match handshake_key(&headers) {
                 Ok(key) => key,
-                Err(refused) => return refused,
+                Err(refused) => return *refused,
             };
             let (hub, listeners) = (hub.clone(), listeners.clone());
             tokio::spawn(async move {
@@ -353,10 +363,10 @@ fn registry(hub: HubHandle, rest: Rest) -> BoxedFilter<(Page,)> {
         .and(warp::body::stream())
         .and(with.clone())
         .and_then(|path: warp::path::FullPath, from: From, body, rest: Rest| async move {
-            if let Err(refused) = rest.admit(&http::Method::POST, from.0) {
+            if let Some(refused) = rest.refuse(&http::Method::POST, from.0) {
                 return Ok(refused);
             }
-            rest.post(path.as_str(), body).await.ok_or_else(warp::reject::not_found)
+            rest.post(path.as_str(), body).await.ok_or_else(|| warp::reject::custom(NoSuchPage))
         });
     let query = warp::query::raw().or(warp::any().map(String::new)).unify();
     let read = warp::get()
@@ -367,10 +377,10 @@ fn registry(hub: HubHandle, rest: Rest) -> BoxedFilter<(Page,)> {
         .and(warp::ext::get::<From>())
         .and(with)
         .and_then(|path: warp::path::FullPath, query: String, from: From, rest: Rest| async move {
-            if let Err(refused) = rest.admit(&http::Method::GET, from.0) {
+            if let Some(refused) = rest.refuse(&http::Method::GET, from.0) {
                 return Ok(refused);
             }
-            rest.get(path.as_str(), &query).await.ok_or_else(warp::reject::not_found)
+            rest.get(path.as_str(), &query).await.ok_or_else(|| warp::reject::custom(NoSuchPage))
         });
     events.or(plain).unify().or(post).unify().or(read).unify().boxed()
 }
@@ -386,7 +396,7 @@ fn moved(to: &'static str) -> Page {
 fn accept(hub: &HubHandle, headers: &HeaderMap, upgrade: OnUpgrade, place: Arc<Place>) -> Page {
     let key = match handshake_key(headers) {
         Ok(key) => key,
-        Err(refused) => return refused,
+        Err(refused) => return *refused,
     };
     let offered = |protocol: &str| {
         headers
@@ -420,15 +430,15 @@ fn accept(hub: &HubHandle, headers: &HeaderMap, upgrade: OnUpgrade, place: Arc<P
 }
 
 /// What a WebSocket's handshake has to bring.
-fn handshake_key(headers: &HeaderMap) -> Result<&http::HeaderValue, Page> {
+fn handshake_key(headers: &HeaderMap) -> Result<&http::HeaderValue, Box<Page>> {
     let Some(key) = headers.get(header::SEC_WEBSOCKET_KEY) else {
-        return Err(refusal(StatusCode::BAD_REQUEST, "bad-frame", "Sec-WebSocket-Key is missing"));
+        return Err(Box::new(refusal(StatusCode::BAD_REQUEST, "bad-frame", "Sec-WebSocket-Key is missing")));
     };
     if headers.get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version.as_bytes() != b"13") {
         let mut page =
             refusal(StatusCode::UPGRADE_REQUIRED, "unsupported-version", "use WebSocket version 13");
         page.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, http::HeaderValue::from_static("13"));
-        return Err(page);
+        return Err(Box::new(page));
     }
     Ok(key)
 }

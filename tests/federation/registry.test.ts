@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { directory, run, Signaler, type SignalerOptions, until } from "./signaler.ts";
 import { Key, parse, show } from "./wire/keys.ts";
 import { type Json, type Service, Statements } from "./wire/registry.ts";
+import { Socket } from "./wire/socket.ts";
 
 const WEFT =
   process.env["WEFT"] ?? join(resolve(fileURLToPath(import.meta.url), "../../.."), "target/release/weft");
@@ -168,7 +169,10 @@ test("n4_nodes_topology_info_and_health_answer", async (t) => {
   assert.deepEqual(info.registry.sovereigns, [show(a.sovereign.id)]);
   assert.equal((await a.get("/healthz")).status, "ok");
   assert.equal((await a.signaler.get("/nowhere")).status, 404);
-  assert.equal((await a.signaler.get("/approve/v")).status, 404);
+  assert.equal((await a.signaler.get("/approve/v")).status, 405);
+  assert.equal((await a.post("/nowhere", {})).status, 404);
+  const put = await fetch(new URL("/nodes", a.signaler.url.replace(/^ws/, "http")), { method: "PUT" });
+  assert.equal(put.status, 405);
 });
 
 test("n5_a_heartbeat_is_fresh_unused_and_its_owners", async (t) => {
@@ -335,9 +339,9 @@ test("n9_a_restart_keeps_the_registry_and_its_sovereigns", async (t) => {
 test("n10_the_event_stream_tells_changes_as_they_happen_with_public_fields_only", async (t) => {
   const a = await Registry.start(t, { toml: QUICK });
   const events: Json[] = [];
-  const socket = new WebSocket(`${a.signaler.url}/events`);
-  socket.onmessage = (message) => events.push(JSON.parse(String(message.data)));
-  t.after(() => socket.close());
+  const socket = await Socket.open(`${a.signaler.url}/events`, undefined);
+  socket.onMessage = (bytes) => void events.push(JSON.parse(Buffer.from(bytes).toString("utf8")));
+  t.after(() => socket.destroy());
   await until(
     "hello",
     () => events.length,

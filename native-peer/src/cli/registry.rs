@@ -334,7 +334,7 @@ fn registration(node: &Value, id: &RegistrantId) -> Result<Registration, Failure
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {
     let digits = text.as_bytes();
-    if digits.len() % 2 != 0 || digits.len() > 2 * limits::REGISTRY_BODY {
+    if !digits.len().is_multiple_of(2) || digits.len() > 2 * limits::REGISTRY_BODY {
         return None;
     }
     let pair = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
