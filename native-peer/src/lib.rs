@@ -32,6 +32,7 @@ mod address;
 mod clock;
 mod driver;
 mod error;
+pub mod http;
 pub mod keystore;
 mod link;
 mod links;

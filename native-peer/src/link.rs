@@ -595,8 +595,7 @@ mod tests {
         use stun_types::attribute::XorMappedAddress;
         use stun_types::message::{Message, MessageWrite as _, MessageWriteExt as _, MessageWriteVec};
         let server = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        let (mut link, mut events) = (link(), Vec::new());
-        link.offer().unwrap();
+        let Pair { links: [mut link, _peer], events: [mut events, _] } = Pair::negotiated();
         link.reflect(Instant::now(), &[server.local_addr().unwrap()]);
         link.pump(Instant::now(), &mut events);
         let mut question = [0; 1500];
@@ -610,7 +609,8 @@ mod tests {
         link.pump(Instant::now(), &mut events);
         let [LinkEvent::Candidate(line)] = &events[..] else { panic!("{events:?}") };
         assert!(line.contains("203.0.113.9 61000 typ srflx"), "{line}");
-        assert!(link.restart().unwrap().contains("203.0.113.9 61000 typ srflx"));
+        let again = link.restart().unwrap();
+        assert!(again.contains("203.0.113.9 61000 typ srflx"), "{again}");
     }
 
     #[tokio::test]

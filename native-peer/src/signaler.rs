@@ -213,7 +213,7 @@ async fn connect(url: &str) -> Result<Socket, WebSocketError> {
 }
 
 /// TLS that trusts the system's authorities and Mozilla's. Read from disk once.
-fn tls() -> std::io::Result<Arc<rustls::ClientConfig>> {
+pub(crate) fn tls() -> std::io::Result<Arc<rustls::ClientConfig>> {
     static CONFIG: OnceLock<Arc<rustls::ClientConfig>> = OnceLock::new();
     if let Some(config) = CONFIG.get() {
         return Ok(Arc::clone(config));

@@ -85,19 +85,23 @@ pub(crate) fn check_url(url: &str) -> anyhow::Result<Uri> {
     Ok(uri)
 }
 
-async fn call(url: &str, tls: TlsConnector) -> anyhow::Result<(Stream, Bytes)> {
-    let uri = check_url(url)?;
+/// Connects to the host of a URL, with TLS if it is to be secure.
+pub(crate) async fn reach(uri: &Uri, secure: bool, tls: TlsConnector) -> anyhow::Result<Stream> {
     let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-    let secure = uri.scheme_str() == Some("wss");
     let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
     let tcp = TcpStream::connect((host.as_str(), port)).await.context("cannot connect")?;
     tcp.set_nodelay(true)?;
-    let stream = if secure {
+    Ok(if secure {
         let name = ServerName::try_from(host).context("not a host name")?;
         Stream::Encrypted(Box::new(tls.connect(name, tcp).await.context("no TLS")?.into()))
     } else {
         Stream::Plain(tcp)
-    };
+    })
+}
+
+async fn call(url: &str, tls: TlsConnector) -> anyhow::Result<(Stream, Bytes)> {
+    let uri = check_url(url)?;
+    let stream = reach(&uri, uri.scheme_str() == Some("wss"), tls).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection.with_upgrades());
     let key = generate_key();

@@ -10,13 +10,16 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
-use tokio::sync::oneshot;
+use tokio::sync::{broadcast, oneshot};
+use weft_signaler_core::registry::{Record, Refusal, Shown, Status, Target, Totals};
 use weft_signaler_core::{ConnId, Counters, DialId, Event, Gauges, Input, Origin, Output, Signaler};
-use weft_wire::SignalerId;
+use weft_wire::registry::{NetworkName, RegistrantId, ServiceType, Statement};
+use weft_wire::{RegistryKey, SignalerId, Signature};
 
 use crate::clock::Clock;
 use crate::dial::Dialler;
 use crate::outbox::{Bounds, Outbox, Pushed};
+use crate::rest;
 use crate::store::Store;
 
 /// What connections, pages and signals tell the hub.
@@ -30,8 +33,53 @@ pub(crate) enum ToHub {
     Drained { conn: ConnId },
     Closed { conn: ConnId },
     DialFailed { dial: DialId },
+    Registry(Ask),
     Snapshot(oneshot::Sender<Snapshot>),
     Shutdown(oneshot::Sender<()>),
+}
+
+/// What the registry's pages, probes and self-registration want.
+#[derive(Debug)]
+pub(crate) enum Ask {
+    /// A client says something; the answer comes when it is durable.
+    Submit { statement: Box<Statement>, signature: Signature, to: oneshot::Sender<Submitted> },
+    /// One registrant.
+    Show { id: RegistrantId, to: oneshot::Sender<Option<Box<Shown>>> },
+    /// Some registrants, and whether there are more.
+    Page {
+        status: Option<Status>,
+        after: Option<RegistrantId>,
+        most: usize,
+        to: oneshot::Sender<(Vec<Shown>, bool)>,
+    },
+    /// How the registry stands.
+    About(oneshot::Sender<About>),
+    /// What to probe.
+    Targets(oneshot::Sender<Vec<Target>>),
+    /// A service was probed.
+    Probed { id: RegistrantId, kind: ServiceType, port: u16, healthy: bool },
+    /// Siblings may let us in now.
+    Redial,
+}
+
+/// The outcome of a statement.
+#[derive(Debug)]
+pub(crate) enum Submitted {
+    /// It counts, and is stored.
+    Taken(Option<Status>),
+    Refused(Refusal),
+    /// It could not be stored.
+    Lost,
+}
+
+/// How the registry stands.
+#[derive(Clone, Debug)]
+pub(crate) struct About {
+    pub(crate) network: NetworkName,
+    pub(crate) sovereigns: Vec<RegistryKey>,
+    pub(crate) changed_at: u64,
+    pub(crate) totals: Totals,
+    pub(crate) now_ms: u64,
 }
 
 /// How the signaler stands.
@@ -49,6 +97,7 @@ pub(crate) struct Snapshot {
 pub(crate) struct HubHandle {
     pub(crate) to: Sender<ToHub>,
     next: Arc<AtomicU64>,
+    changes: broadcast::Sender<Arc<str>>,
 }
 
 impl HubHandle {
@@ -67,6 +116,18 @@ impl HubHandle {
         from.await.ok()
     }
 
+    /// Asks the registry. None: the hub has stopped.
+    pub(crate) async fn ask<T>(&self, ask: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Option<T> {
+        let (to, from) = oneshot::channel();
+        self.to.send(ToHub::Registry(ask(to))).await.ok()?;
+        from.await.ok()
+    }
+
+    /// Every change of the registry from now on, as its listeners get it.
+    pub(crate) fn changes(&self) -> broadcast::Receiver<Arc<str>> {
+        self.changes.subscribe()
+    }
+
     /// Tells peers and siblings; resolves when all connections are closed.
     pub(crate) async fn shutdown(&self) {
         let (to, from) = oneshot::channel();
@@ -78,6 +139,8 @@ impl HubHandle {
 
 /// Reports that may wait for the hub before connections have to.
 const QUEUE: usize = 4096;
+/// Changes of the registry that a listener may be behind; one that is further behind is disconnected.
+const CHANGES: usize = 256;
 /// Reports handled before connections get to write.
 const BATCH: usize = 256;
 /// How long a connection may take to send what is queued once it is told to close.
@@ -94,6 +157,9 @@ pub(crate) struct Hub {
     overflows: u64,
     dialler: Dialler,
     store: Store,
+    /// To be stored before anybody is answered.
+    records: Vec<Record>,
+    changes: broadcast::Sender<Arc<str>>,
     stopped: Vec<oneshot::Sender<()>>,
 }
 
@@ -105,7 +171,8 @@ impl Hub {
         dialler: impl FnOnce(HubHandle) -> Dialler,
     ) -> (Self, HubHandle) {
         let (to, from) = channel(QUEUE);
-        let handle = HubHandle { to, next: Arc::default() };
+        let (changes, _) = broadcast::channel(CHANGES);
+        let handle = HubHandle { to, next: Arc::default(), changes: changes.clone() };
         let hub = Self {
             core,
             clock,
@@ -116,6 +183,8 @@ impl Hub {
             overflows: 0,
             dialler: dialler(handle.clone()),
             store,
+            records: Vec::new(),
+            changes,
             stopped: Vec::new(),
         };
         (hub, handle)
@@ -123,6 +192,8 @@ impl Hub {
 
     /// Runs until it was told to stop and all connections are closed.
     pub(crate) async fn run(mut self) {
+        // What it wants from the start on.
+        self.carry_out(self.clock.now());
         let mut batch = Vec::with_capacity(BATCH);
         let sleep = tokio::time::sleep(Duration::ZERO);
         tokio::pin!(sleep);
@@ -180,6 +251,7 @@ impl Hub {
                 self.core.handle(now, Input::Closed { conn });
             }
             ToHub::DialFailed { dial } => self.core.handle(now, Input::DialFailed { dial }),
+            ToHub::Registry(ask) => self.on_ask(now, ask),
             ToHub::Snapshot(to) => {
                 let _ = to.send(Snapshot {
                     counters: self.core.counters().clone(),
@@ -197,6 +269,19 @@ impl Hub {
     }
 
     fn carry_out(&mut self, now: weft_wire::Time) {
+        self.perform(now);
+        if !self.records.is_empty() {
+            self.store.keep(std::mem::take(&mut self.records), |_| {});
+        }
+    }
+
+    /// As [`Self::carry_out`]; somebody waits for what has to be stored.
+    fn carry_out_and(&mut self, now: weft_wire::Time, done: impl FnOnce(bool) + Send + 'static) {
+        self.perform(now);
+        self.store.keep(std::mem::take(&mut self.records), done);
+    }
+
+    fn perform(&mut self, now: weft_wire::Time) {
         while let Some(output) = self.core.poll() {
             match output {
                 Output::Send { conn, frame } => {
@@ -233,8 +318,49 @@ impl Hub {
                     tracing::info!(%url, sibling = %short(id), "sibling pinned: this URL must prove this key from now on");
                     self.store.pin(url, id);
                 }
+                Output::Record(record) => self.records.push(record),
+                Output::Registrant(shown) => {
+                    let at = now.millis();
+                    // Nobody may be listening.
+                    let _ = self.changes.send(rest::change(&shown, at).to_string().into());
+                    tracing::info!(id = %shown.id, status = %shown.status, "registry");
+                }
                 Output::Event(event) => log(&event),
             }
+        }
+    }
+
+    fn on_ask(&mut self, now: weft_wire::Time, ask: Ask) {
+        let registry = self.core.registry();
+        match ask {
+            Ask::Submit { statement, signature, to } => match self.core.submit(now, &statement, signature) {
+                Ok(status) => self.carry_out_and(now, move |durable| {
+                    let _ = to.send(if durable { Submitted::Taken(status) } else { Submitted::Lost });
+                }),
+                Err(refusal) => {
+                    let _ = to.send(Submitted::Refused(refusal));
+                }
+            },
+            Ask::Show { id, to } => {
+                let _ = to.send(registry.show(now, &id).map(Box::new));
+            }
+            Ask::Page { status, after, most, to } => {
+                let _ = to.send(registry.page(now, status, after.as_ref(), most));
+            }
+            Ask::About(to) => {
+                let _ = to.send(About {
+                    network: registry.network().clone(),
+                    sovereigns: registry.sovereigns().collect(),
+                    changed_at: registry.sovereigns_changed_at(),
+                    totals: registry.totals(now),
+                    now_ms: now.millis(),
+                });
+            }
+            Ask::Targets(to) => {
+                let _ = to.send(registry.targets().collect());
+            }
+            Ask::Probed { id, kind, port, healthy } => self.core.on_probed(now, &id, &kind, port, healthy),
+            Ask::Redial => self.core.redial(now),
         }
     }
 

@@ -10,9 +10,13 @@ compile_error!("this program is for people: `--cfg weft_simulation` takes all se
 
 mod clock;
 mod dial;
+mod enlist;
+mod events;
 mod hub;
 mod outbox;
 mod pages;
+mod probe;
+mod rest;
 mod server;
 mod settings;
 mod socket;
@@ -20,5 +24,7 @@ mod store;
 mod stream;
 mod tls;
 
+pub use enlist::Enlist;
+pub use probe::Probe;
 pub use server::{Server, id_of};
 pub use settings::{Args, DEFAULT_PORT, LogFormat, Settings};

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use weft_signaler_core::Config;
 use weft_wire::{FEDERATION_PROTOCOL, PEER_PROTOCOL, SignalerId, limits};
 
-use crate::hub::{HubHandle, Snapshot, show};
+use crate::hub::{Ask, HubHandle, Snapshot, show};
+use crate::rest;
 
 /// A whole answer.
 pub(crate) type Page = Response<Vec<u8>>;
@@ -79,14 +80,18 @@ impl Pages {
     }
 
     /// `GET /info`: what anybody may rely on.
-    pub(crate) fn info(&self) -> Page {
+    pub(crate) async fn info(&self) -> Page {
         let config = &self.config;
+        let registry = &config.registry;
+        let Some(about) = self.hub.ask(Ask::About).await else { return rest::stopping() };
         json_page(
             StatusCode::OK,
             &json!({
                 "id": show(self.id),
                 "version": env!("CARGO_PKG_VERSION"),
                 "url": config.public_url,
+                "now_ms": about.now_ms,
+                "registry": rest::about(&about),
                 "protocols": [PEER_PROTOCOL, FEDERATION_PROTOCOL],
                 "limits": {
                     "frame_bytes_before_authentication": limits::FRAME_BEFORE_AUTH,
@@ -114,6 +119,13 @@ impl Pages {
                     "handshakes_per_second": config.handshakes_per_second,
                     "handshakes_burst": config.handshakes_burst,
                     "refusals": config.refusals,
+                    "registry_freshness_ms": registry.freshness_ms,
+                    "registry_heartbeat_ms": registry.heartbeat_ms,
+                    "registry_offline_ms": registry.offline_ms,
+                    "registry_deny_after_missed": registry.deny_after_missed,
+                    "registry_max_nodes": registry.max_registrants,
+                    "registry_max_pending": registry.max_pending,
+                    "registry_body_bytes": rest::BODY,
                 },
             }),
         )
@@ -170,7 +182,7 @@ pub(crate) fn refusal(status: StatusCode, error: &str, advice: &str) -> Page {
     )
 }
 
-fn json_page(status: StatusCode, body: &serde_json::Value) -> Page {
+pub(crate) fn json_page(status: StatusCode, body: &serde_json::Value) -> Page {
     page(status, "application/json", format!("{body:#}\n"))
 }
 
@@ -178,7 +190,7 @@ fn html(status: StatusCode, body: &'static str) -> Page {
     page(status, "text/html; charset=utf-8", body)
 }
 
-fn page(status: StatusCode, kind: &str, body: impl Into<Vec<u8>>) -> Page {
+pub(crate) fn page(status: StatusCode, kind: &str, body: impl Into<Vec<u8>>) -> Page {
     let mut page = Response::new(body.into());
     *page.status_mut() = status;
     let headers = page.headers_mut();

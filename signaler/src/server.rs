@@ -12,6 +12,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use tungstenite::handshake::derive_accept_key;
@@ -26,11 +27,12 @@ use crate::clock::Clock;
 use crate::dial::{Dialler, connector};
 use crate::hub::{Hub, HubHandle};
 use crate::pages::{Page, Pages, refusal};
+use crate::rest::{self, Rest};
 use crate::settings::Settings;
 use crate::socket;
 use crate::store::{Store, Stored};
 use crate::stream::Stream;
-use crate::tls;
+use crate::{enlist, events, probe, tls};
 
 /// How long a shutdown may take.
 const STOPPING: Duration = Duration::from_secs(5);
@@ -48,7 +50,19 @@ pub struct Server {
     hub: HubHandle,
     running: JoinHandle<()>,
     accepting: JoinHandle<()>,
+    /// Probing, and registering elsewhere.
+    beside: Vec<JoinHandle<()>>,
 }
+
+/// Whose request it is: an IPv4 address, or a network of IPv6.
+#[derive(Clone, Copy, Debug)]
+struct From(IpAddr);
+
+/// Nobody has this path.
+#[derive(Debug)]
+struct NoSuchPage;
+
+impl warp::reject::Reject for NoSuchPage {}
 
 impl Server {
     /// Opens the database, listens, and serves in the background of the current runtime.
@@ -74,10 +88,27 @@ impl Server {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).context("the operating system gives no randomness")?;
         let clock = Clock::start();
-        let core = Signaler::new(config.clone(), key, seed, clock.now());
-        let (hub, handle) = Hub::new(core, clock, store, |hub| Dialler::new(hub, connector));
+        let mut core = Signaler::new(config.clone(), key.clone(), seed, clock.now());
+        let unread = core.restore(clock.now(), stored.records);
+        if unread > 0 {
+            tracing::error!(
+                unread,
+                "a part of the registry in the database cannot be read, and was left out"
+            );
+        }
+        let (hub, handle) = Hub::new(core, clock, store, |hub| Dialler::new(hub, connector.clone()));
+        let signaler = serde_json::json!({ "id": id.to_string(), "url": config.public_url });
+        let rest = Rest::new(handle.clone(), settings.posts_per_minute, signaler);
         let pages = Pages::new(handle.clone(), id, config);
-        let service = warp::service(routes(handle.clone(), pages));
+        let service = warp::service(routes(handle.clone(), pages, &rest));
+        let probing = tokio::spawn(probe::run(handle.clone(), settings.probe, settings.probe_every));
+        let enlisted = settings.enlist.map(|mut enlist| {
+            if enlist.port == 0 {
+                enlist.port = addr.port();
+            }
+            tokio::spawn(enlist::run(handle.clone(), key, enlist, connector))
+        });
+        let beside = std::iter::once(probing).chain(enlisted).collect();
         let places = Arc::new(Places { max: settings.max_connections_per_ip, taken: Mutex::default() });
         let secure = acceptor.is_some();
         let accepting = tokio::spawn(async move {
@@ -99,6 +130,7 @@ impl Server {
                     let service = hyper::service::service_fn(
                         move |mut request: http::Request<hyper::body::Incoming>| {
                             request.extensions_mut().insert(place.clone());
+                            request.extensions_mut().insert(From(network(from.ip())));
                             hyper::service::Service::call(&TowerToHyperService::new(service.clone()), request)
                         },
                     );
@@ -116,7 +148,7 @@ impl Server {
             }
         });
         let running = tokio::spawn(hub.run());
-        Ok(Self { addr, id, secure, hub: handle, running, accepting })
+        Ok(Self { addr, id, secure, hub: handle, running, accepting, beside })
     }
 
     /// Where it listens.
@@ -143,6 +175,7 @@ impl Server {
     /// Says goodbye to everybody and stops, within five seconds.
     pub async fn shutdown(self) {
         self.accepting.abort();
+        self.beside.iter().for_each(JoinHandle::abort);
         if tokio::time::timeout(STOPPING, self.hub.shutdown()).await.is_err() {
             tracing::warn!("some connections did not close in time");
         }
@@ -152,6 +185,7 @@ impl Server {
     /// Stops as if killed: nobody is told. For tests of what happens then.
     pub fn kill(self) {
         self.accepting.abort();
+        self.beside.iter().for_each(JoinHandle::abort);
         self.running.abort();
     }
 }
@@ -220,7 +254,8 @@ async fn secured(tcp: TcpStream, acceptor: Option<TlsAcceptor>) -> Option<Stream
     }
 }
 
-fn routes(hub: HubHandle, pages: Pages) -> BoxedFilter<(Page,)> {
+fn routes(hub: HubHandle, pages: Pages, rest: &Rest) -> BoxedFilter<(Page,)> {
+    let registry = registry(hub.clone(), rest);
     let with = move || {
         let pages = pages.clone();
         warp::any().map(move || pages.clone())
@@ -238,7 +273,7 @@ fn routes(hub: HubHandle, pages: Pages) -> BoxedFilter<(Page,)> {
     let health = warp::path!("healthz").and(with()).then(|pages: Pages| async move { pages.health().await });
     let metrics =
         warp::path!("metrics").and(with()).then(|pages: Pages| async move { pages.metrics().await });
-    let info = warp::path!("info").and(with()).map(|pages: Pages| pages.info());
+    let info = warp::path!("info").and(with()).then(|pages: Pages| async move { pages.info().await });
     let demo = warp::path("demo").and(warp::path::full()).and(warp::header::headers_cloned()).map(
         |full: warp::path::FullPath, headers: HeaderMap| match full.as_str().strip_prefix("/demo/") {
             Some(path) => Pages::demo(path, &headers),
@@ -262,7 +297,92 @@ fn routes(hub: HubHandle, pages: Pages) -> BoxedFilter<(Page,)> {
             .or(demo)
             .unify(),
     )
+    .or(registry)
+    .unify()
+    .recover(|rejection: warp::Rejection| async move {
+        // Filters for other methods refuse the method of every path that nobody has.
+        let method = rejection.find::<NoSuchPage>().is_none()
+            && rejection.find::<warp::reject::MethodNotAllowed>().is_some();
+        Ok::<Page, std::convert::Infallible>(if method {
+            rest::error(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method-not-allowed",
+                "this method is not used here: see /openapi.json",
+            )
+        } else {
+            rest::error(
+                StatusCode::NOT_FOUND,
+                "not-found",
+                "there is no such page: see docs/spec or /openapi.json",
+            )
+        })
+    })
+    .unify()
     .boxed()
+}
+
+/// The registry's pages, and its event stream.
+fn registry(hub: HubHandle, rest: &Rest) -> BoxedFilter<(Page,)> {
+    let listeners = Arc::new(Semaphore::new(events::LISTENERS));
+    let with = {
+        let rest = rest.clone();
+        warp::any().map(move || rest.clone())
+    };
+    let events = warp::path!("events")
+        .and(warp::get())
+        .and(warp::header::exact_ignore_case("upgrade", "websocket"))
+        .and(warp::header::headers_cloned())
+        .and(warp::ext::get::<OnUpgrade>())
+        .and(warp::ext::get::<Arc<Place>>())
+        .map(move |headers: HeaderMap, upgrade: OnUpgrade, place: Arc<Place>| {
+            if listeners.available_permits() == 0 {
+                let text = "as many listeners as this signaler allows: try again later";
+                return rest::error(StatusCode::SERVICE_UNAVAILABLE, "too-many-listeners", text);
+            }
+            let key = match handshake_key(&headers) {
+                Ok(key) => key,
+                Err(refused) => return *refused,
+            };
+            let (hub, listeners) = (hub.clone(), listeners.clone());
+            tokio::spawn(async move {
+                events::serve(upgrade, hub, listeners).await;
+                drop(place);
+            });
+            switching(key, None)
+        });
+    let plain = warp::path!("events").and(warp::get()).map(|| {
+        rest::error(
+            StatusCode::UPGRADE_REQUIRED,
+            "websocket",
+            "this is a WebSocket: connect to ws://…/events",
+        )
+    });
+    let post = warp::post()
+        .and(warp::path::full())
+        .and(warp::ext::get::<From>())
+        .and(warp::body::stream())
+        .and(with.clone())
+        .and_then(|path: warp::path::FullPath, from: From, body, rest: Rest| async move {
+            if let Some(refused) = rest.refuse(&http::Method::POST, from.0) {
+                return Ok(refused);
+            }
+            rest.post(path.as_str(), body).await.ok_or_else(|| warp::reject::custom(NoSuchPage))
+        });
+    let query = warp::query::raw().or(warp::any().map(String::new)).unify();
+    let read = warp::get()
+        .or(warp::head())
+        .unify()
+        .and(warp::path::full())
+        .and(query)
+        .and(warp::ext::get::<From>())
+        .and(with)
+        .and_then(|path: warp::path::FullPath, query: String, from: From, rest: Rest| async move {
+            if let Some(refused) = rest.refuse(&http::Method::GET, from.0) {
+                return Ok(refused);
+            }
+            rest.get(path.as_str(), &query).await.ok_or_else(|| warp::reject::custom(NoSuchPage))
+        });
+    events.or(plain).unify().or(post).unify().or(read).unify().boxed()
 }
 
 fn moved(to: &'static str) -> Page {
@@ -274,15 +394,10 @@ fn moved(to: &'static str) -> Page {
 
 /// Answers a WebSocket's handshake (RFC 6455 section 4.2) and starts its task.
 fn accept(hub: &HubHandle, headers: &HeaderMap, upgrade: OnUpgrade, place: Arc<Place>) -> Page {
-    let Some(key) = headers.get(header::SEC_WEBSOCKET_KEY) else {
-        return refusal(StatusCode::BAD_REQUEST, "bad-frame", "Sec-WebSocket-Key is missing");
+    let key = match handshake_key(headers) {
+        Ok(key) => key,
+        Err(refused) => return *refused,
     };
-    if headers.get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version.as_bytes() != b"13") {
-        let mut page =
-            refusal(StatusCode::UPGRADE_REQUIRED, "unsupported-version", "use WebSocket version 13");
-        page.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, http::HeaderValue::from_static("13"));
-        return page;
-    }
     let offered = |protocol: &str| {
         headers
             .get_all(header::SEC_WEBSOCKET_PROTOCOL)
@@ -311,12 +426,32 @@ fn accept(hub: &HubHandle, headers: &HeaderMap, upgrade: OnUpgrade, place: Arc<P
         }
         drop(place);
     });
+    switching(key, Some(protocol))
+}
+
+/// What a WebSocket's handshake has to bring.
+fn handshake_key(headers: &HeaderMap) -> Result<&http::HeaderValue, Box<Page>> {
+    let Some(key) = headers.get(header::SEC_WEBSOCKET_KEY) else {
+        return Err(Box::new(refusal(StatusCode::BAD_REQUEST, "bad-frame", "Sec-WebSocket-Key is missing")));
+    };
+    if headers.get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version.as_bytes() != b"13") {
+        let mut page =
+            refusal(StatusCode::UPGRADE_REQUIRED, "unsupported-version", "use WebSocket version 13");
+        page.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, http::HeaderValue::from_static("13"));
+        return Err(Box::new(page));
+    }
+    Ok(key)
+}
+
+fn switching(key: &http::HeaderValue, protocol: Option<&'static str>) -> Page {
     let mut page = Response::new(Vec::new());
     *page.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = page.headers_mut();
     headers.insert(header::CONNECTION, http::HeaderValue::from_static("upgrade"));
     headers.insert(header::UPGRADE, http::HeaderValue::from_static("websocket"));
-    headers.insert(header::SEC_WEBSOCKET_PROTOCOL, http::HeaderValue::from_static(protocol));
+    if let Some(protocol) = protocol {
+        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, http::HeaderValue::from_static(protocol));
+    }
     if let Ok(accept) = derive_accept_key(key.as_bytes()).parse() {
         headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
     }

@@ -2,14 +2,18 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use clap::{Parser, ValueEnum};
 use serde::Deserialize;
+use weft_signaler_core::registry::RegistryConfig;
 use weft_signaler_core::{Config, SiblingConfig, TurnConfig};
-use weft_wire::{SignalerId, limits};
+use weft_wire::{RegistryKey, SignalerId, limits};
 
 use crate::dial::check_url;
+use crate::enlist::Enlist;
+use crate::probe::Probe;
 
 /// The port that peers try if none is named.
 pub const DEFAULT_PORT: u16 = 8190;
@@ -45,6 +49,21 @@ pub struct Args {
     /// The secret that the TURN servers share with this signaler (coturn's static-auth-secret)
     #[arg(long, env = "WEFT_TURN_SECRET", value_name = "SECRET", hide_env_values = true)]
     turn_secret: Option<String>,
+    /// A first sovereign: the key that takes others into the registry (weft id shows yours). May be repeated
+    #[arg(long = "sovereign", value_name = "KEY")]
+    sovereigns: Vec<String>,
+    /// The name of the federation [default: weft]
+    #[arg(long, value_name = "NAME")]
+    network: Option<String>,
+    /// Register with this signaler, tell it that this one is alive, and federate with it
+    #[arg(long, value_name = "URL")]
+    register_with: Option<String>,
+    /// The name to register by [default: this signaler's id]
+    #[arg(long, value_name = "NAME", requires = "register_with")]
+    node_id: Option<String>,
+    /// Which addresses the services of approved nodes may have to be probed
+    #[arg(long, value_enum)]
+    probe: Option<Probe>,
     /// Certificate chain (PEM) for https and wss
     #[arg(long, value_name = "FILE.pem", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
@@ -92,7 +111,22 @@ struct File {
     threads: Option<usize>,
     log_format: Option<LogFormat>,
     max_connections_per_ip: Option<u32>,
+    registry: FileRegistry,
     limits: Config,
+}
+
+/// The registry.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct FileRegistry {
+    network: Option<String>,
+    sovereigns: Vec<String>,
+    register_with: Option<String>,
+    node_id: Option<String>,
+    probe: Option<Probe>,
+    probe_every_s: Option<u64>,
+    posts_per_minute: Option<u32>,
+    limits: RegistryConfig,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -136,6 +170,14 @@ pub struct Settings {
     pub log_format: LogFormat,
     /// Connections per IP address (per /64 of IPv6); 0: no limit, as behind a proxy that hides addresses.
     pub max_connections_per_ip: u32,
+    /// Which services of registrants are probed.
+    pub probe: Probe,
+    /// How often.
+    pub probe_every: Duration,
+    /// Statements to the registry per minute and address, and a tenth of what is read; 0: no limit.
+    pub posts_per_minute: u32,
+    /// With whom to register.
+    pub enlist: Option<Enlist>,
     /// The core's configuration.
     pub core: Config,
 }
@@ -152,6 +194,10 @@ impl Settings {
             threads: 1,
             log_format: LogFormat::Text,
             max_connections_per_ip: 0,
+            probe: Probe::Off,
+            probe_every: PROBING,
+            posts_per_minute: 0,
+            enlist: None,
             core: Config::default(),
         }
     }
@@ -201,7 +247,21 @@ impl TryFrom<Args> for Settings {
         let turn = file.turn.unwrap_or_default();
         let urls = if args.turn.is_empty() { turn.urls } else { args.turn };
         core.turn = turn_servers(urls, args.turn_secret.or(turn.secret), turn.life_s)?;
+        let registry = file.registry;
+        core.registry = registry.limits;
+        let mut keys = registry.sovereigns;
+        keys.extend(args.sovereigns);
+        core.registry.sovereigns =
+            keys.iter().map(|key| parse_sovereign(key)).collect::<anyhow::Result<_>>()?;
+        if let Some(network) = args.network.or(registry.network) {
+            core.registry.network =
+                network.parse().map_err(|error| anyhow::anyhow!("--network {network:?}: {error}"))?;
+        }
         check(&core)?;
+        let enlist = match args.register_with.or(registry.register_with) {
+            Some(url) => Some(enlist(&url, args.node_id.or(registry.node_id), listen, &mut core)?),
+            None => None,
+        };
         let tls = match (args.tls_cert.or(file.tls_cert), args.tls_key.or(file.tls_key)) {
             (Some(cert), Some(key)) => Some((cert, key)),
             (None, None) => None,
@@ -216,9 +276,63 @@ impl TryFrom<Args> for Settings {
             threads: threads(args.threads.or(file.threads).unwrap_or(1))?,
             log_format: args.log_format.or(file.log_format).unwrap_or_default(),
             max_connections_per_ip: file.max_connections_per_ip.unwrap_or(0),
+            probe: args.probe.or(registry.probe).unwrap_or_default(),
+            probe_every: registry.probe_every_s.map_or(PROBING, |s| Duration::from_secs(s.max(1))),
+            posts_per_minute: registry.posts_per_minute.unwrap_or(POSTS_PER_MINUTE),
+            enlist,
             core,
         })
     }
+}
+
+/// How often services are probed unless the file says otherwise.
+const PROBING: Duration = Duration::from_secs(60);
+/// Statements per minute and address unless the file says otherwise: a household of registrants, not a flood.
+const POSTS_PER_MINUTE: u32 = 120;
+
+fn parse_sovereign(text: &str) -> anyhow::Result<RegistryKey> {
+    text.parse().with_context(|| format!("--sovereign {text:?}: a key as `weft id` shows it, z6Mk…"))
+}
+
+/// With whom to register, and where we are. Whoever is registered with is a sibling, too.
+fn enlist(
+    url: &str,
+    id: Option<String>,
+    listen: Option<SocketAddr>,
+    core: &mut Config,
+) -> anyhow::Result<Enlist> {
+    let url = url.trim_end_matches('/');
+    let sibling = match url.split_once("://") {
+        Some(("http" | "ws", rest)) => format!("ws://{rest}"),
+        Some(("https" | "wss", rest)) => format!("wss://{rest}"),
+        _ => bail!(
+            "--register-with {url:?}: the URL of a signaler looks like http://host:8190 or https://host"
+        ),
+    };
+    check_url(&sibling).context("--register-with")?;
+    if !core.siblings.iter().any(|known| known.url.as_deref() == Some(&sibling)) {
+        core.siblings.push(SiblingConfig { id: None, url: Some(sibling.clone()), pinned: None });
+    }
+    let public = core.public_url.as_deref().map(check_url).transpose()?;
+    let (host, port) = match (public, listen.filter(|listen| !listen.ip().is_unspecified())) {
+        (Some(public), _) => {
+            let default = if public.scheme_str() == Some("wss") { 443 } else { 80 };
+            let host = public.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+            (host, public.port_u16().unwrap_or(default))
+        }
+        (None, Some(listen)) => (listen.ip().to_string(), listen.port()),
+        (None, None) => {
+            bail!("--register-with needs to know where this signaler can be reached: --public-url URL")
+        }
+    };
+    Ok(Enlist {
+        url: sibling.replacen("ws", "http", 1),
+        id: id
+            .map(|id| id.parse().map_err(|error| anyhow::anyhow!("--node-id {id:?}: {error}")))
+            .transpose()?,
+        host: host.parse().map_err(|error| anyhow::anyhow!("--public-url: {error}"))?,
+        port,
+    })
 }
 
 /// Credentials of TURN servers are good for so long unless the file says otherwise: two hours, for a link that was made
@@ -310,6 +424,11 @@ fn check(core: &Config) -> anyhow::Result<()> {
         core.bytes_burst as usize >= limits::FRAME,
         "limits.bytes_burst: at least {}, the largest frame",
         limits::FRAME
+    );
+    let registry = &core.registry;
+    ensure!(
+        registry.freshness_ms > 0 && registry.heartbeat_ms > 0 && registry.offline_ms > 0,
+        "registry.limits: freshness_ms, heartbeat_ms and offline_ms: at least 1"
     );
     ensure!(core.max_connections > 0, "limits.max_connections: at least 1");
     Ok(())

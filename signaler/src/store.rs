@@ -1,24 +1,29 @@
-//! The one SQLite file: the signaler's own seed and the keys pinned for siblings' URLs.
+//! The one SQLite file: the signaler's own seed, the keys pinned for siblings' URLs, and the registry.
 //!
-//! WAL, one writer thread, one signaler: the file is locked while one runs. Every change is copied from the log into the file
-//! at once (there is one per sibling in its life), so that a copy of the file is all of it. What the signaler knows of peers is never stored: it expires anyway.
+//! WAL, one writer thread, one signaler: the file is locked while one runs. What waits is written in one transaction, and copied
+//! from the log into the file at once, so that a copy of the file is all of it. Who asked is answered when that is done. What the
+//! signaler knows of peers is never stored: it expires anyway.
 
 use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use rusqlite::{Connection, OptionalExtension as _, params};
 use weft_crypto::Seed;
-use weft_wire::SignalerId;
+use weft_signaler_core::registry::{Health, Record};
+use weft_wire::registry::Sealed;
+use weft_wire::{Bytes, Digest, RegistryKey, SignalerId, Signature};
 
 /// What the file held at start.
 #[derive(Debug)]
 pub(crate) struct Stored {
     pub(crate) seed: Seed,
     pins: Vec<(String, SignalerId)>,
+    /// The registry, in the order in which it is to be restored.
+    pub(crate) records: Vec<Record>,
 }
 
 impl Stored {
@@ -52,9 +57,16 @@ impl Stored {
 /// Writes in the background.
 #[derive(Clone, Debug)]
 pub(crate) struct Store {
-    to: SyncSender<(String, SignalerId)>,
+    to: SyncSender<Job>,
     /// Held until the signaler has ended.
     _lock: Arc<File>,
+}
+
+/// What is to be written.
+enum Job {
+    Pin(String, SignalerId),
+    /// Together or not at all; then somebody is told whether it is durable.
+    Records(Vec<Record>, Box<dyn FnOnce(bool) + Send>),
 }
 
 /// How long the end of another signaler with the same file is awaited.
@@ -62,13 +74,32 @@ const BUSY: Duration = Duration::from_secs(2);
 /// What SQLite keeps in the file for programs to know their own by: "WEFT".
 const APPLICATION: i64 = 0x5745_4654;
 
-/// Writes that may wait; there is one per sibling in the life of a file.
+/// Writes that may wait; what comes beyond is not stored, and whoever asked is told.
 const QUEUE: usize = 1024;
+/// Writes in one transaction.
+const BATCH: usize = 256;
+/// Heartbeats that are kept of each registrant: the last three hours.
+const BEATS: u32 = 100;
 
 /// One statement list per version of the schema; a file of version n needs those from n on.
 const MIGRATIONS: &[&str] = &["
     CREATE TABLE signaler (one INTEGER PRIMARY KEY CHECK (one = 1), seed BLOB NOT NULL CHECK (length(seed) = 32));
     CREATE TABLE pin (url TEXT PRIMARY KEY, id TEXT NOT NULL);
+", "
+    CREATE TABLE sovereign (key BLOB PRIMARY KEY CHECK (length(key) = 32));
+    CREATE TABLE statement (
+        digest BLOB PRIMARY KEY CHECK (length(digest) = 32),
+        about TEXT, kind INTEGER NOT NULL, body BLOB NOT NULL, signature BLOB NOT NULL CHECK (length(signature) = 64)
+    );
+    CREATE TABLE beat (
+        id TEXT NOT NULL, time INTEGER NOT NULL, body BLOB NOT NULL, signature BLOB NOT NULL CHECK (length(signature) = 64),
+        PRIMARY KEY (id, time, signature)
+    ) WITHOUT ROWID;
+    CREATE TABLE lapse (id TEXT PRIMARY KEY, head BLOB NOT NULL CHECK (length(head) = 32));
+    CREATE TABLE health (
+        id TEXT NOT NULL, type TEXT NOT NULL, port INTEGER NOT NULL, healthy INTEGER NOT NULL, checked_at INTEGER NOT NULL,
+        PRIMARY KEY (id, type, port)
+    );
 "];
 
 impl Store {
@@ -80,14 +111,18 @@ impl Store {
         let lock = create(path)?;
         hold(&lock, path)?;
         let (mut db, stored) = Stored::open(path)?;
-        let (to, from) = sync_channel::<(String, SignalerId)>(QUEUE);
+        let (to, from) = sync_channel::<Job>(QUEUE);
         std::thread::Builder::new().name("store".into()).spawn(move || {
-            for (url, id) in from {
-                let written = db
-                    .execute("INSERT OR REPLACE INTO pin (url, id) VALUES (?1, ?2)", params![url, id.to_string()])
-                    .and_then(|_| into_file(&mut db));
-                if let Err(error) = written {
-                    tracing::error!(%error, "a sibling's key could not be stored; it will be pinned anew after a restart");
+            while let Ok(first) = from.recv() {
+                let jobs: Vec<Job> = std::iter::once(first).chain(from.try_iter()).take(BATCH).collect();
+                let written = write(&mut db, &jobs).and_then(|()| into_file(&mut db));
+                if let Err(error) = &written {
+                    tracing::error!(%error, "the database could not be written: is the disk full?");
+                }
+                for job in jobs {
+                    if let Job::Records(_, done) = job {
+                        done(written.is_ok());
+                    }
                 }
             }
         })?;
@@ -96,10 +131,120 @@ impl Store {
 
     /// Remembers a key for a URL.
     pub(crate) fn pin(&self, url: String, id: SignalerId) {
-        if self.to.try_send((url, id)).is_err() {
+        if self.to.try_send(Job::Pin(url, id)).is_err() {
             tracing::error!("a sibling's key could not be stored; it will be pinned anew after a restart");
         }
     }
+
+    /// Stores what the registry has to keep; `done` is told whether it is durable.
+    pub(crate) fn keep(&self, records: Vec<Record>, done: impl FnOnce(bool) + Send + 'static) {
+        if let Err(
+            TrySendError::Full(Job::Records(_, done)) | TrySendError::Disconnected(Job::Records(_, done)),
+        ) = self.to.try_send(Job::Records(records, Box::new(done)))
+        {
+            tracing::error!("the database is too slow: a change of the registry is not stored");
+            done(false);
+        }
+    }
+}
+
+fn write(db: &mut Connection, jobs: &[Job]) -> rusqlite::Result<()> {
+    let change = db.transaction()?;
+    for job in jobs {
+        match job {
+            Job::Pin(url, id) => {
+                change.execute(
+                    "INSERT OR REPLACE INTO pin (url, id) VALUES (?1, ?2)",
+                    params![url, id.to_string()],
+                )?;
+            }
+            Job::Records(records, _) => {
+                for record in records {
+                    write_record(&change, record)?;
+                }
+            }
+        }
+    }
+    change.commit()
+}
+
+fn write_record(db: &Connection, record: &Record) -> rusqlite::Result<()> {
+    let changed = match record {
+        Record::Sovereign(key) => db.execute("INSERT OR IGNORE INTO sovereign VALUES (?1)", params![key.0]),
+        Record::Statement { digest, about, sealed } => db.execute(
+            "INSERT OR IGNORE INTO statement VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![digest.0, about.as_deref(), sealed.kind, sealed.body.0, sealed.signature.0],
+        ),
+        Record::Beat { id, time, sealed } => {
+            let time = i64::try_from(*time).unwrap_or(i64::MAX);
+            db.prepare_cached("INSERT OR IGNORE INTO beat VALUES (?1, ?2, ?3, ?4)")?.execute(params![
+                &**id,
+                time,
+                sealed.body.0,
+                sealed.signature.0
+            ])?;
+            db.prepare_cached(
+                "DELETE FROM beat WHERE id = ?1 AND time < (SELECT time FROM beat WHERE id = ?1 ORDER BY time DESC LIMIT 1 OFFSET ?2)",
+            )?
+            .execute(params![&**id, BEATS - 1])
+        }
+        Record::Lapse { id, head } => {
+            db.execute("INSERT OR REPLACE INTO lapse VALUES (?1, ?2)", params![&**id, head.0])
+        }
+        Record::Health { id, kind, port, health } => db.execute(
+            "INSERT OR REPLACE INTO health VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![
+                &**id,
+                &**kind,
+                port,
+                health.healthy,
+                i64::try_from(health.checked_at).unwrap_or(i64::MAX)
+            ],
+        ),
+        // A kind of a later version of the core.
+        _ => Ok(0),
+    };
+    changed.map(|_| ())
+}
+
+/// The registry as it was, what cannot be read left out.
+fn read_records(db: &Connection) -> anyhow::Result<Vec<Record>> {
+    let mut records = Vec::new();
+    let mut each = |sql: &str, read: &dyn Fn(&rusqlite::Row<'_>) -> rusqlite::Result<Option<Record>>| {
+        let mut select = db.prepare(sql)?;
+        for record in select.query_map([], |row| read(row))? {
+            records.extend(record?);
+        }
+        anyhow::Ok(())
+    };
+    each("SELECT key FROM sovereign", &|row| Ok(Some(Record::Sovereign(RegistryKey(row.get(0)?)))))?;
+    each("SELECT digest, about, kind, body, signature FROM statement", &|row| {
+        let sealed =
+            Sealed { kind: row.get(2)?, body: Bytes(row.get(3)?), signature: Signature(row.get(4)?) };
+        let about = row.get::<_, Option<String>>(1)?.and_then(|id| id.parse().ok());
+        Ok(Some(Record::Statement { digest: Digest(row.get(0)?), about, sealed }))
+    })?;
+    each("SELECT id, time, body, signature FROM beat ORDER BY id, time", &|row| {
+        let sealed = Sealed {
+            kind: weft_wire::registry::Kind::Heartbeat.number(),
+            body: Bytes(row.get(2)?),
+            signature: Signature(row.get(3)?),
+        };
+        let time = u64::try_from(row.get::<_, i64>(1)?).unwrap_or_default();
+        Ok(row.get::<_, String>(0)?.parse().ok().map(|id| Record::Beat { id, time, sealed }))
+    })?;
+    each("SELECT id, head FROM lapse", &|row| {
+        let head = Digest(row.get(1)?);
+        Ok(row.get::<_, String>(0)?.parse().ok().map(|id| Record::Lapse { id, head }))
+    })?;
+    each("SELECT id, type, port, healthy, checked_at FROM health", &|row| {
+        let checked_at = u64::try_from(row.get::<_, i64>(4)?).unwrap_or_default();
+        let health = Health { healthy: row.get(3)?, checked_at };
+        let (id, kind) = (row.get::<_, String>(0)?.parse().ok(), row.get::<_, String>(1)?.parse().ok());
+        let port = row.get(2)?;
+        Ok(id.zip(kind).map(|(id, kind)| Record::Health { id, kind, port, health }))
+    })?;
+    Ok(records)
 }
 
 fn create(path: &Path) -> anyhow::Result<File> {
@@ -144,7 +289,7 @@ fn read(db: &mut Connection) -> anyhow::Result<Stored> {
     anyhow::ensure!(own == APPLICATION || tables == 0, "it is another program's SQLite database");
     db.pragma_update(None, "application_id", APPLICATION)?;
     db.pragma_update(None, "journal_mode", "WAL")?;
-    db.pragma_update(None, "synchronous", "NORMAL")?;
+    db.pragma_update(None, "synchronous", "FULL")?;
     migrate(db)?;
     let seed: Option<[u8; 32]> =
         db.query_row("SELECT seed FROM signaler", [], |row| row.get(0)).optional()?;
@@ -164,8 +309,9 @@ fn read(db: &mut Connection) -> anyhow::Result<Stored> {
         pins.push((url, id.parse()?));
     }
     drop(select);
+    let records = read_records(db)?;
     into_file(db)?;
-    Ok(Stored { seed: Seed::new(seed), pins })
+    Ok(Stored { seed: Seed::new(seed), pins, records })
 }
 
 fn migrate(db: &mut Connection) -> anyhow::Result<()> {
@@ -215,6 +361,27 @@ mod tests {
         assert_eq!(Stored::read(&path).unwrap().seed.expose(), first.seed.expose());
         drop(store);
         Store::open(&path).unwrap();
+    }
+
+    #[test]
+    fn n9_heartbeats_beyond_a_hundred_are_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("mesh.db");
+        let (store, _) = Store::open(&path).unwrap();
+        let beat = |id: &str, time: u8| Record::Beat {
+            id: id.parse().unwrap(),
+            time: time.into(),
+            sealed: Sealed { kind: 9, body: Bytes(vec![time]), signature: Signature([time; 64]) },
+        };
+        let mut records: Vec<Record> = (0..250).map(|time| beat("a", time)).collect();
+        records.push(beat("b", 0));
+        let (done, durable) = sync_channel(1);
+        store.keep(records, move |durable| done.send(durable).unwrap());
+        assert!(durable.recv().unwrap());
+        drop(store);
+        let kept = Store::open(&path).unwrap().1.records;
+        let wanted: Vec<Record> = (150..250).map(|time| beat("a", time)).chain([beat("b", 0)]).collect();
+        assert_eq!(kept, wanted);
     }
 
     #[test]

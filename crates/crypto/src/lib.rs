@@ -14,6 +14,7 @@ mod keys;
 pub mod link;
 pub mod party;
 pub mod publication;
+pub mod registry;
 #[cfg(not(weft_simulation))]
 mod sealing;
 pub mod sign;

@@ -12,11 +12,16 @@ use std::fmt::Write as _;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
 use weft_crypto::link::{Transcript, sign_link};
+use weft_crypto::registry::Signer;
 use weft_crypto::{
-    IdentityKey, Party, PeerKey, Seed, SignalerKey, challenge, envelope, publication, statement,
+    IdentityKey, Party, PeerKey, Seed, SignalerKey, challenge, envelope, publication, registry, statement,
+};
+use weft_wire::registry::{
+    Decision, Heartbeat, NetworkName, RegistrantId, Registration, Service, SovereignChange, Statement,
 };
 use weft_wire::{
-    BundleEntry, DiscoveryKey, Entry, Gone, List, Nonce, PeerRecord, PublicationId, SessionId, Text, encode,
+    BundleEntry, DiscoveryKey, Entry, Gone, List, Nonce, PeerRecord, PublicationId, RegistryKey, SessionId,
+    Text, encode,
 };
 
 const GOLDEN: &str = include_str!("../../../tests/vectors/crypto.json");
@@ -64,7 +69,7 @@ fn values() -> Vec<(&'static str, String)> {
     let fanout = party.seal_fanout(&mut rng, b"hello");
     assert_eq!(party.open_fanout(&fanout).unwrap(), b"hello");
     let DiscoveryKey(discovery) = party.discovery();
-    vec![
+    let mut values = vec![
         ("identity id of seed 01…", identity.id().to_string()),
         ("peer id of seed 02…", peer.id().to_string()),
         ("agreement key of seed 02…", hex(&peer.agreement().0)),
@@ -84,6 +89,67 @@ fn values() -> Vec<(&'static str, String)> {
         ("id of the second", hex(&last.0)),
         ("envelope to seed 03…, \"hello\"", hex(&sealed)),
         ("fanout to \"movies\", \"hello\"", hex(&fanout)),
+    ];
+    for (name, statement) in registry_statements(&identity, &signaler) {
+        let signer = Signer::Identity(&identity);
+        values.push((name, hex(&statement.body())));
+        values.push(("its signature", hex(&signer.sign(&statement).0)));
+        values.push(("its digest", hex(&registry::digest(&statement).0)));
+    }
+    values
+}
+
+/// One of each kind, all signed by the identity.
+fn registry_statements(identity: &IdentityKey, signaler: &SignalerKey) -> Vec<(&'static str, Statement)> {
+    let (network, signaler, key): (NetworkName, _, RegistryKey) =
+        ("example".parse().unwrap(), signaler.id(), identity.id().into());
+    let (id, nonce): (RegistrantId, _) = ("validator-002".parse().unwrap(), Nonce([6; 32]));
+    let service = Service { kind: "ledger".parse().unwrap(), port: 8080, key: RegistryKey([3; 32]) };
+    let registration = Registration {
+        network: network.clone(),
+        signaler,
+        id: id.clone(),
+        key,
+        host: "validator-b.ts.net".parse().unwrap(),
+        address: Some("100.64.0.5".parse().unwrap()),
+        services: List::first([service]),
+        after: None,
+        time: 1_700_000_000_000,
+        nonce,
+    };
+    let decision = Decision {
+        network: network.clone(),
+        signaler,
+        id: id.clone(),
+        key,
+        after: registry::digest(&Statement::Register(registration.clone())),
+        sovereign: key,
+        time: 1_700_000_000_001,
+        nonce,
+    };
+    let change = SovereignChange {
+        network: network.clone(),
+        signaler,
+        key: RegistryKey([4; 32]),
+        replacement: None,
+        description: Text::new("the second"),
+        sovereign: key,
+        time: 1_700_000_000_002,
+        nonce,
+    };
+    let rotation =
+        SovereignChange { replacement: Some(RegistryKey([5; 32])), description: None, ..change.clone() };
+    let heartbeat = Heartbeat { network, signaler, id, key, address: None, time: 1_700_000_000_003, nonce };
+    vec![
+        ("registry: registration", Statement::Register(registration)),
+        ("registry: approval of it", Statement::Approve(decision.clone())),
+        ("registry: denial of it", Statement::Deny(decision.clone())),
+        ("registry: reset of it", Statement::Reset(decision.clone())),
+        ("registry: revocation of it", Statement::Revoke(decision)),
+        ("registry: a sovereign is added", Statement::AddSovereign(change.clone())),
+        ("registry: a sovereign is revoked", Statement::RevokeSovereign(change)),
+        ("registry: a sovereign is rotated", Statement::RotateSovereign(rotation)),
+        ("registry: heartbeat", Statement::Heartbeat(heartbeat)),
     ]
 }
 

@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use weft_wire::SignalerId;
 
+use crate::registry::RegistryConfig;
 use crate::turn::TurnConfig;
 
 /// A signaler's configuration. Times are in milliseconds.
@@ -19,6 +20,9 @@ pub struct Config {
     /// TURN servers that peers may use. None: peers are told of none.
     #[cfg_attr(feature = "serde", serde(skip))]
     pub turn: Option<TurnConfig>,
+    /// Who takes registrants in, and how long their silence may last.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub registry: RegistryConfig,
     /// Admits any signaler as a sibling. For development only: a sibling is trusted not to invent traffic.
     pub open: bool,
 
@@ -89,6 +93,7 @@ impl Default for Config {
             public_url: None,
             siblings: Vec::new(),
             turn: None,
+            registry: RegistryConfig::default(),
             open: false,
             ttl_ms: 120_000,
             grace_ms: 10_000,

@@ -12,6 +12,7 @@ use crate::dials::Verdict;
 use crate::forwarding::{Fan, Passage};
 use crate::frames;
 use crate::io::{ConnId, DialId, Event, Output};
+use crate::registry::Standing;
 use crate::signaler::Signaler;
 use crate::table::{Key, Kind, News, Statement};
 use crate::timers::Timer;
@@ -90,6 +91,11 @@ impl Signaler {
                 self.on_sibling_fanout(now, conn, re, &fan);
             }
             Sibling::Outcome { re, code } => self.on_outcome(conn, re, code),
+            Sibling::RegistrySummary { network, sums } => self.on_registry_summary(conn, &network, &sums.0),
+            Sibling::RegistryHave { bucket, digests } => self.on_registry_have(conn, bucket, &digests),
+            Sibling::RegistryStatements { statements } => {
+                self.on_registry_statements(now, conn, &statements);
+            }
         }
     }
 
@@ -239,7 +245,12 @@ impl Signaler {
 
     fn on_proved(&mut self, now: Time, conn: ConnId, id: SignalerId) {
         let dial = self.links.link(conn).and_then(|link| link.dial);
-        match self.dials.judge(dial, id) {
+        let verdict = match self.standing_of(id) {
+            Standing::Barred => Verdict::Refuse,
+            Standing::Admitted if dial.is_none() => Verdict::Admit,
+            Standing::Admitted | Standing::Unknown => self.dials.judge(dial, id),
+        };
+        match verdict {
             Verdict::Admit => {}
             Verdict::Pin { url } => self.put(Output::PinSibling { url, id }),
             Verdict::Wrong { url, expected } => {
@@ -278,6 +289,7 @@ impl Signaler {
         }
         if loser != Some(conn) {
             self.flush_link(now, conn);
+            self.tell_registry(conn);
             if loser.is_none()
                 && let Some(id) = id
             {

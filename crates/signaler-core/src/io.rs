@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use weft_wire::{Code, PeerId, SignalerId};
 
+use crate::registry::{Record, Shown};
+
 /// A connection, named by the driver. Never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnId(pub u64);
@@ -121,6 +123,10 @@ pub enum Output {
         /// The key.
         id: SignalerId,
     },
+    /// Store this durably; the answer to whoever caused it waits for that.
+    Record(Record),
+    /// Somebody in the registry is new, or in another state, or elsewhere.
+    Registrant(Box<Shown>),
     /// Something worth a line in the log.
     Event(Event),
 }

@@ -10,12 +10,14 @@
 //!
 //! The machines, one to a file: `peers` (connections and authentication), `table`
 //! (discovery entries with TTL), `links` (siblings: proof, admission, routes), `dials` (whom
-//! to call and when), `pending` (forwarded frames whose outcome is awaited), `quota`, `turn` (credentials of TURN servers). The
+//! to call and when), `pending` (forwarded frames whose outcome is awaited), `quota`, `turn` (credentials of TURN servers), [`registry`] (whom sovereigns took in). The
 //! parts of [`Signaler`] join them: `discovery.rs` (announce, leave, loss, expiry), `forwarding.rs`,
-//! `federation.rs`. The frames and their order are specified in `docs/spec/signaler.md` and `docs/spec/federation.md`.
+//! `federation.rs`, `admission.rs` (the registry). The frames and their order are specified in `docs/spec/signaler.md`, `docs/spec/federation.md` and
+//! `docs/spec/registry.md`.
 
 #![forbid(unsafe_code)]
 
+mod admission;
 mod config;
 mod counters;
 mod dials;
@@ -29,6 +31,7 @@ mod map;
 mod peers;
 mod pending;
 mod quota;
+pub mod registry;
 mod signaler;
 mod table;
 mod timers;

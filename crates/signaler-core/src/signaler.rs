@@ -10,6 +10,7 @@ use weft_wire::sibling::Sibling;
 use weft_wire::signaler::{FromSignaler, ToSignaler};
 use weft_wire::{Code, Nonce, PeerId, SignalerId, Time, WireError, decode, limits};
 
+use crate::admission::COMPARING;
 use crate::config::Config;
 use crate::counters::{Counters, Gauges, SiblingStatus};
 use crate::dials::Dials;
@@ -22,6 +23,7 @@ use crate::links::Links;
 use crate::peers::{Beat, Gate, Peers};
 use crate::pending::{Asker, Pending};
 use crate::quota::{Rate, SharedClock};
+use crate::registry::Registry;
 use crate::table::Table;
 use crate::timers::{Timer, Timers};
 
@@ -45,6 +47,7 @@ pub struct Signaler {
     pub(crate) dials: Dials,
     pub(crate) pending: Pending,
     pub(crate) inbox: Inbox,
+    pub(crate) registry: Registry,
     /// A [`Timer::Flush`] is armed.
     pub(crate) flush_armed: bool,
     /// A [`Timer::Pending`] is armed.
@@ -66,7 +69,9 @@ impl Signaler {
         let mut timers = Timers::default();
         let dials = Dials::new(&config);
         dials.all().for_each(|dial| timers.arm(now, Timer::Dial(dial)));
-        Self {
+        timers.arm(now + COMPARING, Timer::Registry);
+        let registry = Registry::new(config.registry.clone(), us);
+        let mut signaler = Self {
             handshakes: Rate::new(config.handshakes_per_second, config.handshakes_burst, &clock),
             peers: Peers::new(rng.next_u64()),
             table: Table::new(us, rng.next_u64()),
@@ -83,10 +88,13 @@ impl Signaler {
             dials,
             pending: Pending::default(),
             inbox: Inbox::default(),
+            registry,
             flush_armed: false,
             pending_armed: false,
             stopping: false,
-        }
+        };
+        signaler.on_registry(now, None);
+        signaler
     }
 
     /// Who this signaler is.
@@ -155,7 +163,8 @@ impl Signaler {
 
     /// When [`Signaler::handle`] must be called at the latest.
     pub fn deadline(&self) -> Option<Time> {
-        self.timers.deadline().into_iter().chain(self.table.deadline()).min()
+        let machines = self.table.deadline().into_iter().chain(self.registry.deadline());
+        self.timers.deadline().into_iter().chain(machines).min()
     }
 
     fn on_time(&mut self, now: Time) {
@@ -163,6 +172,8 @@ impl Signaler {
             return;
         }
         self.on_expiry(now, EXPIRE_AT_ONCE);
+        self.registry.on_time(now);
+        self.on_registry(now, None);
         let mut verified = false;
         while let Some(timer) = self.timers.due(now) {
             match timer {
@@ -171,6 +182,7 @@ impl Signaler {
                 Timer::Flush => self.on_flush(now),
                 Timer::Pending => self.on_overdue(now),
                 Timer::Dial(dial) => self.on_dial(dial),
+                Timer::Registry => self.on_compare(now),
                 // Re-armed for the same moment if there is more: other inputs come first.
                 Timer::Inbox if verified => {
                     self.timers.arm(now, Timer::Inbox);

@@ -24,6 +24,8 @@ pub(crate) enum Timer {
     Pending,
     /// Dial a sibling.
     Dial(DialId),
+    /// Compare registries with siblings.
+    Registry,
 }
 
 #[derive(Debug, Default)]

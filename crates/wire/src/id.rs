@@ -20,6 +20,9 @@ pub enum IdError {
     /// The bytes are not 0xed 0x01 and 32 bytes.
     #[error("not an Ed25519 key: expected the multicodec prefix ed01 and 32 bytes")]
     NotEd25519,
+    /// The text is not hexadecimal, or of another length.
+    #[error("expected hexadecimal digits, two for each byte, of the right length")]
+    NotHex,
 }
 
 macro_rules! bytes_id {
@@ -86,6 +89,18 @@ impl From<&DiscoveryKey> for Tag {
     }
 }
 
+impl From<SignalerId> for RegistryKey {
+    fn from(id: SignalerId) -> Self {
+        Self(id.0)
+    }
+}
+
+impl From<IdentityId> for RegistryKey {
+    fn from(id: IdentityId) -> Self {
+        Self(id.0)
+    }
+}
+
 macro_rules! hex_shown {
     ($($name:ident)*) => {$(
         impl fmt::Display for $name {
@@ -98,6 +113,19 @@ macro_rules! hex_shown {
                 f.write_str(concat!(stringify!($name), "("))?;
                 f.write_str(hexadecimal(self.0.first_chunk::<4>().unwrap_or(&[0; 4]), &mut [0; 2 * LONGEST]))?;
                 f.write_str("…)")
+            }
+        }
+    )*};
+}
+
+macro_rules! hex_read {
+    ($($name:ident)*) => {$(
+        impl FromStr for $name {
+            type Err = IdError;
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                let mut id = Self([0; _]);
+                from_hex(text, &mut id.0)?;
+                Ok(id)
             }
         }
     )*};
@@ -136,6 +164,11 @@ bytes_id!(
 bytes_id!(
     /// A signaler's Ed25519 public key, shown as `z6Mk…`.
     SignalerId, 32
+);
+bytes_id!(
+    /// An Ed25519 public key that the registry knows, shown as `z6Mk…`: a registrant's, which may be a signaler's, that of a
+    /// service, or a sovereign's, which is an identity's.
+    RegistryKey, 32
 );
 bytes_id!(
     /// A party's Ed25519 public key, shown as `z6Mk…`. Whoever knows it can find and join an open party; signalers see
@@ -184,8 +217,11 @@ bytes_id!(
     Signature, 64
 );
 
-key_shown!(IdentityId PeerId SignalerId PartyKey);
+key_shown!(IdentityId PeerId SignalerId RegistryKey PartyKey);
 hex_shown!(DiscoveryKey AgreementKey PublicationId MessageId Tag SessionId Nonce Proof Digest Signature);
+
+// What JSON carries.
+hex_read!(Nonce Digest Signature);
 
 /// Bytes of the longest id.
 const LONGEST: usize = 64;
@@ -198,6 +234,20 @@ fn hexadecimal<'a>(bytes: &[u8], digits: &'a mut [u8; 2 * LONGEST]) -> &'a str {
     }
     let digits = digits.get(..2 * bytes.len()).unwrap_or_default();
     core::str::from_utf8(digits).unwrap_or_default()
+}
+
+/// Reads exactly as many bytes as there is room for, digits of either case.
+fn from_hex(text: &str, into: &mut [u8]) -> Result<(), IdError> {
+    let digits = text.as_bytes();
+    if digits.len() != into.len() * 2 {
+        return Err(IdError::NotHex);
+    }
+    let digit = |digit: u8| char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    for (byte, pair) in into.iter_mut().zip(digits.chunks_exact(2)) {
+        let (Some(high), Some(low)) = (digit(pair[0]), digit(pair[1])) else { return Err(IdError::NotHex) };
+        *byte = high << 4 | low;
+    }
+    Ok(())
 }
 
 /// Multicodec prefix of an Ed25519 public key (unsigned varint of 0xed).

@@ -17,6 +17,7 @@ mod codec;
 mod id;
 pub mod limits;
 pub mod link;
+pub mod registry;
 pub mod sealed;
 pub mod sibling;
 pub mod signaler;
@@ -28,7 +29,7 @@ pub use code::Code;
 pub use codec::{OPTIONAL_FRAMES, WireError, decode, encode};
 pub use id::{
     AgreementKey, Digest, DiscoveryKey, IdError, IdentityId, MessageId, Nonce, PartyKey, PeerId, Proof,
-    PublicationId, SessionId, SignalerId, Signature, Tag,
+    PublicationId, RegistryKey, SessionId, SignalerId, Signature, Tag,
 };
 pub use signed::{Bundle, BundleEntry, Entry, Gone, PeerRecord, Presence, Signed};
 pub use time::Time;

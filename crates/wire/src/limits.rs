@@ -88,3 +88,23 @@ pub const STATE: usize = 1024;
 pub const INTEREST: usize = 1024;
 /// Peers in one announcement of routes.
 pub const ROUTES: usize = 1024;
+/// Services that one registrant may offer.
+pub const SERVICES: usize = 16;
+/// Bytes of the kind of a service.
+pub const SERVICE_TYPE: usize = 32;
+/// Bytes of a host name (RFC 1035 section 2.3.4, as text without the last dot).
+pub const HOST: usize = 253;
+/// Bytes of an IP address as text: an IPv6 address with an embedded IPv4 address.
+pub const ADDRESS: usize = 45;
+/// Bytes of what is said of a sovereign key.
+pub const DESCRIPTION: usize = 128;
+/// Bytes of the body of a statement to the registry: 16 services have 1,200 at most, a host name 253.
+pub const REGISTRY_BODY: usize = 2 * 1024;
+/// Bytes of one sealed statement to the registry.
+pub const REGISTRY_STATEMENT: usize = REGISTRY_BODY + 128;
+/// Bytes of a summary of a registry: eight for each first byte of a digest.
+pub const REGISTRY_SUMS: usize = 256 * 8;
+/// Digests in one frame about a registry: half a frame.
+pub const REGISTRY_DIGESTS: usize = 4096;
+/// Statements to the registry in one frame: verifying them takes about 2 ms.
+pub const REGISTRY_STATEMENTS: usize = 32;

@@ -5,8 +5,9 @@
 
 use crate::cbor::{self as minicbor, Decode, Encode};
 
+use crate::registry::{NetworkName, Sealed};
 use crate::signaler::EntryBytes;
-use crate::{Code, DiscoveryKey, List, Nonce, PeerId, SignalerId, Signature, Text, limits};
+use crate::{Bytes, Code, Digest, DiscoveryKey, List, Nonce, PeerId, SignalerId, Signature, Text, limits};
 
 /// What one signaler says to another.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -133,5 +134,32 @@ pub enum Sibling<'a> {
         /// Why.
         #[n(0)]
         code: Code,
+    },
+    /// What this signaler's registry holds: to be compared with one's own.
+    #[n(20)]
+    RegistrySummary {
+        /// Of which federation.
+        #[n(0)]
+        network: NetworkName,
+        /// For each first byte of a digest, in order: the second eight bytes of all such digests, XORed.
+        #[n(1)]
+        sums: Bytes<{ limits::REGISTRY_SUMS }>,
+    },
+    /// The statements with one first byte that this signaler has: the answer to a summary that differs there.
+    #[n(21)]
+    RegistryHave {
+        /// The first byte.
+        #[n(0)]
+        bucket: u8,
+        /// Their digests.
+        #[n(1)]
+        digests: List<Digest, { limits::REGISTRY_DIGESTS }>,
+    },
+    /// Statements that are new, or that the other one lacks.
+    #[n(22)]
+    RegistryStatements {
+        /// As they were signed.
+        #[n(0)]
+        statements: List<Sealed, { limits::REGISTRY_STATEMENTS }>,
     },
 }

@@ -7,10 +7,12 @@
 
 use std::fmt::Write as _;
 
+use weft_wire::registry::{NetworkName, Sealed};
 use weft_wire::sibling::Sibling;
 use weft_wire::signaler::{FromSignaler, ToSignaler};
 use weft_wire::{
-    Code, DiscoveryKey, List, Nonce, PeerId, SignalerId, Signature, Text, WireError, decode, encode, limits,
+    Bytes, Code, Digest, DiscoveryKey, List, Nonce, PeerId, SignalerId, Signature, Text, WireError, decode,
+    encode, limits,
 };
 
 const GOLDEN: &str = include_str!("../../../tests/vectors/frames-signaler.json");
@@ -142,6 +144,20 @@ fn vectors() -> Vec<Vector> {
         sibling("ping", &Sibling::Ping { token: 9 }),
         sibling("pong", &Sibling::Pong { token: 9 }),
         sibling("goodbye", &Sibling::Goodbye { code: Code::ShuttingDown }),
+        sibling(
+            "registry-summary",
+            &Sibling::RegistrySummary { network: NetworkName::default(), sums: Bytes(vec![0x66; 16]) },
+        ),
+        sibling(
+            "registry-have",
+            &Sibling::RegistryHave { bucket: 0x77, digests: List::first([Digest([0x77; 32])]) },
+        ),
+        sibling(
+            "registry-statements",
+            &Sibling::RegistryStatements {
+                statements: List::first([Sealed { kind: 9, body: Bytes(vec![0xa0]), signature }]),
+            },
+        ),
     ]
 }
 

@@ -10,6 +10,7 @@ mod listen;
 mod output;
 mod peers;
 mod publish;
+mod registry;
 mod request;
 mod seed;
 mod send;
@@ -27,6 +28,7 @@ use clap::{Args, Parser, Subcommand};
 use weft_native_peer::keystore::KeyStore;
 use weft_native_peer::{KeySource, Network, Options, Party, StunServer};
 use weft_wire::PartyKey;
+use weft_wire::registry::Kind;
 
 use exit::{Exit, Failure};
 
@@ -115,6 +117,24 @@ At most 8 run at once.")]
   weft diagnose --party movies
   weft diagnose --party movies | jq -r 'select(.path != \"direct\") | .text, .advice'")]
     Diagnose(diagnose::DiagnoseArgs),
+    /// Register with the registry of a federation; a sovereign has to approve it.
+    #[command(after_help = "Example:
+  weft register validator-002 --host validator-b.ts.net --service ledger:8080")]
+    Register(registry::RegisterArgs),
+    /// Take a registrant in, as a sovereign.
+    Approve(registry::DecideArgs),
+    /// Refuse a registrant, as a sovereign.
+    Deny(registry::DecideArgs),
+    /// Let one who was refused or thrown out try again, as a sovereign.
+    Reset(registry::DecideArgs),
+    /// Throw a registrant out, as a sovereign.
+    Revoke(registry::DecideArgs),
+    /// Tell the registry that a registrant is alive.
+    Heartbeat(registry::HeartbeatArgs),
+    /// Add, revoke or rotate a sovereign, as a sovereign.
+    Sovereign(registry::SovereignArgs),
+    /// Show who is registered, one JSON line each.
+    Nodes(registry::NodesArgs),
 }
 
 /// Where the keys are.
@@ -275,6 +295,14 @@ pub(crate) fn main() -> ExitCode {
         Command::Seed(args) => run(seed::run(args)),
         Command::Peers(args) => run(peers::run(args)),
         Command::Diagnose(args) => run(diagnose::run(args)),
+        Command::Register(args) => run(registry::register(args)),
+        Command::Approve(args) => run(registry::decide(Kind::Approve, args)),
+        Command::Deny(args) => run(registry::decide(Kind::Deny, args)),
+        Command::Reset(args) => run(registry::decide(Kind::Reset, args)),
+        Command::Revoke(args) => run(registry::decide(Kind::Revoke, args)),
+        Command::Heartbeat(args) => run(registry::heartbeat(args)),
+        Command::Sovereign(args) => run(registry::sovereign(args)),
+        Command::Nodes(args) => run(registry::nodes(args)),
     };
     match result {
         Ok(exit) => exit.into(),

@@ -51,8 +51,8 @@ export class Socket {
     if (head.length > 0) this.#read(head);
   }
 
-  /** Rejects with {@link Refused} if the server does not upgrade, within 5 s. */
-  static open(url: string, protocol: string, options: SocketOptions = {}): Promise<Socket> {
+  /** Rejects with {@link Refused} if the server does not upgrade, within 5 s. Without a protocol none is asked for. */
+  static open(url: string, protocol: string | undefined, options: SocketOptions = {}): Promise<Socket> {
     const at = new URL(url);
     const key = randomBytes(16).toString("base64");
     const encrypted = at.protocol === "wss:";
@@ -65,7 +65,7 @@ export class Socket {
         Upgrade: "websocket",
         "Sec-WebSocket-Version": "13",
         "Sec-WebSocket-Key": key,
-        "Sec-WebSocket-Protocol": protocol,
+        ...(protocol === undefined ? {} : { "Sec-WebSocket-Protocol": protocol }),
       },
       timeout: 5000,
     };

@@ -232,6 +232,7 @@ impl World {
                     }
                 }
                 Output::PinSibling { url, id } => self.pins.push((at, url, id)),
+                Output::Record(_) | Output::Registrant(_) => {}
                 Output::Event(event) => self.events.push((at, event)),
                 Output::Raise { .. } => {}
             }

@@ -105,7 +105,11 @@ impl SignalerNode {
                     }
                 }
                 Output::Dial { dial, url } => self.dial(dial, &url, scope),
-                Output::Raise { .. } | Output::PinSibling { .. } | Output::Event(_) => {}
+                Output::Raise { .. }
+                | Output::PinSibling { .. }
+                | Output::Record(_)
+                | Output::Registrant(_)
+                | Output::Event(_) => {}
             }
         }
     }
