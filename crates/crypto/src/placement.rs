@@ -62,7 +62,9 @@ mod tests {
         for n in 0..KEYS {
             let kept = placed(&key(n), &among);
             *firsts.entry(kept[0]).or_default() += 1;
-            kept.into_iter().for_each(|id| *shares.entry(id).or_default() += 1);
+            for id in kept {
+                *shares.entry(id).or_default() += 1;
+            }
         }
         // Binomial: 10,000 draws at 3/11 (standard deviation 44.5) and at 1/11 (28.7). Five deviations are one in 1.7 million.
         let within = |counts: &BTreeMap<SignalerId, u32>, mean: u32, most: u32| {
