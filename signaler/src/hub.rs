@@ -233,6 +233,7 @@ impl Hub {
                     tracing::info!(%url, sibling = %short(id), "sibling pinned: this URL must prove this key from now on");
                     self.store.pin(url, id);
                 }
+                Output::KeepCard { id, card } => self.store.card(id, card),
                 Output::Event(event) => log(&event),
             }
         }
@@ -263,6 +264,8 @@ fn log(event: &Event) {
         Event::PeerDown(peer) => tracing::debug!(peer = %short(peer), "peer disconnected"),
         Event::SiblingUp(id) => tracing::info!(sibling = %short(id), "sibling connected"),
         Event::SiblingDown(id) => tracing::info!(sibling = %short(id), "sibling disconnected"),
+        Event::MemberUp(id) => tracing::info!(member = %short(id), "member of the federation"),
+        Event::MemberDown(id) => tracing::info!(member = %short(id), "member of the federation is down"),
         Event::SiblingRefused { id, code } => {
             let sibling = id.map(short).unwrap_or_default();
             tracing::warn!(%sibling, %code, "sibling refused; each side must name the other (--sibling) or be --open");

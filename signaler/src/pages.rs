@@ -60,6 +60,14 @@ impl Pages {
             .iter()
             .map(|one| json!({ "id": one.id.map(show), "url": one.url, "up": one.up }))
             .collect();
+        let members: Vec<_> = now
+            .gauges
+            .members
+            .iter()
+            .map(|one| {
+                json!({ "id": show(one.id), "url": one.url, "since_ms": one.since, "active": one.active })
+            })
+            .collect();
         json_page(
             StatusCode::OK,
             &json!({
@@ -74,6 +82,7 @@ impl Pages {
                 "delivered": now.counters.delivered,
                 "fanned": now.counters.fanned,
                 "siblings": siblings,
+                "members": members,
             }),
         )
     }
@@ -101,6 +110,10 @@ impl Pages {
                     "keepalive_ms": config.keepalive_ms,
                     "dead_ms": config.dead_ms,
                     "outcome_ms": config.outcome_ms,
+                    "probe_ms": config.probe_ms,
+                    "suspect_ms": config.suspect_ms,
+                    "forget_ms": config.forget_ms,
+                    "members": limits::MEMBERS,
                     "max_connections": config.max_connections,
                     "max_swarms_per_peer": config.max_swarms_per_peer,
                     "max_members_per_swarm": config.max_members_per_swarm,
@@ -222,6 +235,7 @@ fn publish(now: &Snapshot) {
         metrics::counter!("weft_refused_total", "code" => code.name()).absolute(count);
     }
     let gauges = &now.gauges;
+    let active = gauges.members.iter().filter(|member| member.active).count();
     let up = gauges.siblings.iter().filter(|sibling| sibling.up).count();
     for (name, value) in [
         ("weft_connections", gauges.connections),
@@ -232,6 +246,8 @@ fn publish(now: &Snapshot) {
         ("weft_pending_forwards", gauges.pending),
         ("weft_siblings", gauges.siblings.len()),
         ("weft_siblings_up", up),
+        ("weft_members", gauges.members.len()),
+        ("weft_members_active", active),
     ] {
         metrics::gauge!(name).set(u32::try_from(value).map_or(f64::MAX, f64::from));
     }

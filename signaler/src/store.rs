@@ -1,7 +1,7 @@
-//! The one SQLite file: the signaler's own seed and the keys pinned for siblings' URLs.
+//! The one SQLite file: the signaler's own seed, the keys pinned for siblings' URLs, the cards of the federation's members.
 //!
 //! WAL, one writer thread, one signaler: the file is locked while one runs. Every change is copied from the log into the file
-//! at once (there is one per sibling in its life), so that a copy of the file is all of it. What the signaler knows of peers is never stored: it expires anyway.
+//! at once (there are a few in the life of each sibling and member), so that a copy of the file is all of it. What the signaler knows of peers is never stored: it expires anyway.
 
 use std::fs::{File, TryLockError};
 use std::path::Path;
@@ -10,6 +10,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension as _, params};
 use weft_crypto::Seed;
 use weft_wire::SignalerId;
@@ -19,6 +20,8 @@ use weft_wire::SignalerId;
 pub(crate) struct Stored {
     pub(crate) seed: Seed,
     pins: Vec<(String, SignalerId)>,
+    /// Signed cards of members, our own among them.
+    pub(crate) cards: Vec<Vec<u8>>,
 }
 
 impl Stored {
@@ -52,9 +55,45 @@ impl Stored {
 /// Writes in the background.
 #[derive(Clone, Debug)]
 pub(crate) struct Store {
-    to: SyncSender<(String, SignalerId)>,
+    to: SyncSender<Write>,
     /// Held until the signaler has ended.
     _lock: Arc<File>,
+}
+
+/// What is to be written.
+#[derive(Debug)]
+enum Write {
+    Pin { url: String, id: SignalerId },
+    Card { id: SignalerId, card: Option<Bytes> },
+}
+
+impl Write {
+    fn into_file(self, db: &mut Connection) -> rusqlite::Result<()> {
+        match self {
+            Self::Pin { url, id } => db.execute(
+                "INSERT OR REPLACE INTO pin (url, id) VALUES (?1, ?2)",
+                params![url, id.to_string()],
+            )?,
+            Self::Card { id, card: Some(card) } => db.execute(
+                "INSERT OR REPLACE INTO card (id, card) VALUES (?1, ?2)",
+                params![id.to_string(), &*card],
+            )?,
+            Self::Card { id, card: None } => {
+                db.execute("DELETE FROM card WHERE id = ?1", params![id.to_string()])?
+            }
+        };
+        into_file(db)
+    }
+
+    /// What is lost if it cannot be written.
+    const fn lost(&self) -> &'static str {
+        match self {
+            Self::Pin { .. } => "a sibling's key could not be stored; it will be pinned anew after a restart",
+            Self::Card { .. } => {
+                "a member could not be stored; after a restart it must be found through others"
+            }
+        }
+    }
 }
 
 /// How long the end of another signaler with the same file is awaited.
@@ -62,13 +101,15 @@ const BUSY: Duration = Duration::from_secs(2);
 /// What SQLite keeps in the file for programs to know their own by: "WEFT".
 const APPLICATION: i64 = 0x5745_4654;
 
-/// Writes that may wait; there is one per sibling in the life of a file.
+/// Writes that may wait: more than a federation has members.
 const QUEUE: usize = 1024;
 
 /// One statement list per version of the schema; a file of version n needs those from n on.
 const MIGRATIONS: &[&str] = &["
     CREATE TABLE signaler (one INTEGER PRIMARY KEY CHECK (one = 1), seed BLOB NOT NULL CHECK (length(seed) = 32));
     CREATE TABLE pin (url TEXT PRIMARY KEY, id TEXT NOT NULL);
+", "
+    CREATE TABLE card (id TEXT PRIMARY KEY, card BLOB NOT NULL);
 "];
 
 impl Store {
@@ -80,14 +121,12 @@ impl Store {
         let lock = create(path)?;
         hold(&lock, path)?;
         let (mut db, stored) = Stored::open(path)?;
-        let (to, from) = sync_channel::<(String, SignalerId)>(QUEUE);
+        let (to, from) = sync_channel::<Write>(QUEUE);
         std::thread::Builder::new().name("store".into()).spawn(move || {
-            for (url, id) in from {
-                let written = db
-                    .execute("INSERT OR REPLACE INTO pin (url, id) VALUES (?1, ?2)", params![url, id.to_string()])
-                    .and_then(|_| into_file(&mut db));
-                if let Err(error) = written {
-                    tracing::error!(%error, "a sibling's key could not be stored; it will be pinned anew after a restart");
+            for write in from {
+                let lost = write.lost();
+                if let Err(error) = write.into_file(&mut db) {
+                    tracing::error!(%error, "{lost}");
                 }
             }
         })?;
@@ -96,8 +135,18 @@ impl Store {
 
     /// Remembers a key for a URL.
     pub(crate) fn pin(&self, url: String, id: SignalerId) {
-        if self.to.try_send((url, id)).is_err() {
-            tracing::error!("a sibling's key could not be stored; it will be pinned anew after a restart");
+        self.write(Write::Pin { url, id });
+    }
+
+    /// Remembers a member's card, or forgets it.
+    pub(crate) fn card(&self, id: SignalerId, card: Option<Bytes>) {
+        self.write(Write::Card { id, card });
+    }
+
+    fn write(&self, write: Write) {
+        let lost = write.lost();
+        if self.to.try_send(write).is_err() {
+            tracing::error!("{lost}");
         }
     }
 }
@@ -164,8 +213,11 @@ fn read(db: &mut Connection) -> anyhow::Result<Stored> {
         pins.push((url, id.parse()?));
     }
     drop(select);
+    let mut select = db.prepare("SELECT card FROM card ORDER BY id")?;
+    let cards = select.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    drop(select);
     into_file(db)?;
-    Ok(Stored { seed: Seed::new(seed), pins })
+    Ok(Stored { seed: Seed::new(seed), pins, cards })
 }
 
 fn migrate(db: &mut Connection) -> anyhow::Result<()> {
@@ -215,6 +267,44 @@ mod tests {
         assert_eq!(Stored::read(&path).unwrap().seed.expose(), first.seed.expose());
         drop(store);
         Store::open(&path).unwrap();
+    }
+
+    #[test]
+    fn cards_are_kept_replaced_and_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("mesh.db");
+        let (one, other) = (SignalerId([1; 32]), SignalerId([2; 32]));
+        let (store, _) = Store::open(&path).unwrap();
+        for (id, card) in [(one, Some("old")), (other, Some("other")), (one, Some("new")), (other, None)] {
+            store.card(id, card.map(|card| Bytes::from_static(card.as_bytes())));
+        }
+        store.pin("ws://a".into(), one);
+        // The writer is done when its channel is closed and the lock is free; what it wrote last is in the file then.
+        drop(store);
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let stored = loop {
+            let stored = Stored::read(&path).unwrap();
+            if stored.pin("ws://a").is_some() || Instant::now() > deadline {
+                break stored;
+            }
+            std::thread::yield_now();
+        };
+        assert_eq!(stored.cards, [b"new".to_vec()]);
+        assert_eq!(stored.pin("ws://a"), Some(one));
+    }
+
+    #[test]
+    fn a_file_of_the_first_schema_is_brought_up_to_date() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("mesh.db");
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch(MIGRATIONS[0]).unwrap();
+        old.execute("INSERT INTO signaler (one, seed) VALUES (1, ?1)", params![[5_u8; 32]]).unwrap();
+        old.pragma_update(None, "user_version", 1).unwrap();
+        old.pragma_update(None, "application_id", APPLICATION).unwrap();
+        drop(old);
+        let stored = Stored::read(&path).unwrap();
+        assert_eq!((stored.seed.expose(), stored.cards.len()), (&[5; 32], 0));
     }
 
     #[test]

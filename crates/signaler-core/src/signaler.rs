@@ -19,6 +19,8 @@ use crate::forwarding::Passage;
 use crate::frames;
 use crate::io::{ConnId, Event, Input, Origin, Output};
 use crate::links::Links;
+use crate::members::Roll;
+use crate::membership::Membership;
 use crate::peers::{Beat, Gate, Peers};
 use crate::pending::{Asker, Pending};
 use crate::quota::{Rate, SharedClock};
@@ -45,6 +47,11 @@ pub struct Signaler {
     pub(crate) dials: Dials,
     pub(crate) pending: Pending,
     pub(crate) inbox: Inbox,
+    pub(crate) membership: Membership,
+    /// When the [`Timer::Members`] that counts is armed for.
+    pub(crate) members_armed: Option<Time>,
+    /// What peers are told of the members.
+    pub(crate) roll: Roll,
     /// A [`Timer::Flush`] is armed.
     pub(crate) flush_armed: bool,
     /// A [`Timer::Pending`] is armed.
@@ -66,10 +73,17 @@ impl Signaler {
         let mut timers = Timers::default();
         let dials = Dials::new(&config);
         dials.all().for_each(|dial| timers.arm(now, Timer::Dial(dial)));
-        Self {
+        let (peers, table) = (Peers::new(rng.next_u64()), Table::new(us, rng.next_u64()));
+        let mut seed = [0; 32];
+        rng.fill_bytes(&mut seed);
+        let membership = Membership::new(&config, &key, ChaCha20Rng::from_seed(seed), now);
+        let mut signaler = Self {
             handshakes: Rate::new(config.handshakes_per_second, config.handshakes_burst, &clock),
-            peers: Peers::new(rng.next_u64()),
-            table: Table::new(us, rng.next_u64()),
+            peers,
+            table,
+            membership,
+            members_armed: None,
+            roll: Roll::default(),
             config,
             key,
             us,
@@ -86,7 +100,9 @@ impl Signaler {
             flush_armed: false,
             pending_armed: false,
             stopping: false,
-        }
+        };
+        signaler.settle_members(now);
+        signaler
     }
 
     /// Who this signaler is.
@@ -123,6 +139,7 @@ impl Signaler {
             entries: self.table.len(),
             pending: self.pending.len(),
             siblings,
+            members: self.member_statuses(),
         }
     }
 
@@ -170,7 +187,8 @@ impl Signaler {
                 Timer::Grace(peer) => self.on_grace(now, peer),
                 Timer::Flush => self.on_flush(now),
                 Timer::Pending => self.on_overdue(now),
-                Timer::Dial(dial) => self.on_dial(dial),
+                Timer::Dial(dial) => self.on_dial(now, dial),
+                Timer::Members => self.on_members_due(now),
                 // Re-armed for the same moment if there is more: other inputs come first.
                 Timer::Inbox if verified => {
                     self.timers.arm(now, Timer::Inbox);
@@ -248,6 +266,7 @@ impl Signaler {
         }
         if id.is_some() {
             self.tell_ice_servers(now, conn);
+            self.tell_signalers(now, conn);
         }
         match (frame, id) {
             (ToSignaler::Authenticate { peer, nonce, signature, .. }, None) => {
@@ -303,6 +322,7 @@ impl Signaler {
         self.send(conn, frame);
         self.put(Output::Event(Event::PeerUp(peer)));
         self.tell_ice_servers(now, conn);
+        self.tell_signalers(now, conn);
     }
 
     /// Tells an authenticated peer of TURN servers, if there are any and its credentials are old.

@@ -24,6 +24,8 @@ pub(crate) enum Timer {
     Pending,
     /// Dial a sibling.
     Dial(DialId),
+    /// Look after the members.
+    Members,
 }
 
 #[derive(Debug, Default)]

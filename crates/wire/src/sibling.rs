@@ -6,7 +6,7 @@
 use crate::cbor::{self as minicbor, Decode, Encode};
 
 use crate::signaler::EntryBytes;
-use crate::{Code, DiscoveryKey, List, Nonce, PeerId, SignalerId, Signature, Text, limits};
+use crate::{Bytes, Code, DiscoveryKey, List, Nonce, PeerId, SignalerId, Signature, Text, limits};
 
 /// What one signaler says to another.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -35,6 +35,9 @@ pub enum Sibling<'a> {
         /// Where this signaler can be reached by peers and siblings, if it knows.
         #[n(0)]
         url: Option<Text<{ limits::URL }>>,
+        /// Its signed [`crate::Card`]: it understands `Gossip`. Absent: it does not, and gets none.
+        #[n(1)]
+        card: Option<Bytes<{ limits::CARD }>>,
     },
     /// Something was refused.
     #[n(4)]
@@ -126,6 +129,14 @@ pub enum Sibling<'a> {
         /// Of the ping.
         #[n(0)]
         token: u32,
+    },
+    /// Who is a member, and whether it lives; only for those that sent a card.
+    #[n(13)]
+    Gossip {
+        /// See [`crate::gossip`]; at most [`limits::GOSSIP`] bytes.
+        #[b(0)]
+        #[cbor(with = "minicbor::bytes")]
+        packet: &'a [u8],
     },
     /// This signaler is about to close.
     #[n(12)]

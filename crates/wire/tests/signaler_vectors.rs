@@ -127,11 +127,24 @@ fn vectors() -> Vec<Vector> {
                 life_s: 7200,
             },
         ),
+        from(
+            "signalers",
+            &FromSignaler::Signalers {
+                cards: List::first([weft_wire::Bytes(vec![1, 2]), weft_wire::Bytes(vec![3])]),
+            },
+        ),
         from("goodbye", &FromSignaler::Goodbye { code: Code::ShuttingDown, retry_ms: 1500 }),
         sibling("challenge", &Sibling::Challenge { signaler: home, nonce }),
         sibling("prove", &Sibling::Prove { signature }),
-        sibling("admitted", &Sibling::Admitted { url: None }),
-        sibling("admitted with url", &Sibling::Admitted { url: Some(Text::cut("wss://weft.example")) }),
+        sibling("admitted", &Sibling::Admitted { url: None, card: None }),
+        sibling(
+            "admitted with url",
+            &Sibling::Admitted { url: Some(Text::cut("wss://weft.example")), card: None },
+        ),
+        sibling(
+            "admitted with card",
+            &Sibling::Admitted { url: None, card: Some(weft_wire::Bytes(vec![1, 2])) },
+        ),
         sibling("error", &Sibling::Error { code: Code::NotAdmitted, text: Text::cut("no") }),
         sibling("entries", &Sibling::Entries { entries: entries() }),
         sibling("gone", &Sibling::Gone { gone: entries() }),
@@ -141,6 +154,7 @@ fn vectors() -> Vec<Vector> {
         sibling("fanout", &Sibling::Fanout { re: 2, discovery, home, hops: 1, from: peer, payload: sealed }),
         sibling("ping", &Sibling::Ping { token: 9 }),
         sibling("pong", &Sibling::Pong { token: 9 }),
+        sibling("gossip", &Sibling::Gossip { packet: sealed }),
         sibling("goodbye", &Sibling::Goodbye { code: Code::ShuttingDown }),
     ]
 }

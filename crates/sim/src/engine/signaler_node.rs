@@ -105,7 +105,10 @@ impl SignalerNode {
                     }
                 }
                 Output::Dial { dial, url } => self.dial(dial, &url, scope),
-                Output::Raise { .. } | Output::PinSibling { .. } | Output::Event(_) => {}
+                Output::Raise { .. }
+                | Output::PinSibling { .. }
+                | Output::KeepCard { .. }
+                | Output::Event(_) => {}
             }
         }
     }
