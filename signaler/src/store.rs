@@ -85,6 +85,14 @@ impl Write {
         into_file(db)
     }
 
+    fn what(&self) -> String {
+        match self {
+            Self::Pin { url, id } => format!("{url} proves {id}"),
+            Self::Card { id, card: Some(_) } => format!("the card of {id}"),
+            Self::Card { id, card: None } => format!("no card of {id}"),
+        }
+    }
+
     /// What is lost if it cannot be written.
     const fn lost(&self) -> &'static str {
         match self {
@@ -124,9 +132,10 @@ impl Store {
         let (to, from) = sync_channel::<Write>(QUEUE);
         std::thread::Builder::new().name("store".into()).spawn(move || {
             for write in from {
-                let lost = write.lost();
-                if let Err(error) = write.into_file(&mut db) {
-                    tracing::error!(%error, "{lost}");
+                let (lost, what) = (write.lost(), write.what());
+                match write.into_file(&mut db) {
+                    Ok(()) => tracing::debug!("stored: {what}"),
+                    Err(error) => tracing::error!(%error, "{lost}"),
                 }
             }
         })?;

@@ -91,6 +91,12 @@ impl Signaler {
         self.settle_members(now);
     }
 
+    /// Before a shutdown: what is to be stored is not put off.
+    pub(crate) fn keep_cards(&mut self, now: Time) {
+        self.membership.on_keep();
+        self.settle_members(now);
+    }
+
     pub(crate) fn on_members_due(&mut self, now: Time) {
         self.members_armed = None;
         self.membership.on_time(now);
@@ -102,10 +108,8 @@ impl Signaler {
         while let Some(told) = self.membership.poll() {
             match told {
                 Told::Packet { to, packet } => self.pass_packet(&to, &packet),
-                Told::Up { id, url } => {
-                    self.learn(now, id, url);
-                    self.put(Output::Event(Event::MemberUp(id)));
-                }
+                Told::Call { id, url } => self.learn(now, id, url),
+                Told::Up(id) => self.put(Output::Event(Event::MemberUp(id))),
                 Told::Down(id) => self.put(Output::Event(Event::MemberDown(id))),
                 Told::Forgotten(id) => self.dials.unlearn(&id),
                 Told::Keep(id, card) => self.put(Output::KeepCard { id, card }),

@@ -41,13 +41,15 @@ pub(crate) enum Told {
         /// For [`weft_wire::sibling::Sibling::Gossip`].
         packet: Bytes,
     },
-    /// A member came, or moved: this is where it can be called.
-    Up {
+    /// This is where a member can be called.
+    Call {
         /// Who.
         id: SignalerId,
         /// Where.
         url: Option<String>,
     },
+    /// A member came.
+    Up(SignalerId),
     /// A member is down.
     Down(SignalerId),
     /// A member has been down for long enough.
@@ -142,7 +144,7 @@ impl Membership {
         let until = now + membership.forget;
         for (card, bytes) in cards.into_iter().filter(|(card, _)| card.signaler != us).take(limits::MEMBERS) {
             let id = card.signaler;
-            membership.told.push_back(Told::Up { id, url: url_of(&card) });
+            membership.told.push_back(Told::Call { id, url: url_of(&card) });
             membership.timers.insert(Slot::Forget(id), (until, None));
             let bytes = bytes.as_slice().into();
             membership.known.insert(id, Known { card, bytes, until: Some(until) });
@@ -414,7 +416,10 @@ impl Membership {
 
     fn on_notification(&mut self, now: Time, notification: &OwnedNotification<Member>) {
         match notification {
-            OwnedNotification::MemberUp(member) => self.on_up(now, member),
+            OwnedNotification::MemberUp(member) => {
+                self.on_up(now, member);
+                self.told.push_back(Told::Up(member.id()));
+            }
             OwnedNotification::Rename(_, member) => {
                 if self.known.get(&member.id()).is_some_and(|known| known.until.is_none()) {
                     self.on_up(now, member);
@@ -439,7 +444,7 @@ impl Membership {
         let Ok(card) = peek_card(bytes) else { return };
         self.timers.remove(&Slot::Forget(id));
         self.version += 1;
-        self.told.push_back(Told::Up { id, url: url_of(&card) });
+        self.told.push_back(Told::Call { id, url: url_of(&card) });
         self.known.insert(id, Known { card, bytes: bytes.into(), until: None });
         self.keep(now, id);
     }
@@ -456,7 +461,8 @@ impl Membership {
         self.timers.entry(Slot::Keep).or_insert((now + KEEPING, None));
     }
 
-    fn on_keep(&mut self) {
+    /// Says whose cards are to be stored.
+    pub(crate) fn on_keep(&mut self) {
         while let Some(id) = self.unkept.pop_first() {
             let known = self.known.get(&id).map(|known| Bytes::copy_from_slice(&known.bytes));
             let card =

@@ -413,6 +413,7 @@ impl Signaler {
 
     fn on_shutdown(&mut self, now: Time) {
         self.stopping = true;
+        self.keep_cards(now);
         self.withdraw_all(now);
         for conn in self.peers.all() {
             self.close_peer(now, conn, Code::ShuttingDown);

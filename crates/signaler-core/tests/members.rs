@@ -119,6 +119,17 @@ fn a_signaler_that_stops_leaves_the_list_at_once() {
 }
 
 #[test]
+fn who_stops_right_away_still_stores_what_it_learned() {
+    let mut world = star(3);
+    world.pass(millis(500));
+    assert!(kept(&world, 1).is_empty());
+    world.shutdown(1);
+    let stored: BTreeSet<SignalerId> =
+        kept(&world, 1).iter().map(|card| open_card(card).unwrap().signaler).collect();
+    assert_eq!(stored, (0..3).map(|at| world.id(at)).collect());
+}
+
+#[test]
 fn a_signaler_that_comes_back_under_another_url_is_called_there() {
     let mut world = star(3);
     world.pass(millis(5_000));
@@ -251,6 +262,20 @@ fn c2_everybody_computes_the_same_residences() {
     assert_eq!(all.len(), 7);
 }
 
+#[test]
+fn an_entry_is_told_over_each_link_of_a_complete_federation_at_most_once_each_way() {
+    let mut world = star(8);
+    world.pass(millis(5_000));
+    let client = world.client(3, 1);
+    world.pass(millis(20));
+    // No ping is due in the few milliseconds that follow: what is counted is the entry.
+    let before: usize = world.sibling_frames.values().sum();
+    world.announce(client, swarm(1));
+    world.pass(millis(20));
+    let frames = world.sibling_frames.values().sum::<usize>() - before;
+    assert!((7..=7 + 7 * 6).contains(&frames), "{frames}");
+}
+
 /// A signaler that a test speaks for, frame by frame, linked with a true one.
 struct ByHand {
     key: SignalerKey,
@@ -334,7 +359,9 @@ impl ByHand {
     fn packet(&self, said: Said, updates: &[Update]) -> Vec<u8> {
         let mut packet = encode(&self.head(said));
         packet.extend(u16::try_from(updates.len()).unwrap().to_be_bytes());
-        updates.iter().for_each(|update| packet.extend(encode(update)));
+        for update in updates {
+            packet.extend(encode(update));
+        }
         packet
     }
 
