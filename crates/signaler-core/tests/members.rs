@@ -549,6 +549,42 @@ fn stored_cards_that_are_damaged_are_left_out() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_list_comes_out_right_whatever_happened(
+        steps in prop::collection::vec((0..6_u8, 0..5_usize, 0..5_usize), 0..40),
+    ) {
+        let mut world = star(5);
+        for (what, one, other) in steps {
+            match what {
+                0 if world.signalers[one].is_some() => world.kill(one),
+                1 if world.signalers[one].is_some() => world.shutdown(one),
+                0 | 1 => {
+                    let call = if one == 0 { vec![] } else { vec![0] };
+                    let config = Config { cards: kept(&world, one), ..open(one, &call) };
+                    world.restart(one, config);
+                }
+                2 if one != other => _ = world.cut.insert((one, other)),
+                3 => world.cut.clear(),
+                _ => world.pass(millis(1 + 700 * u64::from(what) * (1 + one as u64) * (1 + other as u64))),
+            }
+        }
+        world.cut.clear();
+        for at in 0..5 {
+            if world.signalers[at].is_none() {
+                let call = if at == 0 { vec![] } else { vec![0] };
+                let config = Config { cards: kept(&world, at), ..open(at, &call) };
+                world.restart(at, config);
+            }
+        }
+        // The longest wait for a call, and what a false suspicion may still take.
+        world.pass(millis(60_000 + 45_000));
+        assert_complete(&world, &[0, 1, 2, 3, 4]);
+    }
+}
+
+proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
     #[test]
