@@ -25,7 +25,7 @@ use rand_chacha::ChaCha20Rng;
 use weft_crypto::SignalerKey;
 use weft_crypto::statement::{open_card, peek_card};
 use weft_wire::cbor::{Decode as _, Decoder};
-use weft_wire::gossip::{GossipHead, Standing, Update};
+use weft_wire::gossip::{GossipHead, Said, Standing, Update};
 use weft_wire::{Card, Code, FEDERATION_VERSION, SignalerId, Text, Time, limits};
 
 use crate::config::Config;
@@ -227,8 +227,10 @@ impl Membership {
         admits: impl Fn(&SignalerId) -> bool,
         linked: impl Fn(&SignalerId) -> bool,
     ) -> Result<(), Code> {
-        let packet = self.looked_through(from, packet, admits, linked)?;
-        if self.has_room(&from) {
+        let (said, packet) = self.looked_through(from, packet, admits, linked)?;
+        // Two that have declared each other dead would else go on telling each other so until both have new lives.
+        let is_known = matches!(said, Said::YouAreDown) && self.timers.contains_key(&Slot::Renew);
+        if self.has_room(&from) && !is_known {
             self.swim.handle_data(&packet, &mut self.doings).map_err(|_| Code::BadFrame)?;
         }
         if self.lived > self.card.since {
@@ -274,24 +276,25 @@ impl Membership {
         open_card(bytes).map_err(|_| Code::BadSignature)
     }
 
-    /// The packet without what must have no effect.
+    /// What is said, and the packet without what must have no effect.
     fn looked_through(
         &mut self,
         from: SignalerId,
         packet: &[u8],
         admits: impl Fn(&SignalerId) -> bool,
         linked: impl Fn(&SignalerId) -> bool,
-    ) -> Result<Vec<u8>, Code> {
+    ) -> Result<(Said, Vec<u8>), Code> {
         if packet.len() > limits::GOSSIP {
             return Err(Code::TooLarge);
         }
         let mut decoder = Decoder::new(packet);
         let head = GossipHead::decode(&mut decoder, &mut ()).map_err(|_| Code::BadFrame)?;
         self.genuine(from, &head.from.0)?;
+        let said = head.said;
         let (head, rest) = packet.split_at(decoder.position());
         let mut kept = head.to_vec();
         let Some((count, updates)) = rest.split_first_chunk() else {
-            return if rest.is_empty() { Ok(kept) } else { Err(Code::BadFrame) };
+            return if rest.is_empty() { Ok((said, kept)) } else { Err(Code::BadFrame) };
         };
         let count = usize::from(u16::from_be_bytes(*count));
         if count > limits::MEMBERS + 1 {
@@ -316,7 +319,7 @@ impl Membership {
         if let Some(into) = kept.get_mut(place..place + 2) {
             into.copy_from_slice(&number.to_be_bytes());
         }
-        Ok(kept)
+        Ok((said, kept))
     }
 
     /// Whether what `from` says of a member may have an effect.

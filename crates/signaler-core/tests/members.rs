@@ -462,14 +462,43 @@ fn who_declares_us_dead_gets_one_new_life_for_it_not_one_each_time() {
     let mut signaler = lone();
     let mut liar = ByHand::link(&mut signaler, 1, true);
     let since = liar.theirs.since;
+    let lives = |liar: &ByHand| -> BTreeSet<u64> {
+        liar.heads().iter().map(|head| open_card(&head.from.0).unwrap().since).collect()
+    };
     for _ in 0..100 {
-        let packet = liar.packet(Said::YouAreDown, &[]);
-        liar.say(&mut signaler, &Sibling::Gossip { packet: &packet[..packet.len() - 2] });
+        let down = encode(&liar.head(Said::YouAreDown));
+        liar.say(&mut signaler, &Sibling::Gossip { packet: &down });
+        // Whichever life it has now.
+        liar.theirs.since = lives(&liar).last().copied().unwrap_or(since);
     }
-    let lives: BTreeSet<u64> =
-        liar.heads().iter().map(|head| open_card(&head.from.0).unwrap().since).collect();
-    assert_eq!(lives.into_iter().filter(|life| *life > since).count(), 1);
+    assert_eq!(lives(&liar).into_iter().filter(|life| *life > since).count(), 1);
     assert_eq!(active(&signaler), BTreeSet::from([liar.key.id()]), "and goes on believing what it knows");
+    // After a while it begins another one.
+    signaler.handle(START + millis(6_000), Input::Tick);
+    hear(&mut signaler, std::slice::from_mut(&mut liar));
+    assert_eq!(lives(&liar).into_iter().filter(|life| *life > since).count(), 2);
+}
+
+#[test]
+fn two_that_have_declared_each_other_dead_do_not_go_on_telling_each_other_so() {
+    let mut signaler = lone();
+    let mut other = ByHand::link(&mut signaler, 1, true);
+    let own = about(card(&other.key, other.life.since), Standing::Down);
+    other.gossip(&mut signaler, &[own]);
+    for _ in 0..50 {
+        let down = encode(&other.head(Said::YouAreDown));
+        other.say(&mut signaler, &Sibling::Gossip { packet: &down });
+        let last = other.heads().last().map(|head| open_card(&head.from.0).unwrap().since);
+        other.theirs.since = last.unwrap_or(other.theirs.since).max(other.theirs.since);
+    }
+    // Nobody is there to gossip with, so the new life is seen in what is said to this one.
+    other.theirs.since = other.theirs.since.max(START.millis() + 1);
+    for _ in 0..50 {
+        let down = encode(&other.head(Said::YouAreDown));
+        other.say(&mut signaler, &Sibling::Gossip { packet: &down });
+    }
+    let told = other.heads().into_iter().filter(|head| head.said == Said::YouAreDown).count();
+    assert!(told <= 3, "{told} answers to 100");
 }
 
 #[test]
