@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::Rng as _;
-use weft_wire::SignalerId;
+use weft_wire::{SignalerId, Time};
 
 use crate::config::{Config, SiblingConfig};
 use crate::io::DialId;
@@ -21,6 +21,8 @@ struct Sibling {
     learned: bool,
     busy: bool,
     failures: u32,
+    /// When it is dialled again, once it was lost: however often that is said, there is one such time.
+    due: Option<Time>,
 }
 
 impl Sibling {
@@ -70,7 +72,7 @@ impl Dials {
     fn add(&mut self, config: SiblingConfig, learned: bool) -> DialId {
         let dial = DialId(self.next);
         self.next += 1;
-        self.siblings.insert(dial, Sibling { config, learned, busy: false, failures: 0 });
+        self.siblings.insert(dial, Sibling { config, learned, busy: false, failures: 0, due: None });
         dial
     }
 
@@ -136,6 +138,16 @@ impl Dials {
             .collect()
     }
 
+    /// A timer of this dial ran out: whether it is the one that counts.
+    pub(crate) fn is_due(&mut self, dial: DialId, now: Time) -> bool {
+        let Some(sibling) = self.siblings.get_mut(&dial) else { return false };
+        let is_due = sibling.due.is_none_or(|due| due <= now);
+        if is_due {
+            sibling.due = None;
+        }
+        is_due
+    }
+
     /// Begins to dial. Returns the URL, unless a connection is under way or there.
     pub(crate) fn begin(&mut self, dial: DialId) -> Option<String> {
         let sibling = self.siblings.get_mut(&dial).filter(|sibling| !sibling.busy)?;
@@ -151,20 +163,25 @@ impl Dials {
         }
     }
 
-    /// Dialling failed or the dialled connection closed. Returns how long to wait: doubling, from half to the whole of
-    /// it at random, so that two signalers do not go on missing each other.
+    /// Dialling failed or the dialled connection closed. Returns when to dial again, unless that is known: after doubling
+    /// waits, from half to the whole of each at random, so that two signalers do not go on missing each other.
     pub(crate) fn on_down(
         &mut self,
+        now: Time,
         dial: DialId,
         config: &Config,
         rng: &mut ChaCha20Rng,
-    ) -> Option<Duration> {
+    ) -> Option<Time> {
         let sibling = self.siblings.get_mut(&dial)?;
         sibling.busy = false;
+        if sibling.due.is_some() {
+            return None;
+        }
         let doubled = config.redial_min_ms.saturating_mul(1 << sibling.failures.min(20));
         sibling.failures = sibling.failures.saturating_add(1);
         let whole = doubled.min(config.redial_max_ms).max(1);
-        Some(Duration::from_millis(whole / 2 + rng.next_u64() % (whole / 2 + 1)))
+        sibling.due = Some(now + Duration::from_millis(whole / 2 + rng.next_u64() % (whole / 2 + 1)));
+        sibling.due
     }
 
     /// Whether to admit a key that was proved on a connection that we dialled, or that came to us.
@@ -181,6 +198,8 @@ impl Dials {
             Some(expected) => Verdict::Wrong { url, expected },
             None => {
                 sibling.config.pinned = Some(id);
+                // Two ways to call one sibling would replace each other's links.
+                self.siblings.retain(|_, one| !one.learned || one.busy || one.expected() != Some(id));
                 Verdict::Pin { url }
             }
         }

@@ -104,7 +104,7 @@ impl Signaler {
 
     /// It is time to dial a sibling, unless it is linked already.
     pub(crate) fn on_dial(&mut self, now: Time, dial: DialId) {
-        if self.stopping {
+        if self.stopping || !self.dials.is_due(dial, now) {
             return;
         }
         if self.dials.is_learned(dial) && !self.dials.expected(dial).is_some_and(|id| self.may_admit(&id)) {
@@ -121,8 +121,8 @@ impl Signaler {
     }
 
     pub(crate) fn on_dial_down(&mut self, now: Time, dial: DialId) {
-        if let Some(wait) = self.dials.on_down(dial, &self.config, &mut self.rng) {
-            self.timers.arm(now + wait, Timer::Dial(dial));
+        if let Some(at) = self.dials.on_down(now, dial, &self.config, &mut self.rng) {
+            self.timers.arm(at, Timer::Dial(dial));
         }
     }
 

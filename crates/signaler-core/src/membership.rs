@@ -79,6 +79,7 @@ enum Slot {
     Forget(SignalerId),
     Renew,
     Keep,
+    Revive,
 }
 
 pub(crate) struct Membership {
@@ -94,6 +95,8 @@ pub(crate) struct Membership {
     /// No new life before this.
     renew_at: Time,
     forget: Duration,
+    /// Between two announces to those that are down.
+    revive: Duration,
     /// Whose cards are to be stored.
     unkept: BTreeSet<SignalerId>,
     /// Changes of the list of those that live, or where.
@@ -136,6 +139,7 @@ impl Membership {
             card,
             renew_at: now,
             forget: Duration::from_millis(config.forget_ms),
+            revive: Duration::from_millis(config.probe_ms.saturating_mul(5).max(1)),
             unkept: BTreeSet::from([us]),
             version: 0,
             told: VecDeque::new(),
@@ -258,6 +262,7 @@ impl Membership {
                 (Slot::Forget(id), None) => self.on_forget(now, id),
                 (Slot::Keep, None) => self.on_keep(),
                 (Slot::Renew, None) => self.renew(now),
+                (Slot::Revive, None) => self.revive(now),
                 (_, None) => {}
             }
             self.settle(now);
@@ -381,7 +386,25 @@ impl Membership {
         // With nothing new, so that it begins to probe again.
         let _ = self.swim.apply_many(core::iter::empty(), false, &mut self.doings);
         self.version += 1;
+        self.revive(now);
         self.keep(now, self.card.signaler);
+    }
+
+    /// Those that are down and whose link stands (it was cut for less than it takes to be lost) hear of us: the answer says
+    /// whether we are dead to them, too. To those without a link nothing is sent.
+    fn revive(&mut self, now: Time) {
+        let down: Vec<Member> = self
+            .known
+            .values()
+            .filter(|known| known.until.is_some())
+            .map(|known| Member::new(&known.card, &known.bytes))
+            .collect();
+        if !down.is_empty() {
+            self.timers.insert(Slot::Revive, (now + self.revive, None));
+        }
+        for member in down {
+            let _ = self.swim.announce(member, &mut self.doings);
+        }
     }
 
     /// Takes what `foca` wants done.
@@ -433,6 +456,7 @@ impl Membership {
                 if let Some(known) = self.known.get_mut(&id) {
                     known.until = Some(until);
                     self.timers.insert(Slot::Forget(id), (until, None));
+                    self.timers.entry(Slot::Revive).or_insert((now + self.revive, None));
                     self.version += 1;
                     self.told.push_back(Told::Down(id));
                 }
@@ -502,7 +526,7 @@ fn swim(config: &Config) -> foca::Config {
         max_packet_size: NonZeroUsize::new(limits::GOSSIP).unwrap_or(NonZeroUsize::MIN),
         notify_down_members: true,
         periodic_announce: every(millis(config.probe_ms.saturating_mul(30).max(1)), NonZeroUsize::MIN),
-        // Whoever is down is called, and announces itself once it is linked.
+        // `membership` does it: also where nobody else lives.
         periodic_announce_to_down_members: None,
         periodic_gossip: every(millis((config.probe_ms / 2).max(1)), HELPERS),
     }
