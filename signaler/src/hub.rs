@@ -325,6 +325,7 @@ impl Hub {
                     let _ = self.changes.send(rest::change(&shown, at).to_string().into());
                     tracing::info!(id = %shown.id, status = %shown.status, "registry");
                 }
+                Output::KeepCard { id, card } => self.store.card(id, card),
                 Output::Event(event) => log(&event),
             }
         }
@@ -389,6 +390,8 @@ fn log(event: &Event) {
         Event::PeerDown(peer) => tracing::debug!(peer = %short(peer), "peer disconnected"),
         Event::SiblingUp(id) => tracing::info!(sibling = %short(id), "sibling connected"),
         Event::SiblingDown(id) => tracing::info!(sibling = %short(id), "sibling disconnected"),
+        Event::MemberUp(id) => tracing::info!(member = %short(id), "member of the federation"),
+        Event::MemberDown(id) => tracing::info!(member = %short(id), "member of the federation is down"),
         Event::SiblingRefused { id, code } => {
             let sibling = id.map(short).unwrap_or_default();
             tracing::warn!(%sibling, %code, "sibling refused; each side must name the other (--sibling) or be --open");

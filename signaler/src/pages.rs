@@ -3,7 +3,7 @@
 use http::{HeaderMap, Response, StatusCode, header};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use rust_embed::Embed;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::sync::Arc;
 use weft_signaler_core::Config;
 use weft_wire::{FEDERATION_PROTOCOL, PEER_PROTOCOL, SignalerId, limits};
@@ -61,6 +61,14 @@ impl Pages {
             .iter()
             .map(|one| json!({ "id": one.id.map(show), "url": one.url, "up": one.up }))
             .collect();
+        let members: Vec<_> = now
+            .gauges
+            .members
+            .iter()
+            .map(|one| {
+                json!({ "id": show(one.id), "url": one.url, "since_ms": one.since, "active": one.active })
+            })
+            .collect();
         json_page(
             StatusCode::OK,
             &json!({
@@ -75,6 +83,7 @@ impl Pages {
                 "delivered": now.counters.delivered,
                 "fanned": now.counters.fanned,
                 "siblings": siblings,
+                "members": members,
             }),
         )
     }
@@ -82,7 +91,6 @@ impl Pages {
     /// `GET /info`: what anybody may rely on.
     pub(crate) async fn info(&self) -> Page {
         let config = &self.config;
-        let registry = &config.registry;
         let Some(about) = self.hub.ask(Ask::About).await else { return rest::stopping() };
         json_page(
             StatusCode::OK,
@@ -93,40 +101,7 @@ impl Pages {
                 "now_ms": about.now_ms,
                 "registry": rest::about(&about),
                 "protocols": [PEER_PROTOCOL, FEDERATION_PROTOCOL],
-                "limits": {
-                    "frame_bytes_before_authentication": limits::FRAME_BEFORE_AUTH,
-                    "frame_bytes": limits::FRAME,
-                    "envelope_bytes": limits::ENVELOPE,
-                    "entry_bytes": limits::ENTRY,
-                    "entries_per_frame": limits::ENTRIES,
-                    "hops": limits::HOPS,
-                    "ttl_ms": config.ttl_ms,
-                    "grace_ms": config.grace_ms,
-                    "auth_ms": config.auth_ms,
-                    "keepalive_ms": config.keepalive_ms,
-                    "dead_ms": config.dead_ms,
-                    "outcome_ms": config.outcome_ms,
-                    "max_connections": config.max_connections,
-                    "max_swarms_per_peer": config.max_swarms_per_peer,
-                    "max_members_per_swarm": config.max_members_per_swarm,
-                    "max_entries": config.max_entries,
-                    "max_pending": config.max_pending,
-                    "strikes": config.strikes,
-                    "frames_per_second": config.frames_per_second,
-                    "frames_burst": config.frames_burst,
-                    "bytes_per_second": config.bytes_per_second,
-                    "bytes_burst": config.bytes_burst,
-                    "handshakes_per_second": config.handshakes_per_second,
-                    "handshakes_burst": config.handshakes_burst,
-                    "refusals": config.refusals,
-                    "registry_freshness_ms": registry.freshness_ms,
-                    "registry_heartbeat_ms": registry.heartbeat_ms,
-                    "registry_offline_ms": registry.offline_ms,
-                    "registry_deny_after_missed": registry.deny_after_missed,
-                    "registry_max_nodes": registry.max_registrants,
-                    "registry_max_pending": registry.max_pending,
-                    "registry_body_bytes": rest::BODY,
-                },
+                "limits": limits_of(config),
             }),
         )
     }
@@ -168,6 +143,55 @@ impl Pages {
         }
         page
     }
+}
+
+/// The limits that `/info` tells.
+fn limits_of(config: &Config) -> Value {
+    let registry = &config.registry;
+    let mut told = json!({
+        "frame_bytes_before_authentication": limits::FRAME_BEFORE_AUTH,
+        "frame_bytes": limits::FRAME,
+        "envelope_bytes": limits::ENVELOPE,
+        "entry_bytes": limits::ENTRY,
+        "entries_per_frame": limits::ENTRIES,
+        "hops": limits::HOPS,
+        "ttl_ms": config.ttl_ms,
+        "grace_ms": config.grace_ms,
+        "auth_ms": config.auth_ms,
+        "keepalive_ms": config.keepalive_ms,
+        "dead_ms": config.dead_ms,
+        "outcome_ms": config.outcome_ms,
+        "probe_ms": config.probe_ms,
+        "suspect_ms": config.suspect_ms,
+        "forget_ms": config.forget_ms,
+        "members": limits::MEMBERS,
+        "max_connections": config.max_connections,
+        "max_swarms_per_peer": config.max_swarms_per_peer,
+        "max_members_per_swarm": config.max_members_per_swarm,
+        "max_entries": config.max_entries,
+        "max_pending": config.max_pending,
+        "strikes": config.strikes,
+        "frames_per_second": config.frames_per_second,
+        "frames_burst": config.frames_burst,
+        "bytes_per_second": config.bytes_per_second,
+        "bytes_burst": config.bytes_burst,
+        "handshakes_per_second": config.handshakes_per_second,
+        "handshakes_burst": config.handshakes_burst,
+        "refusals": config.refusals,
+    });
+    let of_registry = json!({
+        "registry_freshness_ms": registry.freshness_ms,
+        "registry_heartbeat_ms": registry.heartbeat_ms,
+        "registry_offline_ms": registry.offline_ms,
+        "registry_deny_after_missed": registry.deny_after_missed,
+        "registry_max_nodes": registry.max_registrants,
+        "registry_max_pending": registry.max_pending,
+        "registry_body_bytes": rest::BODY,
+    });
+    if let (Value::Object(told), Value::Object(of_registry)) = (&mut told, of_registry) {
+        told.extend(of_registry);
+    }
+    told
 }
 
 fn first_half(hash: &[u8; 32]) -> u128 {
@@ -234,6 +258,7 @@ fn publish(now: &Snapshot) {
         metrics::counter!("weft_refused_total", "code" => code.name()).absolute(count);
     }
     let gauges = &now.gauges;
+    let active = gauges.members.iter().filter(|member| member.active).count();
     let up = gauges.siblings.iter().filter(|sibling| sibling.up).count();
     for (name, value) in [
         ("weft_connections", gauges.connections),
@@ -244,6 +269,8 @@ fn publish(now: &Snapshot) {
         ("weft_pending_forwards", gauges.pending),
         ("weft_siblings", gauges.siblings.len()),
         ("weft_siblings_up", up),
+        ("weft_members", gauges.members.len()),
+        ("weft_members_active", active),
     ] {
         metrics::gauge!(name).set(u32::try_from(value).map_or(f64::MAX, f64::from));
     }

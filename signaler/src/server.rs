@@ -83,8 +83,14 @@ impl Server {
         let listener = listen(&settings)?;
         let addr = listener.local_addr()?;
 
+        let secure = acceptor.is_some();
         let mut config = settings.core.clone();
         pin(&mut config, &stored);
+        config.cards.clone_from(&stored.cards);
+        // Whoever listens on one address is reached there, unless the operator says otherwise.
+        if config.public_url.is_none() && !addr.ip().is_unspecified() {
+            config.public_url = Some(url("ws", addr, secure));
+        }
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).context("the operating system gives no randomness")?;
         let clock = Clock::start();
@@ -110,7 +116,6 @@ impl Server {
         });
         let beside = std::iter::once(probing).chain(enlisted).collect();
         let places = Arc::new(Places { max: settings.max_connections_per_ip, taken: Mutex::default() });
-        let secure = acceptor.is_some();
         let accepting = tokio::spawn(async move {
             loop {
                 let (tcp, from) = match listener.accept().await {
@@ -163,13 +168,7 @@ impl Server {
 
     /// Its URL for programs on this machine, with the given scheme's first letters (`ws` or `http`).
     pub fn url(&self, scheme: &str) -> String {
-        let host = match self.addr.ip() {
-            ip if ip.is_unspecified() => "localhost".to_owned(),
-            IpAddr::V6(ip) => format!("[{ip}]"),
-            IpAddr::V4(ip) => ip.to_string(),
-        };
-        let s = if self.secure { "s" } else { "" };
-        format!("{scheme}{s}://{host}:{}", self.addr.port())
+        url(scheme, self.addr, self.secure)
     }
 
     /// Says goodbye to everybody and stops, within five seconds.
@@ -196,6 +195,16 @@ impl Server {
 /// As [`Server::start`].
 pub fn id_of(data: &std::path::Path) -> anyhow::Result<SignalerId> {
     Ok(SignalerKey::new(&Stored::read(data)?.seed).id())
+}
+
+fn url(scheme: &str, addr: SocketAddr, secure: bool) -> String {
+    let host = match addr.ip() {
+        ip if ip.is_unspecified() => "localhost".to_owned(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+        IpAddr::V4(ip) => ip.to_string(),
+    };
+    let s = if secure { "s" } else { "" };
+    format!("{scheme}{s}://{host}:{}", addr.port())
 }
 
 fn pin(config: &mut weft_signaler_core::Config, stored: &Stored) {

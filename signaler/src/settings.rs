@@ -419,6 +419,12 @@ fn check(core: &Config) -> anyhow::Result<()> {
     ensure!(core.ttl_ms >= 1000, "limits.ttl_ms: at least 1000, or entries expire before they are refreshed");
     ensure!(core.keepalive_ms > 0, "limits.keepalive_ms: at least 1");
     ensure!(core.dead_ms > core.keepalive_ms, "limits.dead_ms must be more than limits.keepalive_ms");
+    ensure!(core.probe_ms >= 2, "limits.probe_ms: at least 2");
+    ensure!(core.suspect_ms > 0, "limits.suspect_ms: at least 1");
+    ensure!(
+        core.forget_ms > core.suspect_ms,
+        "limits.forget_ms must be more than limits.suspect_ms, or the dead come back by hearsay"
+    );
     ensure!(core.redial_min_ms > 0, "limits.redial_min_ms: at least 1");
     ensure!(
         core.bytes_burst as usize >= limits::FRAME,

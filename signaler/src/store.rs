@@ -1,4 +1,4 @@
-//! The one SQLite file: the signaler's own seed, the keys pinned for siblings' URLs, and the registry.
+//! The one SQLite file: the signaler's own seed, the keys pinned for siblings' URLs, the cards of the federation's members, and the registry.
 //!
 //! WAL, one writer thread, one signaler: the file is locked while one runs. What waits is written in one transaction, and copied
 //! from the log into the file at once, so that a copy of the file is all of it. Who asked is answered when that is done. What the
@@ -22,6 +22,8 @@ use weft_wire::{Bytes, Digest, RegistryKey, SignalerId, Signature};
 pub(crate) struct Stored {
     pub(crate) seed: Seed,
     pins: Vec<(String, SignalerId)>,
+    /// Signed cards of members, our own among them.
+    pub(crate) cards: Vec<Vec<u8>>,
     /// The registry, in the order in which it is to be restored.
     pub(crate) records: Vec<Record>,
 }
@@ -65,6 +67,8 @@ pub(crate) struct Store {
 /// What is to be written.
 enum Job {
     Pin(String, SignalerId),
+    /// A member's card; none: it is forgotten.
+    Card(SignalerId, Option<bytes::Bytes>),
     /// Together or not at all; then somebody is told whether it is durable.
     Records(Vec<Record>, Box<dyn FnOnce(bool) + Send>),
 }
@@ -100,6 +104,8 @@ const MIGRATIONS: &[&str] = &["
         id TEXT NOT NULL, type TEXT NOT NULL, port INTEGER NOT NULL, healthy INTEGER NOT NULL, checked_at INTEGER NOT NULL,
         PRIMARY KEY (id, type, port)
     );
+", "
+    CREATE TABLE card (id TEXT PRIMARY KEY, card BLOB NOT NULL);
 "];
 
 impl Store {
@@ -136,6 +142,13 @@ impl Store {
         }
     }
 
+    /// Remembers a member's card, or forgets it.
+    pub(crate) fn card(&self, id: SignalerId, card: Option<bytes::Bytes>) {
+        if self.to.try_send(Job::Card(id, card)).is_err() {
+            tracing::error!("a member could not be stored; after a restart it must be found through others");
+        }
+    }
+
     /// Stores what the registry has to keep; `done` is told whether it is durable.
     pub(crate) fn keep(&self, records: Vec<Record>, done: impl FnOnce(bool) + Send + 'static) {
         if let Err(
@@ -157,6 +170,15 @@ fn write(db: &mut Connection, jobs: &[Job]) -> rusqlite::Result<()> {
                     "INSERT OR REPLACE INTO pin (url, id) VALUES (?1, ?2)",
                     params![url, id.to_string()],
                 )?;
+            }
+            Job::Card(id, Some(card)) => {
+                change.execute(
+                    "INSERT OR REPLACE INTO card (id, card) VALUES (?1, ?2)",
+                    params![id.to_string(), &**card],
+                )?;
+            }
+            Job::Card(id, None) => {
+                change.execute("DELETE FROM card WHERE id = ?1", params![id.to_string()])?;
             }
             Job::Records(records, _) => {
                 for record in records {
@@ -309,9 +331,12 @@ fn read(db: &mut Connection) -> anyhow::Result<Stored> {
         pins.push((url, id.parse()?));
     }
     drop(select);
+    let mut select = db.prepare("SELECT card FROM card ORDER BY id")?;
+    let cards = select.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    drop(select);
     let records = read_records(db)?;
     into_file(db)?;
-    Ok(Stored { seed: Seed::new(seed), pins, records })
+    Ok(Stored { seed: Seed::new(seed), pins, cards, records })
 }
 
 fn migrate(db: &mut Connection) -> anyhow::Result<()> {
@@ -382,6 +407,44 @@ mod tests {
         let kept = Store::open(&path).unwrap().1.records;
         let wanted: Vec<Record> = (150..250).map(|time| beat("a", time)).chain([beat("b", 0)]).collect();
         assert_eq!(kept, wanted);
+    }
+
+    #[test]
+    fn cards_are_kept_replaced_and_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("mesh.db");
+        let (one, other) = (SignalerId([1; 32]), SignalerId([2; 32]));
+        let (store, _) = Store::open(&path).unwrap();
+        for (id, card) in [(one, Some("old")), (other, Some("other")), (one, Some("new")), (other, None)] {
+            store.card(id, card.map(|card| bytes::Bytes::from_static(card.as_bytes())));
+        }
+        store.pin("ws://a".into(), one);
+        // The writer is done when its channel is closed and the lock is free; what it wrote last is in the file then.
+        drop(store);
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let stored = loop {
+            let stored = Stored::read(&path).unwrap();
+            if stored.pin("ws://a").is_some() || Instant::now() > deadline {
+                break stored;
+            }
+            std::thread::yield_now();
+        };
+        assert_eq!(stored.cards, [b"new".to_vec()]);
+        assert_eq!(stored.pin("ws://a"), Some(one));
+    }
+
+    #[test]
+    fn a_file_of_the_first_schema_is_brought_up_to_date() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("mesh.db");
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch(MIGRATIONS[0]).unwrap();
+        old.execute("INSERT INTO signaler (one, seed) VALUES (1, ?1)", params![[5_u8; 32]]).unwrap();
+        old.pragma_update(None, "user_version", 1).unwrap();
+        old.pragma_update(None, "application_id", APPLICATION).unwrap();
+        drop(old);
+        let stored = Stored::read(&path).unwrap();
+        assert_eq!((stored.seed.expose(), stored.cards.len()), (&[5; 32], 0));
     }
 
     #[test]

@@ -43,3 +43,29 @@ test("envelopes that the tests open and seal are those of the golden vectors", (
   assert.throws(() => unseal(key.id, own, again));
   assert.equal(parse(show(key.id)).length, 32);
 });
+
+test("c2_the_residences_that_the_tests_compute_are_the_golden_ones", () => {
+  const placement: { readonly signalers: readonly string[]; readonly residences: readonly string[] } =
+    JSON.parse(readFileSync(new URL("../vectors/placement.json", import.meta.url), "utf8"));
+  const numbered = (context: string, n: number) => {
+    const bytes = Buffer.alloc(4);
+    bytes.writeUInt32BE(n);
+    return derive(context, bytes);
+  };
+  const signalers = placement.signalers.map((id, n) => {
+    assert.equal(hex(numbered("weft/vectors/signaler", n)), id);
+    return Buffer.from(id, "hex");
+  });
+  const golden = placement.residences.flatMap((line) => line.split(" "));
+  assert.equal(golden.length, 10_000);
+  for (const [n, residence] of golden.entries()) {
+    const key = numbered("weft/vectors/key", n);
+    const scored = signalers.map((id, place) => {
+      const input = Buffer.concat([Buffer.from("weft/v1/placement"), id]);
+      return { place, score: hex(keyed(key, input)) };
+    });
+    scored.sort((one, other) => (one.score > other.score ? -1 : 1));
+    const kept = scored.slice(0, 3).map(({ place }) => place.toString(11));
+    assert.equal(kept.join(""), residence, `key ${n}`);
+  }
+});

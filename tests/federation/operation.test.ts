@@ -145,6 +145,7 @@ test("n4_healthz_metrics_and_info_say_what_is", async (t) => {
       delivered: 1,
       fanned: 1,
       siblings: [],
+      members: [],
     },
   );
   const metrics = await a.metrics();
@@ -158,6 +159,8 @@ test("n4_healthz_metrics_and_info_say_what_is", async (t) => {
     weft_entries: 2,
     weft_pending_forwards: 0,
     weft_siblings: 0,
+    weft_members: 0,
+    weft_members_active: 0,
     weft_authenticated_total: 2,
     weft_delivered_total: 1,
     weft_fanned_total: 1,

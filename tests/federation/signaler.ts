@@ -159,6 +159,12 @@ export interface Health {
     readonly url?: string | null;
     readonly up: boolean;
   }[];
+  readonly members: readonly {
+    readonly id: string;
+    readonly url?: string | null;
+    readonly since_ms: number;
+    readonly active: boolean;
+  }[];
 }
 
 /** The text form of Prometheus (exposition format 0.0.4), parsed strictly: a line that is not of it throws. */

@@ -13,6 +13,7 @@ pub mod envelope;
 mod keys;
 pub mod link;
 pub mod party;
+pub mod placement;
 pub mod publication;
 pub mod registry;
 #[cfg(not(weft_simulation))]

@@ -6,7 +6,7 @@ use crate::simulated::SigningKey;
 use ed25519_dalek::SigningKey;
 use minicbor::Encode;
 use weft_wire::cbor::Decode;
-use weft_wire::{Entry, Gone, PeerRecord, Presence, Signed, WireError, decode, encode, limits};
+use weft_wire::{Card, Entry, Gone, PeerRecord, Presence, Signed, WireError, decode, encode, limits};
 
 use crate::keys::{IdentityKey, PeerKey, SignalerKey};
 use crate::sign::{BadSignature, sign, verify};
@@ -43,6 +43,14 @@ impl Statement for Gone {
     const MAX: usize = limits::ENTRY;
     fn signer(&self) -> &[u8; 32] {
         self.home.as_bytes()
+    }
+}
+
+impl Statement for Card {
+    const DOMAIN: &'static str = "weft/v1/member";
+    const MAX: usize = limits::CARD;
+    fn signer(&self) -> &[u8; 32] {
+        self.signaler.as_bytes()
     }
 }
 
@@ -101,6 +109,27 @@ pub fn peek_gone(bytes: &[u8]) -> Result<Gone, StatementError> {
 /// # Errors
 /// See [`StatementError`].
 pub fn open_gone(bytes: &[u8]) -> Result<Gone, StatementError> {
+    open(bytes)
+}
+
+/// Signs a signaler's card.
+pub fn sign_card(key: &SignalerKey, card: &Card) -> Vec<u8> {
+    seal(&key.signing, card)
+}
+
+/// Decodes a card without checking its signature: for looking up whether it is known already.
+///
+/// # Errors
+/// [`StatementError::Wire`].
+pub fn peek_card(bytes: &[u8]) -> Result<Card, StatementError> {
+    peek(bytes)
+}
+
+/// Decodes and checks a card.
+///
+/// # Errors
+/// See [`StatementError`].
+pub fn open_card(bytes: &[u8]) -> Result<Card, StatementError> {
     open(bytes)
 }
 
@@ -169,7 +198,7 @@ mod tests {
     use super::*;
     use crate::keys::Seed;
     use proptest::prelude::*;
-    use weft_wire::{Bytes, DiscoveryKey, List, SignalerId};
+    use weft_wire::{Bytes, DiscoveryKey, List, SignalerId, Text};
 
     fn entry(key: &PeerKey) -> Entry {
         Entry {
@@ -189,6 +218,18 @@ mod tests {
         let bytes =
             sign_entry(&PeerKey::new(&Seed::new([3; 32])), &entry(&PeerKey::new(&Seed::new([3; 32]))));
         assert!(bytes.len() <= limits::ENTRY, "{}", bytes.len());
+    }
+
+    #[test]
+    fn the_largest_card_is_within_its_limit() {
+        let key = SignalerKey::new(&Seed::new([3; 32]));
+        let url = Text::new("x".repeat(limits::URL));
+        let card = Card { signaler: key.id(), since: u64::MAX, url, version: u16::MAX };
+        let bytes = sign_card(&key, &card);
+        assert!(bytes.len() <= limits::CARD, "{}", bytes.len());
+        assert_eq!(open_card(&bytes), Ok(card.clone()));
+        let forged = sign_card(&SignalerKey::new(&Seed::new([4; 32])), &card);
+        assert_eq!(open_card(&forged), Err(StatementError::Signature(BadSignature)));
     }
 
     #[test]

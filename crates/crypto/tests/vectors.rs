@@ -20,8 +20,8 @@ use weft_wire::registry::{
     Decision, Heartbeat, NetworkName, RegistrantId, Registration, Service, SovereignChange, Statement,
 };
 use weft_wire::{
-    BundleEntry, DiscoveryKey, Entry, Gone, List, Nonce, PeerRecord, PublicationId, RegistryKey, SessionId,
-    Text, encode,
+    BundleEntry, Card, DiscoveryKey, Entry, Gone, List, Nonce, PeerRecord, PublicationId, RegistryKey,
+    SessionId, Text, encode,
 };
 
 const GOLDEN: &str = include_str!("../../../tests/vectors/crypto.json");
@@ -49,6 +49,7 @@ fn values() -> Vec<(&'static str, String)> {
         left: false,
     };
     let gone = Gone { discovery: party.discovery(), peer: peer.id(), home: signaler.id(), seq: 1 };
+    let card = Card { signaler: signaler.id(), since: 1, url: Text::new("wss://weft.example"), version: 1 };
     let record = PeerRecord {
         identity: identity.id(),
         peer: peer.id(),
@@ -78,6 +79,7 @@ fn values() -> Vec<(&'static str, String)> {
         ("discovery key of \"movies\"", hex(&discovery)),
         ("signed entry", hex(&statement::sign_entry(&peer, &entry))),
         ("signed gone", hex(&statement::sign_gone(&signaler, &gone))),
+        ("signed card", hex(&statement::sign_card(&signaler, &card))),
         ("signed peer record", hex(&statement::sign_record(&identity, &record))),
         ("peer to signaler", hex(&challenge::answer_as_peer(&peer, signaler.id(), &theirs, &ours).0)),
         ("signaler to peer", hex(&challenge::answer_as_signaler(&signaler, peer.id(), &theirs, &ours).0)),

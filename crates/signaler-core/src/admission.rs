@@ -64,7 +64,7 @@ impl Signaler {
     /// Siblings may let us in now: those that are not linked are called at once.
     pub fn redial(&mut self, now: Time) {
         for dial in self.dials.all().collect::<Vec<_>>() {
-            self.dials.on_up(dial);
+            self.dials.begin_again(dial);
             self.timers.arm(now, Timer::Dial(dial));
         }
         self.handle(now, Input::Tick);
@@ -98,14 +98,13 @@ impl Signaler {
     /// Closes the links of those who are not let in any more.
     fn expel(&mut self, now: Time) {
         let proved = self.links.all().filter_map(|(conn, link)| Some((conn, link.id()?)));
-        let out: Vec<ConnId> = proved
-            .filter(|(_, id)| self.standing_of(*id) == Standing::Barred)
-            .map(|(conn, _)| conn)
-            .collect();
-        for conn in out {
+        let out: Vec<(ConnId, SignalerId)> =
+            proved.filter(|(_, id)| self.standing_of(*id) == Standing::Barred).collect();
+        for (conn, id) in out {
             self.counters.refuse(Code::NotAdmitted);
             self.send(conn, frames::sibling_error(Code::NotAdmitted));
             self.close_link(now, conn, Code::NotAdmitted);
+            self.on_member_goodbye(now, id);
         }
     }
 

@@ -17,6 +17,9 @@ pub struct Config {
     /// Signalers to federate with.
     #[cfg_attr(feature = "serde", serde(skip))]
     pub siblings: Vec<SiblingConfig>,
+    /// Signed cards that the driver was told to keep, ours among them: of members that are called again.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub cards: Vec<Vec<u8>>,
     /// TURN servers that peers may use. None: peers are told of none.
     #[cfg_attr(feature = "serde", serde(skip))]
     pub turn: Option<TurnConfig>,
@@ -41,6 +44,15 @@ pub struct Config {
     /// Changes of the table are gathered for so long before siblings are told: far below what a person notices,
     /// long enough to put the announces of a busy moment into one frame.
     pub batch_ms: u64,
+    /// One member is asked so often whether it lives, and has half of that to answer before others are asked to try:
+    /// `memberlist`'s value.
+    pub probe_ms: u64,
+    /// How long a member that did not answer has to object before it is down: what `memberlist` gives it in networks of up to
+    /// 10 members, and one more probe.
+    pub suspect_ms: u64,
+    /// How long a member that is down is called and remembered: longer than outages of a line commonly last, and than this
+    /// program takes to be updated.
+    pub forget_ms: u64,
     /// Least and most delay before a sibling is dialled again.
     pub redial_min_ms: u64,
     /// See `redial_min_ms`.
@@ -92,6 +104,7 @@ impl Default for Config {
         Self {
             public_url: None,
             siblings: Vec::new(),
+            cards: Vec::new(),
             turn: None,
             registry: RegistryConfig::default(),
             open: false,
@@ -102,6 +115,9 @@ impl Default for Config {
             dead_ms: 40_000,
             outcome_ms: 10_000,
             batch_ms: 3,
+            probe_ms: 1_000,
+            suspect_ms: 5_000,
+            forget_ms: 3_600_000,
             redial_min_ms: 1_000,
             redial_max_ms: 60_000,
             max_connections: 20_000,

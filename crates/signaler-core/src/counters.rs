@@ -53,6 +53,21 @@ pub struct Gauges {
     pub pending: usize,
     /// Siblings, configured or connected.
     pub siblings: Vec<SiblingStatus>,
+    /// Members of the federation, this signaler not among them, by id.
+    pub members: Vec<MemberStatus>,
+}
+
+/// A member of the federation, as operators see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberStatus {
+    /// Its key.
+    pub id: SignalerId,
+    /// Where it can be reached, by its own word.
+    pub url: Option<String>,
+    /// When this life of it began, milliseconds since the Unix epoch.
+    pub since: u64,
+    /// It lives; if not, it is called until it is forgotten.
+    pub active: bool,
 }
 
 /// A sibling, as operators see it.

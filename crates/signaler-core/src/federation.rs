@@ -66,16 +66,24 @@ impl Signaler {
                 Ok(id) => self.on_proved(now, conn, id),
                 Err(code) => self.on_handshake_refused(now, conn, code),
             },
-            Sibling::Admitted { url } => self.on_admitted(now, conn, url.map(Text::into_string)),
+            Sibling::Admitted { url, card } => {
+                self.on_admitted(now, conn, url.map(Text::into_string), card.map(|card| card.0));
+            }
             Sibling::Error { code, .. } => {
                 if !up {
                     let id = self.links.link(conn).and_then(crate::links::Link::id);
                     self.put(Output::Event(Event::SiblingRefused { id, code }));
                 }
             }
-            Sibling::Goodbye { .. } => {
+            Sibling::Goodbye { code } => {
+                let id = self.links.link(conn).filter(|_| up).and_then(crate::links::Link::id);
                 self.put(Output::Close { conn, code: Code::ShuttingDown });
                 self.forget_link(now, conn);
+                if code == Code::ShuttingDown
+                    && let Some(id) = id
+                {
+                    self.on_member_goodbye(now, id);
+                }
             }
             Sibling::Ping { token } => self.send(conn, frames::small(&Sibling::Pong { token })),
             Sibling::Pong { .. } => {}
@@ -96,13 +104,18 @@ impl Signaler {
             Sibling::RegistryStatements { statements } => {
                 self.on_registry_statements(now, conn, &statements);
             }
+            Sibling::Gossip { packet } => self.on_gossip(now, conn, packet),
         }
     }
 
     /// It is time to dial a sibling, unless it is linked already.
-    pub(crate) fn on_dial(&mut self, dial: DialId) {
-        if self.stopping {
+    pub(crate) fn on_dial(&mut self, now: Time, dial: DialId) {
+        if self.stopping || !self.dials.is_due(dial, now) {
             return;
+        }
+        if self.dials.is_learned(dial) && !self.dials.expected(dial).is_some_and(|id| self.may_admit(&id)) {
+            // Later, perhaps.
+            return self.on_dial_down(now, dial);
         }
         if self.dials.expected(dial).is_some_and(|id| self.links.to(&id).is_some()) {
             // It called us. Should that link go, `forget_link` arms this again.
@@ -114,8 +127,8 @@ impl Signaler {
     }
 
     pub(crate) fn on_dial_down(&mut self, now: Time, dial: DialId) {
-        if let Some(wait) = self.dials.on_down(dial, &self.config, &mut self.rng) {
-            self.timers.arm(now + wait, Timer::Dial(dial));
+        if let Some(at) = self.dials.on_down(now, dial, &self.config, &mut self.rng) {
+            self.timers.arm(at, Timer::Dial(dial));
         }
     }
 
@@ -245,10 +258,10 @@ impl Signaler {
 
     fn on_proved(&mut self, now: Time, conn: ConnId, id: SignalerId) {
         let dial = self.links.link(conn).and_then(|link| link.dial);
+        let may_admit = self.may_admit(&id);
         let verdict = match self.standing_of(id) {
             Standing::Barred => Verdict::Refuse,
-            Standing::Admitted if dial.is_none() => Verdict::Admit,
-            Standing::Admitted | Standing::Unknown => self.dials.judge(dial, id),
+            Standing::Admitted | Standing::Unknown => self.dials.judge(dial, id, may_admit),
         };
         match verdict {
             Verdict::Admit => {}
@@ -269,14 +282,16 @@ impl Signaler {
         }
         let url = self.config.public_url.as_deref().and_then(Text::new);
         self.put(Output::Raise { conn });
-        self.send(conn, frames::small(&Sibling::Admitted { url }));
+        let card = Some(weft_wire::Bytes(self.membership.card().to_vec()));
+        self.send(conn, frames::small(&Sibling::Admitted { url, card }));
         self.on_maybe_up(now, conn);
     }
 
-    fn on_admitted(&mut self, now: Time, conn: ConnId, url: Option<String>) {
+    fn on_admitted(&mut self, now: Time, conn: ConnId, url: Option<String>, card: Option<Vec<u8>>) {
         let Some(link) = self.links.link_mut(conn).filter(|link| !link.admits_us) else { return };
         link.admits_us = true;
         link.url = url;
+        link.card = card;
         self.on_maybe_up(now, conn);
     }
 
@@ -295,6 +310,7 @@ impl Signaler {
             {
                 self.put(Output::Event(Event::SiblingUp(id)));
             }
+            self.on_member_linked(now, conn);
         }
         if let Some(loser) = loser {
             self.close_link(now, loser, Code::Replaced);

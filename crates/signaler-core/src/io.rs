@@ -9,7 +9,7 @@ use crate::registry::{Record, Shown};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnId(pub u64);
 
-/// A sibling that this signaler dials: its place in [`crate::Config::siblings`].
+/// A sibling that this signaler dials: one of [`crate::Config::siblings`], or a member that it learned of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DialId(pub u32);
 
@@ -127,6 +127,14 @@ pub enum Output {
     Record(Record),
     /// Somebody in the registry is new, or in another state, or elsewhere.
     Registrant(Box<Shown>),
+    /// Remember durably that this is a member's card, or our own, in place of any older one; to be given back in
+    /// [`crate::Config::cards`].
+    KeepCard {
+        /// Whose.
+        id: SignalerId,
+        /// None: it is no longer to be remembered.
+        card: Option<Bytes>,
+    },
     /// Something worth a line in the log.
     Event(Event),
 }
@@ -142,6 +150,10 @@ pub enum Event {
     SiblingUp(SignalerId),
     /// They no longer do.
     SiblingDown(SignalerId),
+    /// A signaler is a member, as a sibling says or as it says itself.
+    MemberUp(SignalerId),
+    /// A member is down: it stopped, or was not heard of.
+    MemberDown(SignalerId),
     /// A signaler is not, or does not let us be, a sibling.
     SiblingRefused {
         /// Which, if it proved who it is.

@@ -10,9 +10,9 @@
 //!
 //! The machines, one to a file: `peers` (connections and authentication), `table`
 //! (discovery entries with TTL), `links` (siblings: proof, admission, routes), `dials` (whom
-//! to call and when), `pending` (forwarded frames whose outcome is awaited), `quota`, `turn` (credentials of TURN servers), [`registry`] (whom sovereigns took in). The
+//! to call and when), `membership` (who is in the federation and lives), `pending` (forwarded frames whose outcome is awaited), `quota`, `turn` (credentials of TURN servers), [`registry`] (whom sovereigns took in). The
 //! parts of [`Signaler`] join them: `discovery.rs` (announce, leave, loss, expiry), `forwarding.rs`,
-//! `federation.rs`, `admission.rs` (the registry). The frames and their order are specified in `docs/spec/signaler.md`, `docs/spec/federation.md` and
+//! `federation.rs`, `members.rs`, `admission.rs` (the registry). The frames and their order are specified in `docs/spec/signaler.md`, `docs/spec/federation.md` and
 //! `docs/spec/registry.md`.
 
 #![forbid(unsafe_code)]
@@ -28,6 +28,9 @@ mod frames;
 mod io;
 mod links;
 mod map;
+mod members;
+mod membership;
+mod packets;
 mod peers;
 mod pending;
 mod quota;
@@ -38,7 +41,7 @@ mod timers;
 mod turn;
 
 pub use config::{Config, SiblingConfig};
-pub use counters::{Counters, Gauges, SiblingStatus};
+pub use counters::{Counters, Gauges, MemberStatus, SiblingStatus};
 pub use io::{ConnId, DialId, Event, Input, Origin, Output};
 pub use signaler::Signaler;
 pub use turn::TurnConfig;

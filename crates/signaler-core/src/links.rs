@@ -36,6 +36,8 @@ pub(crate) struct Link {
     pub(crate) told: u64,
     /// Where it says it can be reached.
     pub(crate) url: Option<String>,
+    /// It understands gossip: the card that it sent, checked once the link is up.
+    pub(crate) card: Option<Vec<u8>>,
 }
 
 impl Link {
@@ -76,6 +78,7 @@ impl Links {
             strikes: 0,
             told: 0,
             url: None,
+            card: None,
         };
         self.conns.insert(conn, link);
     }

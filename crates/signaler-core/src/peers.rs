@@ -69,6 +69,8 @@ pub(crate) struct Peer {
     refusals: u32,
     /// When it is told of TURN servers again.
     pub(crate) turn_at: Time,
+    /// Which version of the list of signalers it was told, and when it may be told of another.
+    pub(crate) roll: (u64, Time),
     frames: Rate,
     bytes: Rate,
     /// In which it stands for its peer.
@@ -157,6 +159,7 @@ impl Peers {
             strikes: 0,
             refusals: 0,
             turn_at: now,
+            roll: (0, now),
             frames: Rate::new(config.frames_per_second, config.frames_burst, clock),
             bytes: Rate::new(config.bytes_per_second, config.bytes_burst, clock),
             swarms: Vec::new(),

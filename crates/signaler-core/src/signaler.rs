@@ -20,6 +20,8 @@ use crate::forwarding::Passage;
 use crate::frames;
 use crate::io::{ConnId, Event, Input, Origin, Output};
 use crate::links::Links;
+use crate::members::Roll;
+use crate::membership::Membership;
 use crate::peers::{Beat, Gate, Peers};
 use crate::pending::{Asker, Pending};
 use crate::quota::{Rate, SharedClock};
@@ -48,6 +50,11 @@ pub struct Signaler {
     pub(crate) pending: Pending,
     pub(crate) inbox: Inbox,
     pub(crate) registry: Registry,
+    pub(crate) membership: Membership,
+    /// When the [`Timer::Members`] that counts is armed for.
+    pub(crate) members_armed: Option<Time>,
+    /// What peers are told of the members.
+    pub(crate) roll: Roll,
     /// A [`Timer::Flush`] is armed.
     pub(crate) flush_armed: bool,
     /// A [`Timer::Pending`] is armed.
@@ -71,10 +78,17 @@ impl Signaler {
         dials.all().for_each(|dial| timers.arm(now, Timer::Dial(dial)));
         timers.arm(now + COMPARING, Timer::Registry);
         let registry = Registry::new(config.registry.clone(), us);
+        let (peers, table) = (Peers::new(rng.next_u64()), Table::new(us, rng.next_u64()));
+        let mut seed = [0; 32];
+        rng.fill_bytes(&mut seed);
+        let membership = Membership::new(&config, &key, ChaCha20Rng::from_seed(seed), now);
         let mut signaler = Self {
             handshakes: Rate::new(config.handshakes_per_second, config.handshakes_burst, &clock),
-            peers: Peers::new(rng.next_u64()),
-            table: Table::new(us, rng.next_u64()),
+            peers,
+            table,
+            membership,
+            members_armed: None,
+            roll: Roll::default(),
             config,
             key,
             us,
@@ -94,6 +108,7 @@ impl Signaler {
             stopping: false,
         };
         signaler.on_registry(now, None);
+        signaler.settle_members(now);
         signaler
     }
 
@@ -131,6 +146,7 @@ impl Signaler {
             entries: self.table.len(),
             pending: self.pending.len(),
             siblings,
+            members: self.member_statuses(),
         }
     }
 
@@ -181,8 +197,9 @@ impl Signaler {
                 Timer::Grace(peer) => self.on_grace(now, peer),
                 Timer::Flush => self.on_flush(now),
                 Timer::Pending => self.on_overdue(now),
-                Timer::Dial(dial) => self.on_dial(dial),
                 Timer::Registry => self.on_compare(now),
+                Timer::Dial(dial) => self.on_dial(now, dial),
+                Timer::Members => self.on_members_due(now),
                 // Re-armed for the same moment if there is more: other inputs come first.
                 Timer::Inbox if verified => {
                     self.timers.arm(now, Timer::Inbox);
@@ -260,6 +277,7 @@ impl Signaler {
         }
         if id.is_some() {
             self.tell_ice_servers(now, conn);
+            self.tell_signalers(now, conn);
         }
         match (frame, id) {
             (ToSignaler::Authenticate { peer, nonce, signature, .. }, None) => {
@@ -315,6 +333,7 @@ impl Signaler {
         self.send(conn, frame);
         self.put(Output::Event(Event::PeerUp(peer)));
         self.tell_ice_servers(now, conn);
+        self.tell_signalers(now, conn);
     }
 
     /// Tells an authenticated peer of TURN servers, if there are any and its credentials are old.
@@ -405,6 +424,7 @@ impl Signaler {
 
     fn on_shutdown(&mut self, now: Time) {
         self.stopping = true;
+        self.keep_cards(now);
         self.withdraw_all(now);
         for conn in self.peers.all() {
             self.close_peer(now, conn, Code::ShuttingDown);

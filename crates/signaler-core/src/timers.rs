@@ -26,6 +26,8 @@ pub(crate) enum Timer {
     Dial(DialId),
     /// Compare registries with siblings.
     Registry,
+    /// Look after the members.
+    Members,
 }
 
 #[derive(Debug, Default)]

@@ -130,7 +130,7 @@ fn a_sibling_that_is_not_admitted_gets_nothing_in() {
     signaler.handle(now, Input::Connected { conn, origin: Origin::Sibling });
     for frame in [
         Sibling::Forward { re: 1, to: PeerId([1; 32]), home: signaler_key(0).id(), hops: 0, envelope: b"x" },
-        Sibling::Admitted { url: None },
+        Sibling::Admitted { url: None, card: None },
         Sibling::Prove { signature: Signature([0; 64]) },
     ] {
         signaler.handle(now, Input::Frame { conn, bytes: &encode(&frame) });

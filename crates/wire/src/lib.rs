@@ -14,6 +14,7 @@ pub mod cbor;
 pub mod chunk;
 mod code;
 mod codec;
+pub mod gossip;
 mod id;
 pub mod limits;
 pub mod link;
@@ -31,12 +32,14 @@ pub use id::{
     AgreementKey, Digest, DiscoveryKey, IdError, IdentityId, MessageId, Nonce, PartyKey, PeerId, Proof,
     PublicationId, RegistryKey, SessionId, SignalerId, Signature, Tag,
 };
-pub use signed::{Bundle, BundleEntry, Entry, Gone, PeerRecord, Presence, Signed};
+pub use signed::{Bundle, BundleEntry, Card, Entry, Gone, PeerRecord, Presence, Signed};
 pub use time::Time;
 
 /// WebSocket sub-protocol between a peer and a signaler.
 pub const PEER_PROTOCOL: &str = "weft.v1";
 /// WebSocket sub-protocol between two signalers.
 pub const FEDERATION_PROTOCOL: &str = "weft-federation.v1";
+/// Highest version of the frames between signalers, said in their [`Card`]s.
+pub const FEDERATION_VERSION: u16 = 1;
 /// Version of the frames between two linked peers, sent in [`link::Link::Hello`].
 pub const LINK_VERSION: u32 = 1;

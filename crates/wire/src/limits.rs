@@ -42,6 +42,12 @@ pub const BUNDLE_BYTES: usize = 64 * 1024;
 pub const ENTRIES: usize = 128;
 /// Bytes of one signed discovery entry (it has about 270).
 pub const ENTRY: usize = 512;
+/// Bytes of one signaler's signed card: a URL of the largest size and 150 more.
+pub const CARD: usize = 512;
+/// Signalers in one federation, those included that are down and not forgotten yet.
+pub const MEMBERS: usize = 256;
+/// Bytes of one packet about who is a member: the cards of 256 members with URLs of 60 bytes.
+pub const GOSSIP: usize = 64 * 1024;
 /// Bytes of one signed peer record (it has about 250).
 pub const RECORD: usize = 512;
 /// Bytes of an SDP: a data-channel offer with its candidates has under 2 KiB.

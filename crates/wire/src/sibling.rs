@@ -36,6 +36,9 @@ pub enum Sibling<'a> {
         /// Where this signaler can be reached by peers and siblings, if it knows.
         #[n(0)]
         url: Option<Text<{ limits::URL }>>,
+        /// Its signed [`crate::Card`]: it understands `Gossip`. Absent: it does not, and gets none.
+        #[n(1)]
+        card: Option<Bytes<{ limits::CARD }>>,
     },
     /// Something was refused.
     #[n(4)]
@@ -127,6 +130,14 @@ pub enum Sibling<'a> {
         /// Of the ping.
         #[n(0)]
         token: u32,
+    },
+    /// Who is a member, and whether it lives; only for those that sent a card.
+    #[n(13)]
+    Gossip {
+        /// See [`crate::gossip`]; at most [`limits::GOSSIP`] bytes.
+        #[b(0)]
+        #[cbor(with = "minicbor::bytes")]
+        packet: &'a [u8],
     },
     /// This signaler is about to close.
     #[n(12)]

@@ -240,6 +240,14 @@ pub enum FromSignaler<'a> {
         #[n(3)]
         life_s: u32,
     },
+    /// The signalers of the federation that live, this one among them: a peer that reaches one can find all. Sent after
+    /// [`FromSignaler::Welcome`], and anew when it has changed. Optional: who does not know it does without.
+    #[n(65)]
+    Signalers {
+        /// Their signed [`crate::Card`]s.
+        #[n(0)]
+        cards: List<Bytes<{ limits::CARD }>, { limits::MEMBERS }>,
+    },
     /// The signaler is about to close.
     #[n(11)]
     Goodbye {

@@ -70,6 +70,26 @@ pub struct Gone {
     pub seq: u64,
 }
 
+/// A signaler's statement of itself, from which others know where to call it. Signed by the signaler, domain
+/// `weft/v1/member`. Of two the one with the greater `since` counts.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Card {
+    /// The signer.
+    #[n(0)]
+    pub signaler: SignalerId,
+    /// When this life of it began: its start, or later if it was taken for dead meanwhile. Milliseconds since the Unix epoch,
+    /// or the last one plus one.
+    #[n(1)]
+    pub since: u64,
+    /// Where siblings and peers reach it, if they do.
+    #[n(2)]
+    pub url: Option<Text<{ limits::URL }>>,
+    /// The highest version of the federation's protocol that it speaks.
+    #[n(3)]
+    pub version: u16,
+}
+
 /// The identity's statement that a peer is its own. Signed by the identity, domain `weft/v1/peer-record`.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]

@@ -7,6 +7,7 @@
 
 use std::fmt::Write as _;
 
+use weft_wire::gossip::{GossipHead, Life, Said, Standing, Update};
 use weft_wire::registry::{NetworkName, Sealed};
 use weft_wire::sibling::Sibling;
 use weft_wire::signaler::{FromSignaler, ToSignaler};
@@ -55,7 +56,31 @@ fn sibling(name: &'static str, frame: &Sibling<'_>) -> Vector {
     }
 }
 
+fn head(name: &'static str, said: Said) -> Vector {
+    let to = Life { signaler: SignalerId([0x33; 32]), since: 9 };
+    let head = GossipHead { from: Bytes(vec![1, 2]), incarnation: 5, to, said };
+    Vector {
+        protocol: "head of gossip",
+        name,
+        bytes: encode(&head),
+        meaning: format!("{head:?}"),
+        again: |bytes| decode::<GossipHead>(bytes, limits::GOSSIP).map(|head| encode(&head)),
+    }
+}
+
+fn update(name: &'static str, standing: Standing) -> Vector {
+    let update = Update { card: Bytes(vec![1, 2]), incarnation: 5, standing };
+    Vector {
+        protocol: "update of gossip",
+        name,
+        bytes: encode(&update),
+        meaning: format!("{update:?}"),
+        again: |bytes| decode::<Update>(bytes, limits::GOSSIP).map(|update| encode(&update)),
+    }
+}
+
 fn vectors() -> Vec<Vector> {
+    let life = Life { signaler: SignalerId([0x66; 32]), since: 8 };
     let discovery = DiscoveryKey([0x11; 32]);
     let peer = PeerId([0x22; 32]);
     let home = SignalerId([0x33; 32]);
@@ -63,7 +88,7 @@ fn vectors() -> Vec<Vector> {
     let nonce = Nonce([0x55; 32]);
     let entry = &[1_u8, 2, 3][..];
     let sealed = &[4_u8, 5, 6][..];
-    let entries = || List::first([weft_wire::Bytes(vec![1, 2]), weft_wire::Bytes(vec![3])]);
+    let entries = || List::first([Bytes(vec![1, 2]), Bytes(vec![3])]);
     vec![
         to(
             "authenticate",
@@ -129,11 +154,19 @@ fn vectors() -> Vec<Vector> {
                 life_s: 7200,
             },
         ),
+        from(
+            "signalers",
+            &FromSignaler::Signalers { cards: List::first([Bytes(vec![1, 2]), Bytes(vec![3])]) },
+        ),
         from("goodbye", &FromSignaler::Goodbye { code: Code::ShuttingDown, retry_ms: 1500 }),
         sibling("challenge", &Sibling::Challenge { signaler: home, nonce }),
         sibling("prove", &Sibling::Prove { signature }),
-        sibling("admitted", &Sibling::Admitted { url: None }),
-        sibling("admitted with url", &Sibling::Admitted { url: Some(Text::cut("wss://weft.example")) }),
+        sibling("admitted", &Sibling::Admitted { url: None, card: None }),
+        sibling(
+            "admitted with url",
+            &Sibling::Admitted { url: Some(Text::cut("wss://weft.example")), card: None },
+        ),
+        sibling("admitted with card", &Sibling::Admitted { url: None, card: Some(Bytes(vec![1, 2])) }),
         sibling("error", &Sibling::Error { code: Code::NotAdmitted, text: Text::cut("no") }),
         sibling("entries", &Sibling::Entries { entries: entries() }),
         sibling("gone", &Sibling::Gone { gone: entries() }),
@@ -143,6 +176,7 @@ fn vectors() -> Vec<Vector> {
         sibling("fanout", &Sibling::Fanout { re: 2, discovery, home, hops: 1, from: peer, payload: sealed }),
         sibling("ping", &Sibling::Ping { token: 9 }),
         sibling("pong", &Sibling::Pong { token: 9 }),
+        sibling("gossip", &Sibling::Gossip { packet: sealed }),
         sibling("goodbye", &Sibling::Goodbye { code: Code::ShuttingDown }),
         sibling(
             "registry-summary",
@@ -158,6 +192,19 @@ fn vectors() -> Vec<Vector> {
                 statements: List::first([Sealed { kind: 9, body: Bytes(vec![0xa0]), signature }]),
             },
         ),
+        head("ping", Said::Ping { number: 7 }),
+        head("ack", Said::Ack { number: 7 }),
+        head("ask ping", Said::AskPing { target: life, number: 7 }),
+        head("ping for", Said::PingFor { origin: life, number: 7 }),
+        head("ack for", Said::AckFor { target: life, number: 7 }),
+        head("ack of", Said::AckOf { origin: life, number: 7 }),
+        head("announce", Said::Announce),
+        head("feed", Said::Feed),
+        head("news", Said::News),
+        head("you are down", Said::YouAreDown),
+        update("alive", Standing::Alive),
+        update("suspect", Standing::Suspect),
+        update("down", Standing::Down),
     ]
 }
 

@@ -108,6 +108,29 @@ export function openGone(bytes: Uint8Array): {
   return gone;
 }
 
+/** What a signaler says of itself. */
+export interface Card {
+  readonly signaler: Uint8Array;
+  readonly since: number;
+  readonly url: string | undefined;
+}
+
+/** Signs a card; somebody else's key makes a forged one. */
+export function signCard(key: Key, card: Card): Uint8Array {
+  const body = encode(fields([0, card.signaler], [1, card.since], [2, card.url], [3, 1]));
+  return encode([body, key.sign("weft/v1/member", [body])]);
+}
+
+/** Reads a card and checks that its signaler signed it; throws if not. */
+export function openCard(bytes: Uint8Array): Card {
+  const [body, signature] = decode(bytes) as [Uint8Array, Uint8Array];
+  const read = decode(body) as Fields;
+  const signaler = bytesAt(read, 0);
+  if (!isSignedBy(signaler, "weft/v1/member", [body], signature)) throw new Error("a forged card");
+  const url = read.get(2);
+  return { signaler, since: numberAt(read, 1), url: typeof url === "string" ? url : undefined };
+}
+
 export function bytesAt(map: Fields, key: number): Uint8Array {
   const value: Value | undefined = map.get(key);
   if (!(value instanceof Uint8Array)) throw new Error(`field ${key} is no byte string: ${String(value)}`);

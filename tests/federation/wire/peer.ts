@@ -3,7 +3,18 @@ import { randomBytes } from "node:crypto";
 import { decode, encode, type Fields, fields, type Value } from "./cbor.ts";
 import { type CodeName, codeName } from "./codes.ts";
 import { type Frame, Inbox } from "./inbox.ts";
-import { bytesAt, type Entry, isSignedBy, Key, numberAt, openEntry, same, signEntry } from "./keys.ts";
+import {
+  bytesAt,
+  type Card,
+  type Entry,
+  isSignedBy,
+  Key,
+  numberAt,
+  openCard,
+  openEntry,
+  same,
+  signEntry,
+} from "./keys.ts";
 import { type Closed, Socket, type SocketOptions } from "./socket.ts";
 
 /** Frames that a peer sends. */
@@ -22,6 +33,7 @@ export const From = {
   Ack: 9,
   Pong: 10,
   Goodbye: 11,
+  Signalers: 65,
 } as const;
 
 const nameOf = (kind: number) =>
@@ -176,6 +188,12 @@ export class Peer {
     const { fields: body } = await this.inbox.take(From.Error);
     const re = body.get(1);
     return { code: codeName(numberAt(body, 0)), re: typeof re === "number" ? re : undefined };
+  }
+
+  /** The signalers of the federation, the next time that they are told: every card is checked. */
+  async signalers(): Promise<Card[]> {
+    const { fields: body } = await this.inbox.take(From.Signalers);
+    return (body.get(0) as Uint8Array[]).map(openCard);
   }
 
   /** The next news that a member came. */

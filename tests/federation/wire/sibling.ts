@@ -2,7 +2,19 @@
 import { decode, encode, type Fields, fields, type Value } from "./cbor.ts";
 import { codeName } from "./codes.ts";
 import { Inbox } from "./inbox.ts";
-import { bytesAt, type Entry, isSignedBy, Key, numberAt, openEntry, openGone, same } from "./keys.ts";
+import {
+  bytesAt,
+  type Card,
+  type Entry,
+  isSignedBy,
+  Key,
+  numberAt,
+  openCard,
+  openEntry,
+  openGone,
+  same,
+  signCard,
+} from "./keys.ts";
 import { type Closed, Socket } from "./socket.ts";
 
 export const Said = {
@@ -18,10 +30,15 @@ export const Said = {
   Ping: 10,
   Pong: 11,
   Goodbye: 12,
+  Gossip: 13,
 } as const;
 
 const nameOf = (kind: number) =>
   Object.entries(Said).find(([, number]) => number === kind)?.[0] ?? `frame ${kind}`;
+/** Whether a member lives. */
+export const Standing = { Alive: 0, Suspect: 1, Down: 2 } as const;
+
+const NEWS = 9;
 const DOMAIN = "weft/v1/signaler-to-signaler";
 
 export class Sibling {
@@ -31,6 +48,8 @@ export class Sibling {
   readonly #nonce = Buffer.alloc(32, 5);
   /** Who the other side says it is. */
   theirs: Uint8Array = new Uint8Array();
+  readonly #since = Date.now();
+  #theirs: Card | undefined;
 
   private constructor(
     readonly socket: Socket,
@@ -67,6 +86,31 @@ export class Sibling {
     await sibling.inbox.take(Said.Admitted);
     sibling.send(Said.Admitted);
     return sibling;
+  }
+
+  /** The same, as a member of the federation: with a card. It answers no pings, so it is one for some seconds. */
+  static async member(url: string, key = new Key()): Promise<Sibling> {
+    const sibling = await Sibling.call(url, key);
+    const { fields: admitted } = await sibling.inbox.take(Said.Admitted);
+    sibling.#theirs = openCard(bytesAt(admitted, 1));
+    sibling.send(Said.Admitted, [1, sibling.card]);
+    return sibling;
+  }
+
+  /** Its own card. */
+  get card(): Uint8Array {
+    return signCard(this.key, { signaler: this.key.id, since: this.#since, url: undefined });
+  }
+
+  /** Sends a packet of news: cards, and whether those members live. */
+  news(...updates: readonly (readonly [Uint8Array, number])[]): void {
+    if (this.#theirs === undefined) throw new Error("only members have news");
+    const to = fields([0, this.#theirs.signaler], [1, this.#theirs.since]);
+    const head = encode(fields([0, this.card], [1, 0], [2, to], [3, [NEWS, fields()]]));
+    const count = Buffer.alloc(2);
+    count.writeUInt16BE(updates.length);
+    const told = updates.map(([card, standing]) => encode(fields([0, card], [1, 0], [2, standing])));
+    this.send(Said.Gossip, [0, Buffer.concat([head, count, ...told])]);
   }
 
   get closed(): Promise<Closed> {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use weft_crypto::challenge::{answer_as_peer, check_signaler};
-use weft_crypto::statement::{open_entry, sign_entry};
+use weft_crypto::statement::{open_card, open_entry, sign_entry};
 use weft_crypto::{PeerKey, Seed, SignalerKey};
 use weft_signaler_core::{Config, ConnId, Event, Input, Origin, Output, SiblingConfig, Signaler};
 use weft_wire::signaler::{FromSignaler, ToSignaler};
@@ -46,6 +46,10 @@ pub(crate) struct World {
     pub(crate) clients: Vec<Client>,
     pub(crate) events: Vec<(usize, Event)>,
     pub(crate) pins: Vec<(usize, String, SignalerId)>,
+    /// What signalers were told to store: by signaler, whose.
+    pub(crate) cards: BTreeMap<(usize, SignalerId), Vec<u8>>,
+    /// By client: the signalers that it was told of last, and where.
+    pub(crate) told: BTreeMap<usize, BTreeMap<SignalerId, Option<String>>>,
     pub(crate) pings: usize,
     /// Frames between signalers: by sender, receiver.
     pub(crate) sibling_frames: BTreeMap<(usize, usize), usize>,
@@ -116,6 +120,8 @@ impl World {
             clients: Vec::new(),
             events: Vec::new(),
             pins: Vec::new(),
+            cards: BTreeMap::new(),
+            told: BTreeMap::new(),
             pings: 0,
             sibling_frames: BTreeMap::new(),
             cut: BTreeSet::new(),
@@ -233,6 +239,12 @@ impl World {
                 }
                 Output::PinSibling { url, id } => self.pins.push((at, url, id)),
                 Output::Record(_) | Output::Registrant(_) => {}
+                Output::KeepCard { id, card: Some(card) } => {
+                    self.cards.insert((at, id), card.to_vec());
+                }
+                Output::KeepCard { id, card: None } => {
+                    self.cards.remove(&(at, id));
+                }
                 Output::Event(event) => self.events.push((at, event)),
                 Output::Raise { .. } => {}
             }
@@ -365,6 +377,12 @@ impl World {
                 Got::IceServers(urls.into_iter().map(weft_wire::Text::into_string).collect(), until)
             }
             FromSignaler::Goodbye { code, .. } => Got::Goodbye(code),
+            FromSignaler::Signalers { cards } => {
+                let cards = cards.iter().map(|card| open_card(&card.0).expect("cards are signed"));
+                let told = cards.map(|card| (card.signaler, card.url.map(Text::into_string))).collect();
+                self.told.insert(client, told);
+                return;
+            }
         };
         at.got.push(got);
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use weft_signaler_core::{ConnId, Counters, DialId, Input, Origin, Output, Signaler};
+use weft_signaler_core::{ConnId, Counters, DialId, Gauges, Input, Origin, Output, Signaler};
 use weft_wire::Time;
 
 use super::parcel::{Cargo, NodeId, Socket};
@@ -34,6 +34,11 @@ impl SignalerNode {
     /// What happened since the start.
     pub fn counters(&self) -> &Counters {
         self.signaler.counters()
+    }
+
+    /// How it stands.
+    pub fn gauges(&self) -> Gauges {
+        self.signaler.gauges()
     }
 
     pub(crate) fn deadline(&self) -> Option<Time> {
@@ -109,6 +114,7 @@ impl SignalerNode {
                 | Output::PinSibling { .. }
                 | Output::Record(_)
                 | Output::Registrant(_)
+                | Output::KeepCard { .. }
                 | Output::Event(_) => {}
             }
         }

@@ -147,6 +147,18 @@ fn links_outlive_a_short_partition() {
 }
 
 #[test]
+fn c1_signalers_that_know_one_address_are_all_linked_within_seconds() {
+    let mut world = World::new(Laws::default(), 3, 7, 100, 1).unwrap();
+    world.run(Duration::from_secs(8)).unwrap();
+    for signaler in world.signalers() {
+        let gauges = signaler.gauges();
+        let up = gauges.siblings.iter().filter(|sibling| sibling.up).count();
+        let active = gauges.members.iter().filter(|member| member.active).count();
+        assert_eq!((up, active), (6, 6), "{gauges:?}");
+    }
+}
+
+#[test]
 fn a_sleeping_tab_takes_what_came_when_it_wakes() {
     let mut world = world(Laws::default(), 12);
     let tab = NodeId(2);

@@ -75,16 +75,17 @@ impl World {
         let keys: Vec<SignalerKey> =
             (0..count).map(|_| SignalerKey::new(&Seed::new(self.dice.bytes()))).collect();
         for at in 0..count {
-            // The later one dials.
+            // Each admits all others and has the address of the first alone: the rest is found out.
             let sibling = |(other, key): (u32, &SignalerKey)| SiblingConfig {
                 id: Some(key.id()),
-                url: (other < at).then(|| url_of(NodeId(other))),
+                url: (other == 0).then(|| url_of(NodeId(other))),
                 pinned: None,
             };
             let siblings = (0_u32..).zip(&keys).filter(|(other, _)| *other != at).map(sibling).collect();
             let defaults = SignalerConfig::default();
             let config = SignalerConfig {
                 siblings,
+                public_url: Some(url_of(NodeId(at))),
                 max_members_per_swarm: defaults.max_members_per_swarm.max(members),
                 max_connections: defaults.max_connections.max(members),
                 max_entries: defaults.max_entries.max(members.saturating_mul(4)),
