@@ -206,7 +206,7 @@ pub(crate) fn refusal(status: StatusCode, error: &str, advice: &str) -> Page {
     )
 }
 
-pub(crate) fn json_page(status: StatusCode, body: &serde_json::Value) -> Page {
+pub(crate) fn json_page(status: StatusCode, body: &Value) -> Page {
     page(status, "application/json", format!("{body:#}\n"))
 }
 
