@@ -12,9 +12,9 @@ use governor::{DefaultKeyedRateLimiter, Quota};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use weft_signaler_core::registry::{Refusal, Shown, Status};
-use weft_wire::RegistryKey;
 use weft_wire::registry::json::{JsonError, read, service};
 use weft_wire::registry::{Kind, RegistrantId};
+use weft_wire::{RegistryKey, SignalerId};
 
 use crate::hub::{About, Ask, HubHandle, Submitted, show};
 use crate::pages::{Page, json_page};
@@ -347,6 +347,11 @@ fn public(shown: &Shown) -> Value {
         "last_heartbeat": shown.heartbeat_at,
         "head": shown.head.to_string(),
     })
+}
+
+/// What became of a signaler, as listeners of `/events` get it.
+pub(crate) fn link(what: &str, id: SignalerId, at: u64) -> Value {
+    json!({ "type": what, "at": at, "signaler": show(id) })
 }
 
 /// A change, as listeners of `/events` get it.

@@ -277,7 +277,16 @@ fn routes(hub: HubHandle, pages: Pages, rest: &Rest) -> BoxedFilter<(Page,)> {
         .map(move |headers: HeaderMap, upgrade: OnUpgrade, place: Arc<Place>| {
             accept(&hub, &headers, upgrade, place)
         });
-    let landing = warp::path::end().map(Pages::landing);
+    let landing = warp::path::end()
+        .and(warp::header::headers_cloned())
+        .map(|headers: HeaderMap| Pages::landing(&headers));
+    let dashboard = warp::path("dashboard").and(warp::path::full()).and(warp::header::headers_cloned()).map(
+        |full: warp::path::FullPath, headers: HeaderMap| match full.as_str().strip_prefix("/dashboard/") {
+            Some(path) if !path.is_empty() => Pages::dashboard(path, &headers),
+            Some(_) => moved("../"),
+            None => moved("./"),
+        },
+    );
     let script = warp::path!("landing.js").map(Pages::landing_script);
     let health = warp::path!("healthz").and(with()).then(|pages: Pages| async move { pages.health().await });
     let metrics =
@@ -296,6 +305,8 @@ fn routes(hub: HubHandle, pages: Pages, rest: &Rest) -> BoxedFilter<(Page,)> {
             .or(landing)
             .unify()
             .or(script)
+            .unify()
+            .or(dashboard)
             .unify()
             .or(health)
             .unify()
