@@ -331,12 +331,22 @@ impl Hub {
                 Output::KeepCard { id, card } => self.store.card(id, card),
                 Output::Event(event) => {
                     if let Some((what, id)) = told(&event) {
-                        let _ = self.changes.send(rest::link(what, id, now.millis()).to_string().into());
+                        let url = self.url_of(id);
+                        let change = rest::link(what, id, url.as_deref(), now.millis());
+                        let _ = self.changes.send(change.to_string().into());
                     }
                     log(&event);
                 }
             }
         }
+    }
+
+    /// Where a sibling or member can be reached, as far as is known.
+    fn url_of(&self, id: SignalerId) -> Option<String> {
+        let gauges = self.core.gauges();
+        let siblings = gauges.siblings.into_iter().filter(|one| one.id == Some(id)).map(|one| one.url);
+        let members = gauges.members.into_iter().filter(|one| one.id == id).map(|one| one.url);
+        siblings.chain(members).flatten().next()
     }
 
     fn on_ask(&mut self, now: weft_wire::Time, ask: Ask) {

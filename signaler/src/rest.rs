@@ -350,8 +350,8 @@ fn public(shown: &Shown) -> Value {
 }
 
 /// What became of a signaler, as listeners of `/events` get it.
-pub(crate) fn link(what: &str, id: SignalerId, at: u64) -> Value {
-    json!({ "type": what, "at": at, "signaler": show(id) })
+pub(crate) fn link(what: &str, id: SignalerId, url: Option<&str>, at: u64) -> Value {
+    json!({ "type": what, "at": at, "signaler": { "id": show(id), "url": url } })
 }
 
 /// A change, as listeners of `/events` get it.

@@ -88,7 +88,7 @@ export interface Change {
   readonly at?: number;
   readonly node?: Node;
   /** Of `sibling-up` and the like: which signaler. */
-  readonly signaler?: string;
+  readonly signaler?: { readonly id: string; readonly url: string | null };
 }
 
 /** What the signaler said instead of doing what it was asked. */

@@ -123,7 +123,7 @@ class Dashboard {
   }
 
   private heard(change: Change): void {
-    report(change, (id) => this.bodies.find((body) => body.key === id)?.name ?? key(id));
+    report(change, (id) => this.bodies.find((body) => body.key === id)?.name);
     if (change.signaler !== undefined) void this.look();
     if (change.node === undefined) return;
     this.nodes.set(change.node.id, change.node);

@@ -2,7 +2,7 @@
 
 import { $, h, show } from "../demo/dom.js";
 import type { Change } from "./api.js";
-import { clock } from "./words.js";
+import { clock, hostOf, key } from "./words.js";
 
 /** Lines that are kept. */
 const MOST = 100;
@@ -25,15 +25,18 @@ export function tell(text: string, tone: Tone = "plain", at = Date.now()): void 
 }
 
 /** Adds a change that the signaler told of; `named` knows signalers by their keys. */
-export function report(change: Change, named: (key: string) => string): void {
+export function report(change: Change, named: (key: string) => string | undefined): void {
   const { type, at, node, signaler } = change;
   const [words, tone] = WORDS[type] ?? [undefined, "plain"];
-  const who = node?.id ?? (signaler === undefined ? undefined : named(signaler));
+  const who = node?.id ?? (signaler && (named(signaler.id) ?? address(signaler)));
   // A later signaler may tell of what this page does not know.
   if (words === undefined || who === undefined) return;
   const lapsed = type === "denied" && node?.lapsed === true ? ", because it was silent for too long" : "";
   tell(`${who} ${words}${lapsed}`, tone, at);
 }
+
+const address = ({ id, url }: NonNullable<Change["signaler"]>): string =>
+  url === null ? key(id) : hostOf(url);
 
 const WORDS: Readonly<Record<string, readonly [string, Tone]>> = {
   pending: ["waits for a decision", "warn"],
