@@ -50,7 +50,7 @@ pub struct Server {
     hub: HubHandle,
     running: JoinHandle<()>,
     accepting: JoinHandle<()>,
-    /// Probing, and registering elsewhere.
+    /// Probing, watching certificates, and registering elsewhere.
     beside: Vec<JoinHandle<()>>,
 }
 
@@ -77,7 +77,8 @@ impl Server {
         let (store, stored) = Store::open(&settings.data)?;
         let key = SignalerKey::new(&stored.seed);
         let id = key.id();
-        let acceptor = settings.tls.as_ref().map(|(cert, key)| tls::acceptor(cert, key)).transpose()?;
+        let shown = settings.tls.as_ref().map(|(cert, key)| tls::Shown::read(cert, key)).transpose()?;
+        let acceptor = shown.clone().map(tls::Shown::acceptor).transpose()?;
         let roots = settings.sibling_ca.as_deref().map(tls::certificates).transpose()?.unwrap_or_default();
         let connector = connector(&roots)?;
         let listener = listen(&settings)?;
@@ -114,7 +115,8 @@ impl Server {
             }
             tokio::spawn(enlist::run(handle.clone(), key, enlist, connector))
         });
-        let beside = std::iter::once(probing).chain(enlisted).collect();
+        let watching = shown.map(|shown| tokio::spawn(tls::watch(shown)));
+        let beside = std::iter::once(probing).chain(enlisted).chain(watching).collect();
         let places = Arc::new(Places { max: settings.max_connections_per_ip, taken: Mutex::default() });
         let accepting = tokio::spawn(async move {
             loop {
