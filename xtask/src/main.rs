@@ -31,7 +31,7 @@ cargo xtask COMMAND
 
   setup [--tests]     install what building needs (with --tests: browsers, coturn, namespaces)
   wasm [--names]      the wasm peer: crates -> web/generated (--names keeps function names for profiling)
-  web                 the npm package and the demo: web/dist, web/demo/dist, web/weft-mesh-VERSION.tgz
+  web                 the npm package, the demo and the dashboard: web/dist, web/*/dist, web/weft-mesh-VERSION.tgz
   build               wasm, web, then target/release/weft-signaler and target/release/weft
   start [ARGS]        setup, build, and run one open signaler on port 8190; ARGS go to weft-signaler
   test [--only LIST]  everything, or some of: build,size,lint,deny,rust,wasm,node,e2e,acceptance (separated by commas)
