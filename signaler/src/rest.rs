@@ -100,11 +100,6 @@ impl Rest {
             ["nodes", id] => self.node(id).await,
             ["topology"] => self.topology().await,
             ["openapi.json"] => crate::pages::page(StatusCode::OK, "application/json", DOCUMENT),
-            _ if statement(path).is_some() => error(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "method-not-allowed",
-                "a statement is sent with POST: see /openapi.json",
-            ),
             _ => return None,
         })
     }
@@ -293,6 +288,24 @@ pub(crate) fn stopping() -> Page {
 /// An error of the registry: a stable code, and what to do next.
 pub(crate) fn error(status: StatusCode, code: &str, message: &str) -> Page {
     json_page(status, &json!({ "error": { "code": code, "message": message } }))
+}
+
+/// What is said to a method that a path does not take; RFC 9110 section 15.5.6 wants those named that it does. None: nobody
+/// has this path.
+pub(crate) fn wrong_method(path: &str) -> Option<Page> {
+    let allowed = match path.trim_start_matches('/').split('/').collect::<Vec<_>>()[..] {
+        [
+            "" | "healthz" | "metrics" | "info" | "landing.js" | "events" | "nodes" | "topology"
+            | "openapi.json",
+        ]
+        | ["nodes", _]
+        | ["demo" | "dashboard", ..] => "GET, HEAD",
+        _ => statement(path).map(|_| "POST")?,
+    };
+    let text = "this method is not used here: see /openapi.json";
+    let mut page = error(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", text);
+    page.headers_mut().insert(http::header::ALLOW, http::HeaderValue::from_static(allowed));
+    Some(page)
 }
 
 /// What the registry says of itself in `/info`.

@@ -300,6 +300,9 @@ fn routes(hub: HubHandle, pages: Pages, rest: &Rest) -> BoxedFilter<(Page,)> {
             None => moved("demo/"),
         },
     );
+    let other = warp::path::full().and_then(|path: warp::path::FullPath| async move {
+        rest::wrong_method(path.as_str()).ok_or_else(|| warp::reject::custom(NoSuchPage))
+    });
     // Monitors ask with HEAD, too; hyper leaves the body out.
     let read = warp::get().or(warp::head()).unify();
     read.and(
@@ -321,23 +324,11 @@ fn routes(hub: HubHandle, pages: Pages, rest: &Rest) -> BoxedFilter<(Page,)> {
     )
     .or(registry)
     .unify()
-    .recover(|rejection: warp::Rejection| async move {
-        // Filters for other methods refuse the method of every path that nobody has.
-        let method = rejection.find::<NoSuchPage>().is_none()
-            && rejection.find::<warp::reject::MethodNotAllowed>().is_some();
-        Ok::<Page, std::convert::Infallible>(if method {
-            rest::error(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "method-not-allowed",
-                "this method is not used here: see /openapi.json",
-            )
-        } else {
-            rest::error(
-                StatusCode::NOT_FOUND,
-                "not-found",
-                "there is no such page: see docs/spec or /openapi.json",
-            )
-        })
+    .or(other)
+    .unify()
+    .recover(|_: warp::Rejection| async {
+        let text = "there is no such page: see docs/spec or /openapi.json";
+        Ok::<Page, std::convert::Infallible>(rest::error(StatusCode::NOT_FOUND, "not-found", text))
     })
     .unify()
     .boxed()
