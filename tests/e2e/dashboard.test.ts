@@ -467,6 +467,53 @@ test("n13_hostile_names_are_shown_as_text", async (t) => {
   assert.deepEqual(board.wrong, []);
 });
 
+test("n13_a_large_registry_is_read_in_pages_and_searched", async (t) => {
+  const signaler = await sovereigns(t);
+  const all = Array.from({ length: 1_200 }, (_, n) => ({
+    ...{
+      id: `node-${String(n).padStart(4, "0")}`,
+      public_key: show(new Key().id),
+      tailscale_hostname: `${n}.example`,
+    },
+    ...{
+      tailscale_ip: null,
+      status: n % 100 === 7 ? "pending" : "active",
+      lapsed: false,
+      services: [],
+      health: [],
+    },
+    ...{ addresses: [], registered_at: 1, decided_at: null, last_heartbeat: null, head: "" },
+  }));
+  const board = await Board.open(t, signaler, {}, (page) =>
+    page.route("**/nodes?*", (route) => {
+      const { searchParams: asked } = new URL(route.request().url());
+      const from = all.findIndex(({ id }) => id > (asked.get("after") ?? ""));
+      const nodes = all.slice(from, from + Number(asked.get("limit")));
+      const next = from + nodes.length < all.length ? nodes.at(-1)?.id : null;
+      return route.fulfill({ json: { nodes, next } });
+    }),
+  );
+  await board.page
+    .getByTestId("found")
+    .filter({ hasText: "1,200 registrants, the first 200 are shown" })
+    .waitFor();
+  assert.equal(await board.page.getByTestId("node").count(), 200);
+  assert.equal(
+    await board.page.getByTestId("node").first().getAttribute("data-id"),
+    "node-0007",
+    "who waits is first",
+  );
+  assert.ok((await board.page.getByTestId("around").count()) <= 300);
+  await board.page.getByTestId("search").fill("1107.EXAMPLE");
+  await board.page.getByTestId("found").filter({ hasText: "1 registrant found" }).waitFor();
+  assert.equal(await board.page.getByTestId("node").first().getAttribute("data-id"), "node-1107");
+  await board.page.getByTestId("filter-active").click();
+  await board.page.getByTestId("found").filter({ hasText: "0 registrants found" }).waitFor();
+  await board.page.getByTestId("search").fill("");
+  await board.page.getByTestId("found").filter({ hasText: "1,188 registrants found" }).waitFor();
+  assert.deepEqual(board.wrong, []);
+});
+
 test("n13_a_browser_that_cannot_sign_is_told_why", async (t) => {
   const signaler = await sovereigns(t);
   for (const [script, words] of [

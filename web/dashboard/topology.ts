@@ -5,8 +5,8 @@ import type { Body, State } from "./federation.js";
 import { STATES } from "./federation.js";
 import { count } from "./words.js";
 
-/** More than this many are in the list only. */
-const MOST = 64;
+/** So many are in the picture, and so many in the list below it: all the members that a federation may have. */
+const [DRAWN, LISTED] = [64, 300];
 /** Names are written while there is room for them. */
 const NAMED = 12;
 /** Pixels left free at the sides, for names, and above and below. */
@@ -44,7 +44,7 @@ export class Topology {
   /** The same in words, for those who do not see the picture, and with what has no place in it. */
   private list(): void {
     $("around").replaceChildren(
-      ...this.bodies.map((body) =>
+      ...this.bodies.slice(0, LISTED).map((body) =>
         h(
           "li",
           {
@@ -64,6 +64,14 @@ export class Topology {
         ),
       ),
     );
+    if (this.bodies.length > LISTED)
+      $("around").append(
+        h(
+          "li",
+          { class: "body quiet" },
+          `and ${count(this.bodies.length - LISTED, "other")}: see the registry`,
+        ),
+      );
     $("alone").toggleAttribute("hidden", this.bodies.length > 0);
     const signalers = this.bodies.filter(({ kind }) => kind === "signaler");
     const linked = signalers.filter(({ state }) => state === "up").length;
@@ -79,7 +87,7 @@ export class Topology {
     const { width, height } = this.svg.getBoundingClientRect();
     if (width === 0 || height === 0) return;
     this.svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
-    const shown = this.bodies.slice(0, MOST);
+    const shown = this.bodies.slice(0, DRAWN);
     const inner = shown.filter(({ kind }) => kind === "signaler");
     const outer = shown.filter(({ kind }) => kind === "registrant");
     const [cx, cy] = [width / 2, height / 2];
