@@ -71,7 +71,7 @@ const CHARTS: readonly Chart[] = [
   {
     name: "Deliveries per second",
     test: "deliveries",
-    lines: ["letters", "fan-outs"],
+    lines: ["envelopes", "fan-outs"],
     show: rate,
     rate: true,
     of: (now, before, seconds) => [
@@ -224,7 +224,7 @@ function bar(name: string, count: number, most: number): HTMLElement {
     "li",
     {},
     h("span", { class: "name" }, name),
-    h("meter", { min: 0, max: most, value: count, "aria-hidden": "true" }),
+    h("progress", { max: most, value: count, "aria-hidden": "true" }),
     h("span", { class: "amount" }, number(count)),
   );
 }
