@@ -1,8 +1,9 @@
-/** The dashboard of the built signaler in Chromium. */
+/** The dashboard of the built signaler in Chromium, and its main path in Firefox. */
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { type TestContext, test } from "node:test";
 import { type BrowserContextOptions, chromium, type Page } from "playwright-core";
+import { launch } from "puppeteer-core";
 import { directory, Signaler, type SignalerOptions, until } from "../federation/signaler.ts";
 import { Key, show } from "../federation/wire/keys.ts";
 import { Peer } from "../federation/wire/peer.ts";
@@ -512,6 +513,37 @@ test("n13_a_large_registry_is_read_in_pages_and_searched", async (t) => {
   await board.page.getByTestId("search").fill("");
   await board.page.getByTestId("found").filter({ hasText: "1,188 registrants found" }).waitFor();
   assert.deepEqual(board.wrong, []);
+});
+
+test("n13_firefox_is_live_and_signs_an_approval", async (t) => {
+  const signaler = await sovereigns(t);
+  await register(signaler, "waiting");
+  const executablePath = program("firefox-esr");
+  const firefox = await launch({
+    browser: "firefox",
+    protocol: "webDriverBiDi",
+    headless: true,
+    executablePath,
+  });
+  t.after(() => firefox.close());
+  const page = await firefox.newPage();
+  await page.goto(signaler.url.replace(/^ws/, "http"));
+  const there = async (selector: string): Promise<void> => {
+    const count = () => page.evaluate(`document.querySelectorAll(${JSON.stringify(selector)}).length`);
+    await until(selector, count, (seen) => seen === 1, PATIENCE);
+  };
+  const id = (name: string) => `[data-testid="${name}"]`;
+  await there(`${id("stream")}[data-state="live"]`);
+  await there(`${id("node")}[data-status="pending"]`);
+  await page.click(id("key-import"));
+  await page.type(id("import-text"), SEED_TEXT);
+  await page.click(id("import-save"));
+  await there(id("approve"));
+  await page.click(id("approve"));
+  await there(`${id("deciding-sign")}:enabled`);
+  await page.click(id("deciding-sign"));
+  await there(`${id("node")}[data-status="active"]`);
+  assert.equal(((await (await signaler.get("/nodes/waiting")).json()) as Json).status, "active");
 });
 
 test("n13_a_browser_that_cannot_sign_is_told_why", async (t) => {
