@@ -613,8 +613,36 @@ mod tests {
         assert_eq!(read.enlist.unwrap().port, 443);
         assert!(read.tls.is_some() && read.core.turn.is_some());
         assert_eq!((read.max_connections_per_ip, read.posts_per_minute), (200, 120));
-        assert_eq!(read.core.ttl_ms, Config::default().ttl_ms, "the example names the defaults");
-        assert_eq!(read.core.registry.offline_ms, RegistryConfig::default().offline_ms);
+        // The example names the defaults: limits are as if it had named none.
+        let named = RegistryConfig { sovereigns: Vec::new(), ..read.core.registry.clone() };
+        assert_eq!(format!("{named:?}"), format!("{:?}", RegistryConfig::default()));
+        let named = Config {
+            siblings: Vec::new(),
+            turn: None,
+            public_url: None,
+            registry: RegistryConfig::default(),
+            ..read.core.clone()
+        };
+        assert_eq!(format!("{named:?}"), format!("{:?}", Config::default()));
+    }
+
+    #[test]
+    fn every_limit_is_in_the_example_with_its_default_and_explained() {
+        let explained = include_str!("../../docs/guides/limits.md");
+        for table in ["limits", "registry.limits"] {
+            // The error about a key that there is not names those that there are.
+            let error = format!("{:#}", in_file(&format!("[{table}]\nnone_such = 1\n")).unwrap_err());
+            let (_, known) = error.split_once("expected one of").unwrap();
+            let names: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
+            assert!(names.len() >= 10, "{names:?}");
+            for name in names {
+                // Where a signaler is and whom it admits are no limits.
+                if !["public_url", "open", "sovereigns", "network"].contains(&name) {
+                    assert!(EXAMPLE.contains(&format!("\n#{name} = ")), "{name} is not in the example");
+                    assert!(explained.contains(&format!("`{name}`")), "{name} is not explained");
+                }
+            }
+        }
     }
 
     #[test]
