@@ -143,6 +143,7 @@ impl Signaler {
             peers: self.peers.authenticated(),
             swarms: self.table.swarms(),
             local_swarms: self.table.local_swarms(),
+            swarm_sizes: self.table.sizes(),
             entries: self.table.len(),
             pending: self.pending.len(),
             siblings,

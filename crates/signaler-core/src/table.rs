@@ -144,7 +144,11 @@ pub(crate) struct Table {
     version: u64,
     buckets: BTreeMap<u64, Vec<Key>>,
     local_swarms: usize,
+    sizes: [usize; SIZES],
 }
+
+/// Classes of swarms by their size: 1, 2 and 3, 4 to 7, and so on; the last one has all that are larger.
+pub(crate) const SIZES: usize = 16;
 
 impl Table {
     pub(crate) fn new(us: SignalerId, seed: u64) -> Self {
@@ -156,6 +160,7 @@ impl Table {
             version: 0,
             buckets: BTreeMap::new(),
             local_swarms: 0,
+            sizes: [0; SIZES],
         }
     }
 
@@ -171,6 +176,11 @@ impl Table {
     /// Swarms with a local member.
     pub(crate) fn local_swarms(&self) -> usize {
         self.local_swarms
+    }
+
+    /// How many swarms have so many present members: class `n` begins at 2 to the power of `n`.
+    pub(crate) fn sizes(&self) -> [usize; SIZES] {
+        self.sizes
     }
 
     /// Members of a swarm that are present, and whether `peer` is one of them.
@@ -229,7 +239,7 @@ impl Table {
         };
         let is = member.is_present();
         let here = kind == Kind::Present;
-        swarm.count(was.0, is);
+        swarm.count(was.0, is, &mut self.sizes);
         if was_here != here {
             self.moved(&key, here);
         }
@@ -413,7 +423,7 @@ impl Table {
         if member.records.is_empty() {
             swarm.members.remove(place);
         }
-        swarm.count(was, is);
+        swarm.count(was, is, &mut self.sizes);
         self.log.remove(&record.version);
         let was_here = record.kind == Kind::Present;
         if was_here {
@@ -477,9 +487,20 @@ impl Swarm {
         &mut self.members[at]
     }
 
-    fn count(&mut self, was: bool, is: bool) {
+    fn count(&mut self, was: bool, is: bool, sizes: &mut [usize; SIZES]) {
+        if let Some(class) = class(self.present) {
+            sizes[class] -= 1;
+        }
         self.present = self.present + usize::from(is) - usize::from(was);
+        if let Some(class) = class(self.present) {
+            sizes[class] += 1;
+        }
     }
+}
+
+/// The class of a size; a swarm of tombstones has none.
+fn class(present: usize) -> Option<usize> {
+    present.checked_ilog2().map(|log| (log as usize).min(SIZES - 1))
 }
 
 fn adjust(homes: &mut Vec<(SignalerId, u32)>, home: SignalerId, more: bool) {
