@@ -48,7 +48,7 @@ fn d1_peers_on_two_signalers_learn_of_each_other_once() {
 fn swarms_are_counted_by_size_and_tombstones_are_no_members() {
     let mut world = World::linked(2, PAIR);
     let sizes = |world: &World, at: usize| world.signaler(at).gauges().swarm_sizes[..4].to_vec();
-    let clients: Vec<_> = (0..5).map(|n| world.client(n % 2, n as u8 + 1)).collect();
+    let clients: Vec<_> = (1..=5_u8).map(|n| world.client(usize::from(n + 1) % 2, n)).collect();
     world.announce(clients[0], swarm(2));
     for (joined, expected) in
         [[2, 0, 0, 0], [1, 1, 0, 0], [1, 1, 0, 0], [1, 0, 1, 0], [1, 0, 1, 0]].iter().enumerate()

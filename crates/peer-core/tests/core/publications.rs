@@ -69,7 +69,7 @@ fn what_is_published_after_a_pause_goes_out_at_once_and_a_burst_is_signed_togeth
         world.publish(a, party, n);
         world.run(Duration::from_micros(600));
     }
-    let took = Duration::from_micros(600 * 4000);
+    let took = Duration::from_millis(2400);
     let signatures = bundles(&world) - before;
     assert!(u128::from(signatures) <= took.as_millis() / 2 + 502, "{signatures} signatures");
     world.run(SECOND);
@@ -378,7 +378,7 @@ fn the_first_documents_of_a_feed_are_not_lost_when_later_ones_overtake_them() {
 #[test]
 fn what_is_overtaken_by_seconds_still_comes_in_order() {
     let mut feed = Overtaken::new();
-    assert_eq!(feed.come(&[2], SECOND * 2), []);
+    assert!(feed.come(&[2], SECOND * 2).is_empty());
     assert_eq!(feed.come(&[0], SECOND / 10), [0]);
     assert_eq!(feed.come(&[3], SECOND * 2), [0]);
     assert_eq!(feed.come(&[1], SECOND / 10), [0, 1, 2, 3]);
