@@ -104,12 +104,22 @@ test("d10_a_message_to_a_paused_command_over_a_link_is_sent_again_and_confirmed_
   await page.until("mesh.openLinks().length === 1");
   listener.process.kill("SIGSTOP");
   const seen = loseReceipts(tap);
-  const outcome = page.send(identity, { n: 1, text: TEXT });
+  let ended = "not yet";
+  const outcome = page.send(identity, { n: 1, text: TEXT }).then((how) => {
+    ended = how;
+    return how;
+  });
   // Whoever hears nothing over the link tries the signaler, too.
   await until(
     "copy through the signaler",
-    () => seen.copies,
-    (copies) => copies >= 1,
+    async () => ({
+      ...seen,
+      ended,
+      heard: listener.lines.length,
+      links: await page.look("mesh.openLinks()"),
+      diagnosis: await page.look("mesh.weft.diagnose()"),
+    }),
+    ({ copies }) => copies >= 1,
   );
   listener.process.kill("SIGCONT");
   assert.equal(await outcome, "delivered");

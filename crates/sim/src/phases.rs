@@ -334,7 +334,7 @@ impl Post {
         Self {
             before: run.ledger(),
             signaler_frames: run.signaler_frames(),
-            outcomes: outcomes(run),
+            outcomes: run.world.sent(),
             direct_ms: Vec::new(),
             arrivals: Vec::new(),
         }
@@ -366,7 +366,7 @@ impl Post {
         let (hops, shortest): (Vec<f64>, Vec<f64>) = over_links.into_iter().unzip();
         let delays: Vec<f64> = self.arrivals.iter().filter_map(|arrival| arrival.delay_ms).collect();
         let change = run.change(&self.before);
-        let after = outcomes(run);
+        let after = run.world.sent();
         let whole = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
         let least: f64 = shortest.iter().sum();
         Messages {
@@ -385,13 +385,6 @@ impl Post {
             kinds: change.kinds,
         }
     }
-}
-
-/// Messages whose senders know that they arrived, and that they gave up.
-fn outcomes(run: &Run<'_>) -> (u64, u64) {
-    run.world
-        .peers()
-        .fold((0, 0), |(ok, failed), (_, peer)| (ok + peer.tally.sent.0, failed + peer.tally.sent.1))
 }
 
 /// Waits until everybody is connected to everybody, by way of links that both sides have.

@@ -31,6 +31,8 @@ pub(crate) struct Node {
     /// When its core wants to be called at the latest.
     pub(crate) timer: Time,
     asleep_until: Time,
+    /// Messages of a peer that is gone which ended well, and which did not.
+    sent: (u64, u64),
     /// The earliest window in whose list it is.
     pub(crate) listed: u64,
 }
@@ -40,7 +42,15 @@ pub(crate) const UNLISTED: u64 = u64::MAX;
 
 impl Node {
     pub(crate) fn new(id: NodeId, role: Role) -> Self {
-        Self { id, role, queue: Queue::default(), timer: NEVER, asleep_until: Time::ZERO, listed: UNLISTED }
+        Self {
+            id,
+            role,
+            queue: Queue::default(),
+            timer: NEVER,
+            asleep_until: Time::ZERO,
+            sent: (0, 0),
+            listed: UNLISTED,
+        }
     }
 
     pub(crate) fn push(&mut self, at: Time, cargo: Cargo) {
@@ -104,6 +114,7 @@ impl Node {
                     peer.act(act, &mut scope);
                 }
                 if ends {
+                    self.sent = self.sent();
                     self.role = Role::Gone;
                     self.queue.clear();
                 }
@@ -114,6 +125,11 @@ impl Node {
     /// It is in the background at this time.
     pub(crate) fn is_asleep(&self, now: Time) -> bool {
         self.asleep_until > now
+    }
+
+    /// Messages that ended well for whoever sent them here, and that did not; also when it is gone since.
+    pub(crate) fn sent(&self) -> (u64, u64) {
+        self.peer().map_or(self.sent, |peer| peer.tally.sent)
     }
 
     pub(crate) fn peer(&self) -> Option<&PeerNode> {

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use weft_peer_core::Config;
+use weft_peer_core::{Command, Config};
 use weft_wire::Time;
 
 use super::connection::Connection;
+use super::content::Content;
 use super::network::{Cut, Laws, Network};
 use super::parcel::{Act, Cargo, NodeId};
 use super::queue::{Post, Queue, SHARDS, Scope};
@@ -80,6 +81,21 @@ fn pairs_that_cannot_connect_do_not() {
         || world.peers().flat_map(|(id, peer)| peer.tally.neighbours.iter().map(move |other| (id, *other)));
     assert!(links().count() > 20);
     assert!(links().all(|(a, b)| !network.is_unreachable(a, b)));
+}
+
+#[test]
+fn what_was_confirmed_to_a_peer_that_crashes_counts_still() {
+    let mut world = world(Laws::default(), 12);
+    let [from, to] = [NodeId(3), NodeId(4)];
+    let (now, to) = (world.now(), world.identity(to).unwrap());
+    let document = Content { number: 1, topic: 0 }.document(256).unwrap();
+    world.act(from, now, Act::Command(Command::Send { to, document }));
+    world.run(Duration::from_secs(5)).unwrap();
+    assert_eq!(world.sent(), (1, 0));
+    world.act(from, world.now(), Act::Crash);
+    world.run(Duration::from_secs(1)).unwrap();
+    assert!(world.peer(from).is_none());
+    assert_eq!(world.sent(), (1, 0));
 }
 
 #[test]

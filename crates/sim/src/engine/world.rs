@@ -190,6 +190,12 @@ impl World {
         self.nodes
     }
 
+    /// Messages that ended well for those who sent them, and that did not; of peers that are gone, too.
+    pub fn sent(&self) -> (u64, u64) {
+        let nodes = (0..self.nodes).map(NodeId).filter_map(|id| self.shards[place(id).0].node(id));
+        nodes.map(Node::sent).fold((0, 0), |(ok, failed), sent| (ok + sent.0, failed + sent.1))
+    }
+
     /// Peers that run, in the order of their nodes.
     pub fn peers(&self) -> impl Iterator<Item = (NodeId, &PeerNode)> + '_ {
         (0..self.nodes).map(NodeId).filter_map(|id| Some((id, self.peer(id)?)))
