@@ -1,7 +1,7 @@
 //! `weft-bench floor`: the least that a forwarding server can do, so that figures have a limit to be compared with.
 //!
 //! One thread, one epoll, no JSON, no proof of who anybody is, no quota, no time-out. A binary frame begins with the
-//! number of the connection it is for, in order of their coming, or [`EVERYBODY`] for the rest of the swarm. What waits for
+//! number of the connection it is for, which is the path that it asked for, or [`EVERYBODY`] for the rest of the swarm. What waits for
 //! a socket when all events were handled leaves in one write. Not a server for anything else: it believes what it is told.
 
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -33,13 +33,16 @@ pub(crate) struct Options {
 #[derive(Default)]
 struct Connections {
     all: Vec<Connection>,
+    /// Where in `all` the connection of a number is.
+    numbers: Vec<usize>,
     /// Those with something to write.
     dirty: Vec<usize>,
 }
 
 struct Connection {
     stream: TcpStream,
-    upgraded: bool,
+    /// Once it is upgraded.
+    number: Option<usize>,
     inbox: Vec<u8>,
     outbox: Vec<u8>,
 }
@@ -85,7 +88,7 @@ impl Connections {
             stream.set_nodelay(true)?;
             let interest = Interest::READABLE | Interest::WRITABLE;
             poll.registry().register(&mut stream, Token(self.all.len()), interest)?;
-            self.all.push(Connection { stream, upgraded: false, inbox: Vec::new(), outbox: Vec::new() });
+            self.all.push(Connection { stream, number: None, inbox: Vec::new(), outbox: Vec::new() });
         }
     }
 
@@ -128,10 +131,17 @@ impl Connections {
     /// Handles all whole frames; returns how many bytes they were.
     fn take(&mut self, at: usize, bytes: &[u8]) -> anyhow::Result<usize> {
         let mut used = 0;
-        if self.all.get(at).is_some_and(|connection| !connection.upgraded) {
+        if self.all.get(at).is_some_and(|connection| connection.number.is_none()) {
             let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else { return Ok(0) };
+            let number = asked_for(bytes)?;
             if let Some(connection) = self.all.get_mut(at) {
-                connection.upgraded = true;
+                connection.number = Some(number);
+            }
+            if self.numbers.len() <= number {
+                self.numbers.resize(number + 1, usize::MAX);
+            }
+            if let Some(place) = self.numbers.get_mut(number) {
+                *place = at;
             }
             self.queue(at, UPGRADED);
             used = end + 4;
@@ -158,10 +168,17 @@ impl Connections {
         }
         frame.extend(signal);
         if to == EVERYBODY {
-            let first = from / SWARM * SWARM;
-            (first..first + SWARM).filter(|at| *at != from).for_each(|at| self.queue(at, &frame));
+            let own = self.all.get(from).and_then(|connection| connection.number).unwrap_or_default();
+            let first = own / SWARM * SWARM;
+            (first..first + SWARM).filter(|number| *number != own).for_each(|to| self.queue_for(to, &frame));
         } else {
-            self.queue(to as usize, &frame);
+            self.queue_for(to as usize, &frame);
+        }
+    }
+
+    fn queue_for(&mut self, number: usize, bytes: &[u8]) {
+        if let Some(at) = self.numbers.get(number) {
+            self.queue(*at, bytes);
         }
     }
 
@@ -189,6 +206,15 @@ impl Connections {
             }
         }
     }
+}
+
+/// The number in `GET /NUMBER HTTP/1.1`.
+fn asked_for(request: &[u8]) -> anyhow::Result<usize> {
+    let line = request.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    let path = std::str::from_utf8(line)?.split(' ').nth(1).unwrap_or_default();
+    let number = path.trim_start_matches('/').parse().context("the path is no number")?;
+    ensure!(number < 1 << 20, "no such number");
+    Ok(number)
 }
 
 /// Bytes of the header of the first whole frame, and where it ends; `None` while bytes are missing.
@@ -226,5 +252,12 @@ mod tests {
             assert!(frame(&bytes[..bytes.len() - 1]).unwrap().is_none());
         }
         assert!(frame(&[0x82, 4]).is_err());
+    }
+
+    #[test]
+    fn a_connection_has_the_number_that_it_asks_for() {
+        assert_eq!(asked_for(&framing::upgrade("/17", None)).unwrap(), 17);
+        assert!(asked_for(&framing::upgrade("/", None)).is_err());
+        assert!(asked_for(&framing::upgrade("/9999999", None)).is_err());
     }
 }

@@ -289,7 +289,8 @@ impl World {
         while operations.len() < BATCH {
             self.now = began + lasting * operations.len() as u64 / BATCH as u64;
             // As late as the table's own buckets may be: nobody looks these up any more.
-            while let Some((_, swarm)) = self.silent.pop_front_if(|(due, _)| *due <= self.now) {
+            while let Some((_, swarm)) = self.silent.front().copied().filter(|(due, _)| *due <= self.now) {
+                self.silent.pop_front();
                 operations.push(Operation::Gone(swarm));
             }
             let dice = self.random() % 70;
@@ -329,7 +330,7 @@ impl World {
     }
 
     fn below(&mut self, bound: usize) -> usize {
-        usize::try_from(u128::from(self.random()) * bound as u128 >> 64).unwrap_or(0)
+        usize::try_from((u128::from(self.random()) * bound as u128) >> 64).unwrap_or(0)
     }
 
     /// SplitMix64 (Steele and others 2014).

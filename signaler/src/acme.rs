@@ -148,9 +148,9 @@ fn private_folder(path: &Path) -> anyhow::Result<()> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
-        let mode = std::fs::metadata(path)?.permissions().mode();
+        let others = std::fs::metadata(path)?.permissions().mode() & 0o077;
         ensure!(
-            mode & 0o077 == 0,
+            others == 0,
             "--acme-cache: others may look into {}, where keys are kept: chmod 700 it, or name another folder",
             path.display()
         );

@@ -8,8 +8,8 @@ use crate::framing;
 pub(super) struct Floor;
 
 impl Wire for Floor {
-    fn request(&self, _: usize) -> (String, Option<&'static str>) {
-        ("/".to_owned(), None)
+    fn request(&self, at: usize) -> (String, Option<&'static str>) {
+        (format!("/{at}"), None)
     }
 
     fn open(&mut self, _: usize) -> Step {
