@@ -23,12 +23,16 @@ export interface Running {
   stop(): void;
 }
 
-/** The signaler as shipped, without a configuration. */
-export async function start(): Promise<Running> {
+/** The signaler as shipped, without a configuration file. */
+export async function start(...args: readonly string[]): Promise<Running> {
   const dir = mkdtempSync(join(tmpdir(), "weft-bench-"));
-  const child: ChildProcess = spawn(PROGRAM, ["--listen", "127.0.0.1:0", "--data", join(dir, "mesh.db")], {
-    stdio: ["ignore", "pipe", "ignore"],
-  });
+  const child: ChildProcess = spawn(
+    PROGRAM,
+    ["--listen", "127.0.0.1:0", "--data", join(dir, "mesh.db"), ...args],
+    {
+      stdio: ["ignore", "pipe", "ignore"],
+    },
+  );
   const stop = () => {
     child.kill("SIGKILL");
     rmSync(dir, { recursive: true, force: true });

@@ -38,6 +38,8 @@ pub(crate) struct Client {
     latencies: Vec<Duration>,
     /// Whether a pair begins anew when its exchange came back.
     running: bool,
+    /// When each connection announced itself, while they do so again and again.
+    announced: Vec<Instant>,
     scratch: Box<[u8]>,
 }
 
@@ -91,6 +93,7 @@ impl Client {
             exchanges: 0,
             latencies: Vec::new(),
             running: false,
+            announced: Vec::new(),
             scratch: vec![0; 256 * 1024].into(),
         };
         let deadline = Instant::now() + OPEN_DEADLINE;
@@ -146,6 +149,31 @@ impl Client {
             exchanges: self.exchanges - exchanges,
             latencies,
         })
+    }
+
+    /// Keeps every connection announcing itself: one announce in flight each. An exchange is an announce and its answer.
+    pub(crate) fn announce(&mut self, lasting: Duration) -> anyhow::Result<Stretch> {
+        if self.announced.is_empty() {
+            self.announced = vec![Instant::now(); self.connections.len()];
+            for at in 0..self.connections.len() {
+                self.announce_one(at)?;
+            }
+        }
+        self.latencies.clear();
+        let (exchanges, began) = (self.exchanges, Instant::now());
+        self.idle(lasting)?;
+        let mut latencies = std::mem::take(&mut self.latencies);
+        latencies.sort_unstable();
+        let exchanges = self.exchanges - exchanges;
+        Ok(Stretch { lasted: began.elapsed(), delivered: exchanges, exchanges, latencies })
+    }
+
+    fn announce_one(&mut self, at: usize) -> anyhow::Result<()> {
+        let frame = self.wire.announce(at)?;
+        if let Some(since) = self.announced.get_mut(at) {
+            *since = Instant::now();
+        }
+        self.send(at, &frame)
     }
 
     /// Lets the exchanges under way come to their end.
@@ -284,6 +312,15 @@ impl Client {
         if !ready {
             let step = self.wire.greet(at, payload)?;
             return self.step(at, step);
+        }
+        if let Some(since) = self.announced.get(at)
+            && self.wire.is_announced(payload)
+        {
+            self.exchanges += 1;
+            if self.latencies.len() < SAMPLES {
+                self.latencies.push(since.elapsed());
+            }
+            return self.announce_one(at);
         }
         match (self.wire.received(payload), role) {
             (Received::Refused(why), _) => bail!("refused: {why}"),

@@ -24,7 +24,7 @@ pub(crate) struct Options {
 /// Measures, and prints a table.
 pub(crate) fn run(common: &Common, options: &Options) -> anyhow::Result<()> {
     let (connections, rounds) = if common.quick { (1_000, 1) } else { (options.connections, options.rounds) };
-    let kinds = [Kind::Weft, Kind::Peerjs, Kind::Matchbox, Kind::YWebrtc];
+    let kinds = [Kind::Weft, Kind::Floor, Kind::Tracker, Kind::Peerjs, Kind::Matchbox, Kind::YWebrtc];
     let mut rows: Vec<(Kind, Figure, Figure)> = kinds
         .into_iter()
         .filter(|kind| common.wants(*kind))

@@ -1,4 +1,4 @@
-//! `weft-bench relay|idle`: one light client against `weft-signaler` and the servers it is compared with.
+//! `weft-bench relay|announce|idle|table`: one light client against `weft-signaler` and the servers it is compared with.
 //!
 //! Servers run on core 0, the client on core 1, everything on loopback. A run ends by itself. What is measured and
 //! what came out: bench/RESULTS.md. `cargo xtask bench` installs and builds what this program needs.
@@ -6,17 +6,24 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::cast_precision_loss, reason = "figures for people: 52 bits are enough")]
 
+mod announce;
 mod client;
 mod figures;
+mod floor;
 mod framing;
 mod idle;
 mod relay;
 mod server;
+mod table;
 mod wire;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+
+/// As in the signaler, since its table is measured in this process.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[derive(Parser)]
 #[command(name = "weft-bench", about = "Measures weft-signaler beside other servers")]
@@ -31,8 +38,15 @@ struct Cli {
 enum Bench {
     /// Delivered messages per CPU-second of the server, and latencies
     Relay(relay::Options),
+    /// Announces per CPU-second of the server
+    Announce(announce::Options),
     /// Resident memory per idle connection
     Idle(idle::Options),
+    /// The discovery table with a million entries beside bare hash maps, in this process
+    Table(table::Options),
+    /// A server that does the least that forwarding takes, for the other benchmarks
+    #[command(hide = true)]
+    Floor(floor::Options),
 }
 
 /// What both benchmarks want to know.
@@ -47,10 +61,10 @@ struct Common {
     /// The matchbox_server to measure
     #[arg(long, global = true, default_value = "target/rivals/bin/matchbox_server")]
     matchbox: PathBuf,
-    /// The folder whose node_modules hold peerjs-server and y-webrtc
+    /// The root of this repository, whose node_modules hold peerjs-server, y-webrtc and bittorrent-tracker
     #[arg(long, global = true, default_value = ".")]
     npm: PathBuf,
-    /// Servers to measure, separated by commas: weft, peerjs, matchbox, y-webrtc
+    /// Servers to measure, separated by commas: weft, peerjs, matchbox, y-webrtc, tracker, floor
     #[arg(long, global = true, value_delimiter = ',')]
     only: Vec<server::Kind>,
 }
@@ -64,9 +78,15 @@ impl Common {
 fn main() -> anyhow::Result<()> {
     let Cli { bench, common } = Cli::parse();
     server::raise_open_files()?;
+    if let Bench::Floor(options) = &bench {
+        return floor::run(options);
+    }
     server::pin_client()?;
     match bench {
         Bench::Relay(options) => relay::run(&common, &options),
+        Bench::Announce(options) => announce::run(&common, &options),
         Bench::Idle(options) => idle::run(&common, &options),
+        Bench::Table(options) => table::run(&common, &options),
+        Bench::Floor(options) => floor::run(&options),
     }
 }

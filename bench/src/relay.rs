@@ -39,8 +39,8 @@ impl Case {
 
     fn servers(self) -> &'static [Kind] {
         match self {
-            Self::Unicast => &[Kind::Weft, Kind::Peerjs, Kind::Matchbox],
-            Self::Fanout | Self::Apart => &[Kind::Weft, Kind::YWebrtc],
+            Self::Unicast => &[Kind::Weft, Kind::Floor, Kind::Tracker, Kind::Peerjs, Kind::Matchbox],
+            Self::Fanout | Self::Apart => &[Kind::Weft, Kind::Floor, Kind::YWebrtc],
         }
     }
 

@@ -35,6 +35,10 @@ pub(crate) enum Kind {
     Matchbox,
     /// The signaling server of y-webrtc.
     YWebrtc,
+    /// bittorrent-tracker's WebSocket server.
+    Tracker,
+    /// The least that a forwarding server can do: `weft-bench floor`.
+    Floor,
 }
 
 impl Kind {
@@ -45,6 +49,8 @@ impl Kind {
             Self::Peerjs => "peerjs-server",
             Self::Matchbox => "matchbox_server",
             Self::YWebrtc => "y-webrtc",
+            Self::Tracker => "bittorrent-tracker",
+            Self::Floor => "bare epoll",
         }
     }
 }
@@ -172,6 +178,13 @@ fn command(kind: Kind, common: &Common, addr: SocketAddr, dir: &Path) -> anyhow:
         Kind::YWebrtc => {
             let program = common.npm.join("node_modules/y-webrtc/bin/server.js");
             command.arg("node").arg(present(&program)?).env("PORT", &port).env("HOST", "127.0.0.1");
+        }
+        Kind::Tracker => {
+            let program = common.npm.join("bench/tracker-server.mjs");
+            command.arg("node").arg(present(&program)?).arg(&port);
+        }
+        Kind::Floor => {
+            command.arg(std::env::current_exe()?).args(["floor", &addr.to_string()]);
         }
     }
     Ok(command)

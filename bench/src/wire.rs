@@ -1,7 +1,9 @@
 //! What the protocols of the measured servers have in common.
 
+mod floor;
 mod matchbox;
 mod peerjs;
+mod tracker;
 mod weft;
 mod y_webrtc;
 
@@ -56,6 +58,14 @@ pub(crate) trait Wire {
     fn received(&self, payload: &[u8]) -> Received {
         relayed(payload)
     }
+    /// The encoded frame with which connection `at` announces itself once more, where the protocol has that.
+    fn announce(&mut self, _at: usize) -> anyhow::Result<Vec<u8>> {
+        anyhow::bail!("this protocol has no announce")
+    }
+    /// Whether a frame answers such an announce.
+    fn is_announced(&self, _payload: &[u8]) -> bool {
+        false
+    }
 }
 
 /// The two signals of an exchange.
@@ -97,13 +107,20 @@ pub(crate) fn of(kind: Kind) -> Box<dyn Wire> {
         Kind::Peerjs => Box::new(peerjs::Peerjs),
         Kind::Matchbox => Box::new(matchbox::Matchbox::default()),
         Kind::YWebrtc => Box::new(y_webrtc::YWebrtc),
+        Kind::Tracker => Box::new(tracker::Tracker),
+        Kind::Floor => Box::new(floor::Floor),
     }
 }
 
-/// Reads the signal's letter. In every protocol the signal comes last, with under 40 bytes behind it.
+/// Reads the signal's letter. In most protocols the signal comes last, with under 40 bytes behind it.
 fn relayed(payload: &[u8]) -> Received {
-    let four = payload.len().checked_sub(48).filter(|_| payload.len() >= PAYLOAD);
-    let Some(&[letter, b, c, d]) = four.and_then(|at| payload.get(at..at + 4)) else {
+    let near_the_end = payload.len().checked_sub(48).filter(|_| payload.len() >= PAYLOAD);
+    near_the_end.map_or(Received::Other, |at| letter(payload, at))
+}
+
+/// Reads the letter of a signal of which four bytes are at `at`.
+fn letter(payload: &[u8], at: usize) -> Received {
+    let Some(&[letter, b, c, d]) = payload.get(at..at + 4) else {
         return Received::Other;
     };
     if [b, c, d] != [letter; 3] {

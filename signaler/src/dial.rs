@@ -61,18 +61,25 @@ impl Dialler {
 pub(crate) fn connector(
     extra: &[tokio_rustls::rustls::pki_types::CertificateDer<'static>],
 ) -> anyhow::Result<TlsConnector> {
+    Ok(TlsConnector::from(client_config(extra).context("--sibling-ca")?))
+}
+
+/// The same for any server: the system's authorities, Mozilla's, and these.
+pub(crate) fn client_config(
+    extra: &[tokio_rustls::rustls::pki_types::CertificateDer<'static>],
+) -> anyhow::Result<Arc<ClientConfig>> {
     let mut roots = RootCertStore::empty();
     roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     for certificate in extra {
-        roots.add(certificate.clone()).context("a certificate of --sibling-ca cannot be used")?;
+        roots.add(certificate.clone()).context("a certificate in it cannot be used")?;
     }
     let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    Ok(TlsConnector::from(Arc::new(config)))
+    Ok(Arc::new(config))
 }
 
 /// Whether a sibling's URL can be called; says what is wrong with it.

@@ -423,7 +423,7 @@ fn log(event: &Event) {
         Event::MemberDown(id) => tracing::info!(member = %short(id), "member of the federation is down"),
         Event::SiblingRefused { id, code } => {
             let sibling = id.map(short).unwrap_or_default();
-            tracing::warn!(%sibling, %code, "sibling refused; each side must name the other (--sibling) or be --open");
+            tracing::warn!(%sibling, %code, "sibling refused; a sovereign has to approve both, or each side must name the other (--sibling) or be --open");
         }
         Event::WrongSibling { url, expected, proved } => tracing::error!(
             %url, expected = %expected, proved = %proved,

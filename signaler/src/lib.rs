@@ -8,6 +8,7 @@
 #[cfg(weft_simulation)]
 compile_error!("this program is for people: `--cfg weft_simulation` takes all security away");
 
+mod acme;
 mod clock;
 mod dial;
 mod enlist;
@@ -24,6 +25,7 @@ mod store;
 mod stream;
 mod tls;
 
+pub use acme::Acme;
 pub use enlist::Enlist;
 pub use probe::Probe;
 pub use server::{Server, id_of};

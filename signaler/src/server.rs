@@ -23,6 +23,7 @@ use weft_crypto::SignalerKey;
 use weft_signaler_core::{Origin, Signaler};
 use weft_wire::{FEDERATION_PROTOCOL, PEER_PROTOCOL, SignalerId};
 
+use crate::acme::Acme;
 use crate::clock::Clock;
 use crate::dial::{Dialler, connector};
 use crate::hub::{Hub, HubHandle};
@@ -50,7 +51,7 @@ pub struct Server {
     hub: HubHandle,
     running: JoinHandle<()>,
     accepting: JoinHandle<()>,
-    /// Probing, watching certificates, and registering elsewhere.
+    /// Probing, watching certificates or asking for them, and registering elsewhere.
     beside: Vec<JoinHandle<()>>,
 }
 
@@ -78,7 +79,9 @@ impl Server {
         let key = SignalerKey::new(&stored.seed);
         let id = key.id();
         let shown = settings.tls.as_ref().map(|(cert, key)| tls::Shown::read(cert, key)).transpose()?;
-        let acceptor = shown.clone().map(tls::Shown::acceptor).transpose()?;
+        let asked = settings.acme.as_ref().map(Acme::start).transpose()?;
+        let (acme_acceptor, certified) = asked.unzip();
+        let acceptor = shown.clone().map(tls::Shown::acceptor).transpose()?.or(acme_acceptor);
         let roots = settings.sibling_ca.as_deref().map(tls::certificates).transpose()?.unwrap_or_default();
         let connector = connector(&roots)?;
         let listener = listen(&settings)?;
@@ -116,7 +119,8 @@ impl Server {
             tokio::spawn(enlist::run(handle.clone(), key, enlist, connector))
         });
         let watching = shown.map(|shown| tokio::spawn(tls::watch(shown)));
-        let beside = std::iter::once(probing).chain(enlisted).chain(watching).collect();
+        let asking = certified.map(|certified| tokio::spawn(certified.run()));
+        let beside = std::iter::once(probing).chain(enlisted).chain(watching).chain(asking).collect();
         let places = Arc::new(Places { max: settings.max_connections_per_ip, taken: Mutex::default() });
         let accepting = tokio::spawn(async move {
             loop {

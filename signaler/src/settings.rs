@@ -11,6 +11,7 @@ use weft_signaler_core::registry::RegistryConfig;
 use weft_signaler_core::{Config, SiblingConfig, TurnConfig};
 use weft_wire::{RegistryKey, SignalerId, limits};
 
+use crate::acme::Acme;
 use crate::dial::check_url;
 use crate::enlist::Enlist;
 use crate::probe::Probe;
@@ -78,6 +79,21 @@ pub struct Args {
     /// Private key (PEM) of the certificate
     #[arg(long, env = "WEFT_TLS_KEY", value_name = "FILE.pem")]
     tls_key: Option<PathBuf>,
+    /// A name to get a certificate for from an ACME authority, proved on port 443. May be repeated
+    #[arg(long, env = "WEFT_ACME", value_delimiter = ',', value_name = "DOMAIN")]
+    acme: Vec<String>,
+    /// Whom that authority may write to. May be repeated
+    #[arg(long, env = "WEFT_ACME_CONTACT", value_delimiter = ',', value_name = "MAIL")]
+    acme_contact: Vec<String>,
+    /// That authority's directory [default: Let's Encrypt's]
+    #[arg(long, env = "WEFT_ACME_DIRECTORY", value_name = "URL")]
+    acme_directory: Option<String>,
+    /// Where its account and certificate are kept [default: acme, beside the database]
+    #[arg(long, env = "WEFT_ACME_CACHE", value_name = "DIR")]
+    acme_cache: Option<PathBuf>,
+    /// More certificates (PEM) to check that authority's against, for a private one
+    #[arg(long, env = "WEFT_ACME_CA", value_name = "FILE.pem")]
+    acme_ca: Option<PathBuf>,
     /// More certificates (PEM) to check siblings' against, for a private authority
     #[arg(long, env = "WEFT_SIBLING_CA", value_name = "FILE.pem")]
     sibling_ca: Option<PathBuf>,
@@ -129,6 +145,15 @@ struct File {
     tls_cert: Option<PathBuf>,
     #[serde(alias = "tls-key")]
     tls_key: Option<PathBuf>,
+    acme: Vec<String>,
+    #[serde(alias = "acme-contact")]
+    acme_contact: Vec<String>,
+    #[serde(alias = "acme-directory")]
+    acme_directory: Option<String>,
+    #[serde(alias = "acme-cache")]
+    acme_cache: Option<PathBuf>,
+    #[serde(alias = "acme-ca")]
+    acme_ca: Option<PathBuf>,
     #[serde(alias = "sibling-ca")]
     sibling_ca: Option<PathBuf>,
     threads: Option<usize>,
@@ -252,6 +277,8 @@ pub struct Settings {
     pub data: PathBuf,
     /// Certificate chain and key, PEM files.
     pub tls: Option<(PathBuf, PathBuf)>,
+    /// From whom to get a certificate instead.
+    pub acme: Option<Acme>,
     /// More certificates to check siblings' against.
     pub sibling_ca: Option<PathBuf>,
     /// Threads for connections.
@@ -280,6 +307,7 @@ impl Settings {
             port: 0,
             data: data.into(),
             tls: None,
+            acme: None,
             sibling_ca: None,
             threads: 1,
             log_format: LogFormat::Text,
@@ -345,6 +373,20 @@ impl TryFrom<Args> for Settings {
                 network.parse().map_err(|error| anyhow::anyhow!("--network {network:?}: {error}"))?;
         }
         check(&core)?;
+        let data = args.data.or(file.data).unwrap_or_else(|| "./mesh.db".into());
+        let acme = acme(
+            if args.acme.is_empty() { file.acme } else { args.acme },
+            if args.acme_contact.is_empty() { file.acme_contact } else { args.acme_contact },
+            args.acme_directory.or(file.acme_directory),
+            args.acme_cache.or(file.acme_cache),
+            args.acme_ca.or(file.acme_ca),
+            &data,
+        )?;
+        if let Some(url) =
+            acme.as_ref().filter(|_| core.public_url.is_none()).and_then(|acme| by_name(acme, port))
+        {
+            core.public_url = Some(url);
+        }
         let node_id = args.node_id.or(registry.node_id);
         let with = args.register_with.or(registry.register_with);
         ensure!(
@@ -357,11 +399,16 @@ impl TryFrom<Args> for Settings {
             (None, None) => None,
             _ => bail!("--tls-cert and --tls-key (tls_cert and tls_key in the file) go together"),
         };
+        ensure!(
+            tls.is_none() || acme.is_none(),
+            "--acme and --tls-cert: a certificate comes from an authority or from a file, not from both"
+        );
         Ok(Self {
             listen,
             port,
-            data: args.data.or(file.data).unwrap_or_else(|| "./mesh.db".into()),
+            data,
             tls,
+            acme,
             sibling_ca: args.sibling_ca.or(file.sibling_ca),
             threads: threads(args.threads.or(file.threads).unwrap_or(1))?,
             log_format: args.log_format.or(file.log_format).unwrap_or_default(),
@@ -372,6 +419,36 @@ impl TryFrom<Args> for Settings {
             enlist,
             core,
         })
+    }
+}
+
+/// From whom a certificate is got, if a name is to be certified.
+fn acme(
+    domains: Vec<String>,
+    contact: Vec<String>,
+    directory: Option<String>,
+    cache: Option<PathBuf>,
+    ca: Option<PathBuf>,
+    data: &Path,
+) -> anyhow::Result<Option<Acme>> {
+    if domains.is_empty() {
+        ensure!(
+            contact.is_empty() && directory.is_none() && cache.is_none() && ca.is_none(),
+            "an ACME authority is asked for names only: --acme DOMAIN"
+        );
+        return Ok(None);
+    }
+    let cache = cache.unwrap_or_else(|| data.with_file_name("acme"));
+    Acme::new(domains, contact, directory, cache, ca).map(Some)
+}
+
+/// Where a signaler with a certified name is reached, unless the operator says otherwise or the system chooses the port.
+fn by_name(acme: &Acme, port: u16) -> Option<String> {
+    let name = acme.domains.first()?;
+    match port {
+        0 => None,
+        443 => Some(format!("wss://{name}")),
+        port => Some(format!("wss://{name}:{port}")),
     }
 }
 
@@ -602,12 +679,21 @@ mod tests {
     #[test]
     fn the_example_is_read_as_it_is_and_with_everything_in_it() {
         assert!(in_file(EXAMPLE).unwrap().core.siblings.is_empty());
-        let everything: String = EXAMPLE
-            .lines()
-            .map(|line| line.strip_prefix('#').filter(|rest| !rest.starts_with([' ', '#'])).unwrap_or(line))
-            .flat_map(|line| [line, "\n"])
-            .collect();
-        let read = in_file(&everything).unwrap();
+        // A certificate comes from files or from an authority: each with everything else.
+        let without = |prefix: &str| -> String {
+            let line = |line: &'static str| match line.strip_prefix('#') {
+                Some(rest) if !rest.starts_with([' ', '#']) && !rest.starts_with(prefix) => rest,
+                _ => line,
+            };
+            EXAMPLE.lines().map(line).flat_map(|line| [line, "\n"]).collect()
+        };
+        let error = format!("{:#}", in_file(&without("nothing")).unwrap_err());
+        assert!(error.contains("not from both"), "{error}");
+        let certified = in_file(&without("tls_")).unwrap();
+        let acme = certified.acme.unwrap();
+        assert_eq!((acme.domains.len(), acme.contact.len()), (2, 1));
+        assert!(acme.cache.ends_with("acme") && acme.ca.is_some() && certified.tls.is_none());
+        let read = in_file(&without("acme")).unwrap();
         assert_eq!(read.core.siblings.len(), 3, "{:?}", read.core.siblings);
         assert_eq!(read.core.registry.sovereigns.len(), 1);
         assert_eq!(read.enlist.unwrap().port, 443);
@@ -651,6 +737,8 @@ mod tests {
             ("network = \"a\"\n[registry]\nnetwork = \"b\"\n", "once is enough"),
             ("node_id = \"a\"\n", "--register-with"),
             ("tls_key = \"a.pem\"\n", "--tls-cert"),
+            ("acme_contact = [\"me@a.example\"]\n", "--acme DOMAIN"),
+            ("acme = [\"localhost:443\"]\n", "a host name"),
             ("turn = [\"turn:a\"]\n", "--turn-secret"),
             ("sibling = [{ uri = \"ws://a\" }]\n", "line 1"),
             ("listen = \"127.0.0.1:1\"\nlisten_on = 5\n", "line 2"),

@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { directory, type Ended, endsWith, environment, type Run, run } from "./signaler.ts";
 
 const ROOT = resolve(fileURLToPath(import.meta.url), "../../..");
-const PROGRAM = process.env["WEFT"] ?? join(ROOT, "target/release/weft");
+export const PROGRAM = process.env["WEFT"] ?? join(ROOT, "target/release/weft");
 /** How long is waited for a line if nothing else is said, milliseconds. */
 const PATIENCE = 20_000;
 

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use std::path::{Path, PathBuf};
 
 /// The benchmarks of the crate `weft-bench`.
-const NATIVE: [&str; 2] = ["relay", "idle"];
+const NATIVE: [&str; 4] = ["relay", "announce", "idle", "table"];
 /// The rival from crates.io. Those from npm are in bench/package.json.
 const MATCHBOX: &str = "matchbox_server@0.15.0";
 

@@ -30,7 +30,7 @@ use std::process::ExitCode;
 const HELP: &str = "\
 cargo xtask COMMAND
 
-  setup [--tests]     install what building needs (with --tests: browsers, coturn, namespaces)
+  setup [--tests]     install what building needs (with --tests: browsers, coturn, pebble, namespaces)
   wasm [--names]      the wasm peer: crates -> web/generated (--names keeps function names for profiling)
   web                 the npm package, the demo and the dashboard: web/dist, web/*/dist, web/weft-mesh-VERSION.tgz
   build               wasm, web, then target/release/weft-signaler and target/release/weft

@@ -31,10 +31,14 @@ const TO_BUILD: [Need; 1] = [
     Need { program: "cc", package: "build-essential" },
 ];
 
-const TO_TEST: [Need; 6] = [
+const TO_TEST: [Need; 8] = [
     Need { program: "chromium", package: "chromium" },
     Need { program: "firefox-esr", package: "firefox-esr" },
     Need { program: "turnserver", package: "coturn" },
+    // An ACME authority.
+    Need { program: "pebble", package: "pebble" },
+    // What the guide for operators uses.
+    Need { program: "jq", package: "jq" },
     // Network namespaces and NAT for the tests of links.
     Need { program: "ip", package: "iproute2" },
     Need { program: "nft", package: "nftables" },

@@ -25,6 +25,8 @@ struct Client {
     key: PeerKey,
     id: PeerId,
     home: SignalerId,
+    /// Of the last entry.
+    seq: u64,
 }
 
 impl Wire for Weft {
@@ -47,29 +49,11 @@ impl Wire for Weft {
                 let signature = answer_as_peer(&key, signaler, &nonce, &ours);
                 let id = key.id();
                 *self.clients.get_mut(at).context("challenged before it was open")? =
-                    Some(Client { key, id, home: signaler });
+                    Some(Client { key, id, home: signaler, seq: now_ms()? });
                 let agent = Text::cut("weft-bench");
                 Ok(say(&ToSignaler::Authenticate { peer: id, nonce: ours, signature, agent }))
             }
-            FromSignaler::Welcome { .. } => {
-                let Client { key, id, home } =
-                    self.client(at).context("welcomed before it was challenged")?;
-                let now = u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?;
-                let entry = sign_entry(
-                    key,
-                    &Entry {
-                        discovery: swarm(at),
-                        peer: *id,
-                        home: *home,
-                        agreement: key.agreement(),
-                        seq: now,
-                        since: now,
-                        until: now + UNTIL_MS,
-                        left: false,
-                    },
-                );
-                Ok(say(&ToSignaler::Announce { entry: &entry }))
-            }
+            FromSignaler::Welcome { .. } => Ok(Step { send: vec![self.announce(at)?], ready: false }),
             FromSignaler::Members { .. } => Ok(Step { ready: true, ..Step::default() }),
             other => anyhow::bail!("instead of a greeting: {other:?}"),
         }
@@ -103,6 +87,31 @@ impl Wire for Weft {
             received => received,
         }
     }
+
+    /// Each entry is signed anew, with a higher number, as a refresh is.
+    fn announce(&mut self, at: usize) -> anyhow::Result<Vec<u8>> {
+        let client = self.clients.get_mut(at).and_then(Option::as_mut);
+        let Client { key, id, home, seq } = client.context("announced before it was challenged")?;
+        let now = now_ms()?;
+        *seq = (*seq + 1).max(now);
+        let entry = Entry {
+            discovery: swarm(at),
+            peer: *id,
+            home: *home,
+            agreement: key.agreement(),
+            seq: *seq,
+            since: now,
+            until: now + UNTIL_MS,
+            left: false,
+        };
+        let announce = encode(&ToSignaler::Announce { entry: &sign_entry(key, &entry) });
+        Ok(framing::frame(framing::BINARY, &announce))
+    }
+
+    /// Frame number 4: the members.
+    fn is_announced(&self, payload: &[u8]) -> bool {
+        payload.get(1) == Some(&4)
+    }
 }
 
 impl Weft {
@@ -113,6 +122,10 @@ impl Weft {
 
 fn say(frame: &ToSignaler<'_>) -> Step {
     Step { send: vec![framing::frame(framing::BINARY, &encode(frame))], ready: false }
+}
+
+fn now_ms() -> anyhow::Result<u64> {
+    Ok(u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?)
 }
 
 fn seed(at: usize) -> Seed {

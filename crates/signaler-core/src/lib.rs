@@ -28,6 +28,8 @@ mod frames;
 mod io;
 mod links;
 mod map;
+#[cfg(feature = "measured")]
+pub mod measured;
 mod members;
 mod membership;
 mod packets;
