@@ -25,7 +25,7 @@ const BATCH: usize = 100_000;
 /// Batches of a round.
 const BATCHES: usize = 10;
 /// What a signaler does at most before it looks at its sockets again.
-const AT_ONCE: usize = 512;
+const AT_ONCE: usize = 64;
 /// Between two looks at what has expired, operations.
 const BETWEEN: usize = 1_000;
 /// An entry's life, and between two announces of a peer.
