@@ -7,7 +7,7 @@
 
 use core::cmp::Reverse;
 
-use weft_wire::SignalerId;
+use weft_wire::{DiscoveryKey, PeerId, SignalerId};
 
 /// Signalers that keep one thing: one may be lost while another is being replaced, and the third still has it.
 pub const REPLICAS: usize = 3;
@@ -27,6 +27,31 @@ pub fn placed<'a>(key: &[u8; 32], among: impl IntoIterator<Item = &'a SignalerId
         }
     }
     best.into_iter().map(|(_, id)| id).collect()
+}
+
+/// A short name for what an entry is about: two that have the same XOR of such names have, but for an accident of 1 in
+/// 2^64, the same entries. Whoever makes many peers can choose them so that they cancel out, and hides its own only.
+pub fn entry_name(discovery: &DiscoveryKey, peer: &PeerId, home: &SignalerId) -> u64 {
+    let mut hash = blake3::Hasher::new_keyed(&discovery.0);
+    hash.update(b"weft/v1/entry-name").update(&peer.0).update(&home.0);
+    first(&hash)
+}
+
+/// A short name for a set of signalers, in order of their ids.
+pub fn ring_name(signalers: &[SignalerId]) -> u64 {
+    let mut hash = blake3::Hasher::new();
+    hash.update(b"weft/v1/ring-name");
+    for id in signalers {
+        hash.update(&id.0);
+    }
+    first(&hash)
+}
+
+/// The first eight bytes, the first the highest.
+fn first(hash: &blake3::Hasher) -> u64 {
+    let mut bytes = [0; 8];
+    hash.finalize_xof().fill(&mut bytes);
+    u64::from_be_bytes(bytes)
 }
 
 /// How much a signaler is wanted for a key; compared as a number, the first byte the highest.

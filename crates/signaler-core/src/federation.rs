@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use weft_crypto::statement::{open_entry, open_gone, peek_entry, peek_gone};
-use weft_wire::sibling::Sibling;
+use weft_wire::sibling::{Sibling, Watching};
 use weft_wire::signaler::EntryBytes;
-use weft_wire::{Code, List, SignalerId, Text, Time, WireError, decode, limits};
+use weft_wire::{Code, DiscoveryKey, SignalerId, Text, Time, WireError, decode, limits};
 
 use crate::dials::Verdict;
 use crate::forwarding::{Fan, Passage};
@@ -17,17 +17,25 @@ use crate::signaler::Signaler;
 use crate::table::{Key, Kind, News, Statement};
 use crate::timers::Timer;
 
-/// Statements of siblings that wait to be verified.
+/// Statements of siblings that wait to be verified, and what was said after them.
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
-    waiting: VecDeque<Unverified>,
+    waiting: VecDeque<(ConnId, Waiting)>,
     armed: bool,
 }
 
 #[derive(Debug)]
+enum Waiting {
+    Statement(Unverified),
+    Offer { discovery: DiscoveryKey, names: Vec<u8> },
+    Watch { discovery: DiscoveryKey, said: Watching, sum: u64, hops: u8 },
+}
+
+#[derive(Debug)]
 struct Unverified {
-    from: ConnId,
     gone: bool,
+    /// Whoever told us did not tell the others that keep it.
+    pass: bool,
     bytes: Vec<u8>,
 }
 
@@ -88,8 +96,18 @@ impl Signaler {
             Sibling::Ping { token } => self.send(conn, frames::small(&Sibling::Pong { token })),
             Sibling::Pong { .. } => {}
             _ if !admitted => self.sibling_strike(now, conn, Code::NotAuthenticated),
-            Sibling::Entries { entries } => self.on_statements(now, conn, entries.into_vec(), false),
-            Sibling::Gone { gone } => self.on_statements(now, conn, gone.into_vec(), true),
+            Sibling::Entries { entries, ring } => {
+                self.on_statements(now, conn, entries.into_vec(), false, ring);
+            }
+            Sibling::Gone { gone, ring } => self.on_statements(now, conn, gone.into_vec(), true, ring),
+            Sibling::Offer { discovery, names } => {
+                self.on_said(now, conn, Waiting::Offer { discovery, names: names.0 });
+            }
+            Sibling::Wanted { discovery, names } => self.on_wanted(conn, discovery, &names.0),
+            Sibling::Watch { discovery, said, sum, hops } => {
+                self.on_said(now, conn, Waiting::Watch { discovery, said, sum, hops });
+            }
+            Sibling::Connected { peers, gone } => self.on_connected_peers(conn, &peers, &gone),
             Sibling::Forward { re, to, home, hops, envelope } => {
                 let passage = Passage { to, home: Some(home), hops, from: Some(conn), envelope };
                 self.on_sibling_forward(now, conn, re, &passage);
@@ -136,6 +154,11 @@ impl Signaler {
     pub(crate) fn forget_link(&mut self, now: Time, conn: ConnId) {
         let Some((link, in_use)) = self.links.on_closed(conn) else { return };
         self.on_outcomes_lost(conn);
+        self.residences.on_lost(conn);
+        if in_use && let Some(id) = link.id() {
+            self.on_moves_lost(&id);
+        }
+        self.on_watches_lost(now, conn);
         if let Some(dial) = link.dial {
             self.on_dial_down(now, dial);
         }
@@ -186,40 +209,48 @@ impl Signaler {
 
     /// Tells one sibling what changed since it was last told, a portion at a time.
     pub(crate) fn flush_link(&mut self, now: Time, conn: ConnId) {
+        self.place_changes(now);
+        let version = self.table.version();
+        let held_back = self.links.link(conn).is_some_and(|link| self.is_held_back(link));
         let Some(link) = self.links.link_mut(conn).filter(|link| link.is_up() && !link.is_full()) else {
             return;
         };
-        if link.told == self.table.version() {
+        if held_back {
             return;
         }
-        let (mut entries, mut gone) = (Vec::new(), Vec::new());
-        let mut told = self.table.version();
+        if link.behind && link.told == 0 {
+            link.since = version;
+        }
+        link.behind &= link.told < link.since;
+        if link.told == version {
+            return;
+        }
+        let Some(link) = self.links.link(conn) else { return };
+        // Each told to all that keep them, and not.
+        let (mut entries, mut gone) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
+        let mut told = version;
         for (count, logged) in self.table.changes(link.told).enumerate() {
             if count == TELL_AT_ONCE {
                 told = logged.version - 1;
                 break;
             }
             // It is where this came from.
-            if logged.via == Some(conn) {
+            if logged.via == Some(conn) || !self.is_told(conn, link, &logged) {
                 continue;
             }
+            let ours = logged.key.home == self.us;
+            let to_all = usize::from(ours && self.reaches_all(&logged.key.discovery));
             let list = if logged.kind == Kind::Gone { &mut gone } else { &mut entries };
-            list.push(weft_wire::Bytes(logged.bytes.to_vec()));
+            list[to_all].push(weft_wire::Bytes(logged.bytes.to_vec()));
         }
-        link.told = told;
-        while !entries.is_empty() {
-            let rest = entries.split_off(entries.len().min(limits::ENTRIES));
-            let size = entries.iter().map(|entry| entry.0.len() + 4).sum();
-            let frame = Sibling::Entries { entries: List::first(entries) };
-            self.send(conn, frames::carrying(&frame, size));
-            entries = rest;
+        if let Some(link) = self.links.link_mut(conn) {
+            link.told = told;
+            link.behind &= told < link.since;
         }
-        while !gone.is_empty() {
-            let rest = gone.split_off(gone.len().min(limits::ENTRIES));
-            let size = gone.iter().map(|gone| gone.0.len() + 4).sum();
-            let frame = Sibling::Gone { gone: List::first(gone) };
-            self.send(conn, frames::carrying(&frame, size));
-            gone = rest;
+        let ring = Some(self.ring.name());
+        for ((entries, gone), ring) in entries.into_iter().zip(gone).zip([None, ring]) {
+            self.send_entries(conn, entries, ring);
+            self.send_gone(conn, gone, ring);
         }
         if told != self.table.version() {
             self.arm_flush(now);
@@ -245,8 +276,16 @@ impl Signaler {
             if verified == VERIFY_AT_ONCE {
                 break;
             }
-            let Some(statement) = self.inbox.waiting.pop_front() else { break };
-            verified += usize::from(self.on_statement(now, &statement));
+            let Some((from, waiting)) = self.inbox.waiting.pop_front() else { break };
+            match waiting {
+                Waiting::Statement(statement) => {
+                    verified += usize::from(self.on_statement(now, from, &statement));
+                }
+                Waiting::Offer { discovery, names } => self.on_offer(now, from, discovery, &names),
+                Waiting::Watch { discovery, said, sum, hops } => {
+                    self.on_watch(now, from, discovery, said, sum, hops);
+                }
+            }
         }
         if self.inbox.waiting.is_empty() {
             self.inbox.waiting = VecDeque::new();
@@ -303,7 +342,6 @@ impl Signaler {
             self.dials.on_up(dial);
         }
         if loser != Some(conn) {
-            self.flush_link(now, conn);
             self.tell_registry(conn);
             if loser.is_none()
                 && let Some(id) = id
@@ -311,6 +349,11 @@ impl Signaler {
                 self.put(Output::Event(Event::SiblingUp(id)));
             }
             self.on_member_linked(now, conn);
+            self.retell_connected(now);
+            for discovery in self.watches.all() {
+                self.reconsider(now, &discovery);
+            }
+            self.flush_link(now, conn);
         }
         if let Some(loser) = loser {
             self.close_link(now, loser, Code::Replaced);
@@ -330,18 +373,39 @@ impl Signaler {
         self.close_link(now, conn, code);
     }
 
-    fn on_statements(&mut self, now: Time, from: ConnId, statements: Vec<EntryBytes>, gone: bool) {
+    fn on_statements(
+        &mut self,
+        now: Time,
+        from: ConnId,
+        statements: Vec<EntryBytes>,
+        gone: bool,
+        ring: Option<u64>,
+    ) {
+        let pass = ring != Some(self.ring.name());
         let room =
             (self.config.max_entries as usize).saturating_mul(2).saturating_sub(self.inbox.waiting.len());
         if statements.len() > room {
             // The sibling begins anew, with its whole table, once it is dialled again.
             return self.close_link(now, from, Code::RateLimited);
         }
-        self.inbox.waiting.extend(statements.into_iter().map(|weft_wire::Bytes(bytes)| Unverified {
-            from,
-            gone,
-            bytes,
-        }));
+        self.inbox.waiting.extend(
+            statements
+                .into_iter()
+                .map(|weft_wire::Bytes(bytes)| (from, Waiting::Statement(Unverified { gone, pass, bytes }))),
+        );
+        self.arm_inbox(now);
+    }
+
+    /// Something that counts only once what was said before is taken in.
+    fn on_said(&mut self, now: Time, from: ConnId, said: Waiting) {
+        if self.inbox.waiting.len() >= (self.config.max_entries as usize).saturating_mul(2) {
+            return self.close_link(now, from, Code::RateLimited);
+        }
+        self.inbox.waiting.push_back((from, said));
+        self.arm_inbox(now);
+    }
+
+    fn arm_inbox(&mut self, now: Time) {
         if !self.inbox.armed {
             self.inbox.armed = true;
             self.timers.arm(now, Timer::Inbox);
@@ -349,8 +413,8 @@ impl Signaler {
     }
 
     /// Takes one statement. Returns whether a signature had to be verified.
-    fn on_statement(&mut self, now: Time, statement: &Unverified) -> bool {
-        let Unverified { from, gone, ref bytes } = *statement;
+    fn on_statement(&mut self, now: Time, from: ConnId, statement: &Unverified) -> bool {
+        let Unverified { gone, mut pass, ref bytes } = *statement;
         let peeked = if gone {
             peek_gone(bytes).map(|gone| {
                 (Key { discovery: gone.discovery, peer: gone.peer, home: gone.home }, gone.seq, Kind::Gone, 0)
@@ -371,6 +435,16 @@ impl Signaler {
             self.sibling_strike(now, from, Code::BadFrame);
             return false;
         };
+        let from_home = self.links.link(from).and_then(crate::links::Link::id) == Some(key.home);
+        if !self.is_kept_here(now, &key) {
+            self.counters.misdirected += 1;
+            if !from_home && !self.is_unplaced(from) {
+                // A watch of ours has just ended.
+                return false;
+            }
+            self.counters.forwarded_once += 1;
+            pass = true;
+        }
         let news = self.table.news(&key, seq, kind, bytes);
         match news {
             News::Old => return false,
@@ -403,17 +477,26 @@ impl Signaler {
         self.links.on_told(key.home, from);
         let bytes: Arc<[u8]> = bytes.as_slice().into();
         if kind != Kind::Present {
-            self.withdraw(now, key, seq, kind, bytes, Some(from));
+            self.withdraw(now, key, seq, kind, bytes, Some((from, pass)));
             return true;
         }
         let until = Time::from_millis(until).min(now + self.config.ttl());
-        let change = self.table.apply(Statement { key, seq, kind, until, bytes: bytes.clone() }, Some(from));
+        let change =
+            self.table.apply(Statement { key, seq, kind, until, bytes: bytes.clone() }, Some(from), pass);
         if key.home == self.us {
             // From before our own restart: the peer may come back, as after the loss of a socket.
             self.keep_place(now, key.peer, key.discovery);
         }
         self.tell(&key, change, &bytes);
         self.arm_flush(now);
+        if self.is_unplaced(from) {
+            self.reconsider(now, &key.discovery);
+        }
         true
+    }
+
+    /// Whether what is said of a swarm belongs here.
+    fn is_kept_here(&mut self, now: Time, key: &Key) -> bool {
+        key.home == self.us || self.placed(now, &key.discovery).keeps(&self.us) || self.wants(&key.discovery)
     }
 }

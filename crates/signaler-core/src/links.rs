@@ -34,6 +34,10 @@ pub(crate) struct Link {
     pub(crate) strikes: u32,
     /// The last change of the table that it was told.
     pub(crate) told: u64,
+    /// The last change of the table before it came up, or before it was known to live.
+    pub(crate) since: u64,
+    /// It has not been told of those yet.
+    pub(crate) behind: bool,
     /// Where it says it can be reached.
     pub(crate) url: Option<String>,
     /// It understands gossip: the card that it sent, checked once the link is up.
@@ -77,6 +81,8 @@ impl Links {
             pulse: Pulse::new(now),
             strikes: 0,
             told: 0,
+            since: 0,
+            behind: true,
             url: None,
             card: None,
         };

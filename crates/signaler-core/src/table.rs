@@ -12,15 +12,18 @@
 //! - Every record has exactly one place in the log (its last change) and one live place in the expiry buckets.
 //! - A swarm without records does not exist.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::Rng as _;
+use weft_crypto::placement::entry_name;
 use weft_wire::{DiscoveryKey, PeerId, SignalerId, Time};
 
 use crate::io::ConnId;
 use crate::map::{Map, map, trim};
+use crate::ring::Placed;
 
 /// What a record is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -87,6 +90,8 @@ struct Record {
     bucket: u64,
     /// The sibling connection it came from.
     via: Option<ConnId>,
+    /// Whoever told us did not tell the others that keep it.
+    pass: bool,
     bytes: Arc<[u8]>,
 }
 
@@ -120,12 +125,29 @@ struct Swarm {
     locals: Vec<Local>,
     /// Homes elsewhere with members of this swarm, and how many.
     homes: Vec<(SignalerId, u32)>,
+    /// Entries that are present and at home here.
+    own: usize,
+    /// The names of the entries that are present, XORed.
+    sum: u64,
+    /// Who keeps it.
+    placed: Option<Arc<Placed>>,
+}
+
+/// One record, as others are told of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Told {
+    pub(crate) name: u64,
+    pub(crate) home: SignalerId,
+    pub(crate) kind: Kind,
+    pub(crate) bytes: Arc<[u8]>,
 }
 
 /// One change, as it is told to siblings.
 #[derive(Clone, Debug)]
 pub(crate) struct Logged {
     pub(crate) version: u64,
+    pub(crate) key: Key,
+    pub(crate) pass: bool,
     pub(crate) kind: Kind,
     pub(crate) via: Option<ConnId>,
     pub(crate) bytes: Arc<[u8]>,
@@ -138,6 +160,8 @@ const BUCKET_MICROS: u64 = 250_000;
 pub(crate) struct Table {
     us: SignalerId,
     swarms: Map<DiscoveryKey, Swarm>,
+    /// The swarms in order.
+    order: BTreeSet<DiscoveryKey>,
     /// Homes elsewhere at which a peer has entries, and how many.
     whereabouts: Map<PeerId, Vec<(SignalerId, u32)>>,
     log: BTreeMap<u64, Key>,
@@ -151,6 +175,7 @@ impl Table {
         Self {
             us,
             swarms: map(seed),
+            order: BTreeSet::new(),
             whereabouts: map(seed.rotate_left(17)),
             log: BTreeMap::new(),
             version: 0,
@@ -195,14 +220,19 @@ impl Table {
         self.record(key).filter(|record| record.kind == Kind::Present).map(|record| record.seq)
     }
 
-    /// Takes a verified statement whose [`News`] is new or newer.
-    pub(crate) fn apply(&mut self, statement: Statement, via: Option<ConnId>) -> Change {
+    /// Takes a verified statement whose [`News`] is new or newer. `pass`: whoever told us of it did not tell the others that
+    /// keep it.
+    pub(crate) fn apply(&mut self, statement: Statement, via: Option<ConnId>, pass: bool) -> Change {
         let Statement { key, seq, kind, until, bytes } = statement;
         self.version += 1;
         let version = self.version;
         self.log.insert(version, key);
         let wanted = bucket(until);
-        let swarm = self.swarms.entry(key.discovery).or_default();
+        let order = &mut self.order;
+        let swarm = self.swarms.entry(key.discovery).or_insert_with(|| {
+            order.insert(key.discovery);
+            Swarm::default()
+        });
         let member = swarm.member_or_new(&key.peer);
         let was = (member.is_present(), false);
         let was_here = match member.records.binary_search_by(|record| record.home.cmp(&key.home)) {
@@ -216,6 +246,7 @@ impl Table {
                 }
                 (record.seq, record.kind, record.until) = (seq, kind, until);
                 (record.version, record.via, record.bytes) = (version, via, bytes);
+                record.pass = pass;
                 was_here
             }
             Err(at) => {
@@ -223,7 +254,7 @@ impl Table {
                 let home = key.home;
                 member
                     .records
-                    .insert(at, Record { home, seq, kind, until, version, bucket: wanted, via, bytes });
+                    .insert(at, Record { home, seq, kind, until, version, bucket: wanted, via, pass, bytes });
                 false
             }
         };
@@ -379,11 +410,78 @@ impl Table {
             let record = self.record(key)?;
             Some(Logged {
                 version: *version,
+                key: *key,
+                pass: record.pass,
                 kind: record.kind,
                 via: record.via,
                 bytes: record.bytes.clone(),
             })
         })
+    }
+
+    /// Whether a member of a swarm is here, or was a moment ago.
+    pub(crate) fn is_own(&self, discovery: &DiscoveryKey) -> bool {
+        self.swarms.get(discovery).is_some_and(|swarm| swarm.own > 0 || !swarm.locals.is_empty())
+    }
+
+    /// The names of the entries of a swarm that are present, XORed.
+    pub(crate) fn sum(&self, discovery: &DiscoveryKey) -> u64 {
+        self.swarms.get(discovery).map_or(0, |swarm| swarm.sum)
+    }
+
+    /// Who keeps a swarm, as far as it was found out.
+    pub(crate) fn placed(&self, discovery: &DiscoveryKey) -> Option<&Arc<Placed>> {
+        self.swarms.get(discovery)?.placed.as_ref()
+    }
+
+    /// Remembers who keeps a swarm that is there.
+    pub(crate) fn place(&mut self, discovery: &DiscoveryKey, placed: Arc<Placed>) {
+        if let Some(swarm) = self.swarms.get_mut(discovery) {
+            swarm.placed = Some(placed);
+        }
+    }
+
+    /// The first swarm after one, in order; without one, the first of all.
+    pub(crate) fn next(&self, after: Option<DiscoveryKey>) -> Option<DiscoveryKey> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.order.range((from, Bound::Unbounded)).next().copied()
+    }
+
+    /// The records of a swarm in order, withdrawals included.
+    pub(crate) fn records(&self, discovery: &DiscoveryKey) -> impl Iterator<Item = Told> {
+        let discovery = *discovery;
+        let members = self.swarms.get(&discovery).into_iter().flat_map(|swarm| &swarm.members);
+        members.flat_map(move |member| {
+            member.records.iter().map(move |record| Told {
+                name: entry_name(&discovery, &member.peer, &record.home),
+                home: record.home,
+                kind: record.kind,
+                bytes: record.bytes.clone(),
+            })
+        })
+    }
+
+    /// Who is in a swarm, and at home where.
+    pub(crate) fn present(&self, discovery: &DiscoveryKey) -> Vec<(PeerId, SignalerId)> {
+        let members = self.swarms.get(discovery).into_iter().flat_map(|swarm| &swarm.members);
+        let present = members.flat_map(|member| {
+            let records = member.records.iter().filter(|record| record.kind == Kind::Present);
+            records.map(|record| (member.peer, record.home))
+        });
+        present.collect()
+    }
+
+    /// Forgets what is at home elsewhere.
+    pub(crate) fn forget_foreign(&mut self, discovery: &DiscoveryKey) {
+        let us = self.us;
+        let members = self.swarms.get(discovery).into_iter().flat_map(|swarm| &swarm.members);
+        let foreign = members.flat_map(|member| {
+            let records = member.records.iter().filter(|record| record.home != us);
+            records.map(|record| Key { discovery: *discovery, peer: member.peer, home: record.home })
+        });
+        for key in foreign.collect::<Vec<_>>() {
+            self.remove(&key);
+        }
     }
 
     fn record(&self, key: &Key) -> Option<&Record> {
@@ -424,6 +522,7 @@ impl Table {
         {
             self.local_swarms -= usize::from(!swarm.locals.is_empty());
             self.swarms.remove(&key.discovery);
+            self.order.remove(&key.discovery);
             trim(&mut self.swarms);
         }
         (was_here, Change { joined: false, left: was && !is })
@@ -431,10 +530,12 @@ impl Table {
 
     /// A present record came to or went from a home: the counts by home follow.
     fn moved(&mut self, key: &Key, here: bool) {
-        if key.home == self.us {
-            return;
-        }
         if let Some(swarm) = self.swarms.get_mut(&key.discovery) {
+            swarm.sum ^= entry_name(&key.discovery, &key.peer, &key.home);
+            if key.home == self.us {
+                swarm.own = swarm.own + usize::from(here) - usize::from(!here);
+                return;
+            }
             adjust(&mut swarm.homes, key.home, here);
         }
         let homes = self.whereabouts.entry(key.peer).or_default();

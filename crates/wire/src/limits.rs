@@ -48,6 +48,10 @@ pub const CARD: usize = 512;
 pub const MEMBERS: usize = 256;
 /// Bytes of one packet about who is a member: the cards of 256 members with URLs of 60 bytes.
 pub const GOSSIP: usize = 64 * 1024;
+/// Names in one frame about what somebody has of a swarm: half a frame.
+pub const NAMES: usize = 16 * 1024;
+/// Peers in one frame about who is connected.
+pub const CONNECTED: usize = 1024;
 /// Bytes of one signed peer record (it has about 250).
 pub const RECORD: usize = 512;
 /// Bytes of an SDP: a data-channel offer with its candidates has under 2 KiB.

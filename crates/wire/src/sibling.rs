@@ -56,6 +56,10 @@ pub enum Sibling<'a> {
         /// Signed [`crate::Entry`]s.
         #[n(0)]
         entries: List<EntryBytes, { limits::ENTRIES }>,
+        /// The sender itself tells everybody who keeps them; this names the signalers that live, as it sees it. Absent, or
+        /// another than the receiver's: they are to be passed on to those who keep them.
+        #[n(1)]
+        ring: Option<u64>,
     },
     /// Entries whose home says that they are gone: signed [`crate::Gone`]s.
     #[n(6)]
@@ -63,6 +67,9 @@ pub enum Sibling<'a> {
         /// Signed [`crate::Gone`]s.
         #[n(0)]
         gone: List<EntryBytes, { limits::ENTRIES }>,
+        /// As in `Entries`.
+        #[n(1)]
+        ring: Option<u64>,
     },
     /// An envelope for a peer whose home is `home`.
     #[n(7)]
@@ -139,6 +146,52 @@ pub enum Sibling<'a> {
         #[cbor(with = "minicbor::bytes")]
         packet: &'a [u8],
     },
+    /// What the sender has of one swarm: whoever keeps it, too, asks for the rest with `Wanted`.
+    #[n(15)]
+    Offer {
+        /// The swarm.
+        #[n(0)]
+        discovery: DiscoveryKey,
+        /// Names of entries that are present, eight bytes each.
+        #[n(1)]
+        names: Bytes<{ limits::NAMES * 8 }>,
+    },
+    /// Answers an `Offer`: what the sender of this lacks. Without any it has everything.
+    #[n(16)]
+    Wanted {
+        /// The swarm.
+        #[n(0)]
+        discovery: DiscoveryKey,
+        /// Names, eight bytes each.
+        #[n(1)]
+        names: Bytes<{ limits::NAMES * 8 }>,
+    },
+    /// Interest in a swarm, and the answer to it.
+    #[n(17)]
+    Watch {
+        /// The swarm.
+        #[n(0)]
+        discovery: DiscoveryKey,
+        /// What is meant.
+        #[n(1)]
+        said: Watching,
+        /// The names of the entries that the sender has and that are present, XORed.
+        #[n(2)]
+        sum: u64,
+        /// 1: on behalf of somebody else, and not to be passed on again.
+        #[n(3)]
+        hops: u8,
+    },
+    /// Peers that are connected to the sender, or no longer are: for their residences.
+    #[n(18)]
+    Connected {
+        /// Who is.
+        #[n(0)]
+        peers: List<PeerId, { limits::CONNECTED }>,
+        /// Who no longer is.
+        #[n(1)]
+        gone: List<PeerId, { limits::CONNECTED }>,
+    },
     /// This signaler is about to close.
     #[n(12)]
     Goodbye {
@@ -173,4 +226,22 @@ pub enum Sibling<'a> {
         #[n(0)]
         statements: List<Sealed, { limits::REGISTRY_STATEMENTS }>,
     },
+}
+
+/// What a [`Sibling::Watch`] means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+pub enum Watching {
+    /// Tell me what you have of it, and what changes from now on.
+    #[n(0)]
+    Begin,
+    /// Tell me what you have of it.
+    #[n(1)]
+    Look,
+    /// Tell me nothing any more.
+    #[n(2)]
+    End,
+    /// Answers `Begin` and `Look`: this was all.
+    #[n(3)]
+    Done,
 }

@@ -82,6 +82,20 @@ pub(crate) fn swarm(byte: u8) -> DiscoveryKey {
     DiscoveryKey([byte; 32])
 }
 
+/// Open, at `ws://AT`, calling those of `call`.
+pub(crate) fn star_config(at: usize, call: &[usize]) -> Config {
+    let siblings = call
+        .iter()
+        .map(|other| SiblingConfig { id: None, url: Some(format!("ws://{other}")), pinned: None })
+        .collect();
+    Config { open: true, public_url: Some(format!("ws://{at}")), siblings, ..Config::default() }
+}
+
+/// `count` of them; all but the first know its address and nothing else.
+pub(crate) fn star(count: usize) -> World {
+    World::of((0..count).map(|at| star_config(at, if at == 0 { &[] } else { &[0] })).collect())
+}
+
 pub(crate) fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
@@ -390,6 +404,20 @@ impl World {
     pub(crate) fn raw(&mut self, client: usize, bytes: Vec<u8>) {
         let (server, conn) = (self.clients[client].server, self.clients[client].conn);
         self.inputs.push_back((server, Owned::Frame(conn, bytes)));
+        self.settle();
+    }
+
+    /// As `send`, but nothing is carried out yet.
+    pub(crate) fn queue(&mut self, client: usize, frame: &ToSignaler<'_>) {
+        let (server, conn) = (self.clients[client].server, self.clients[client].conn);
+        self.inputs.push_back((server, Owned::Frame(conn, encode(frame))));
+    }
+
+    /// Bytes that reach a signaler over its link with another.
+    pub(crate) fn between(&mut self, from: usize, to: usize, bytes: Vec<u8>) {
+        let mut links = self.links.iter().filter(|((at, _), (other, _))| *at == from && *other == to);
+        let conn = links.next().expect("they are linked").1.1;
+        self.inputs.push_back((to, Owned::Frame(conn, bytes)));
         self.settle();
     }
 
