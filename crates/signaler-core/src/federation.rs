@@ -12,6 +12,7 @@ use crate::dials::Verdict;
 use crate::forwarding::{Fan, Passage};
 use crate::frames;
 use crate::io::{ConnId, DialId, Event, Output};
+use crate::links::Summary;
 use crate::registry::Standing;
 use crate::signaler::Signaler;
 use crate::table::{Key, Kind, News, Statement};
@@ -29,6 +30,7 @@ enum Waiting {
     Statement(Unverified),
     Offer { discovery: DiscoveryKey, names: Vec<u8> },
     Watch { discovery: DiscoveryKey, said: Watching, sum: u64, hops: u8 },
+    Summary(Summary),
 }
 
 #[derive(Debug)]
@@ -102,6 +104,9 @@ impl Signaler {
             Sibling::Gone { gone, ring } => self.on_statements(now, conn, gone.into_vec(), true, ring),
             Sibling::Offer { discovery, names } => {
                 self.on_said(now, conn, Waiting::Offer { discovery, names: names.0 });
+            }
+            Sibling::Summary { ring, whole, sums } => {
+                self.on_said(now, conn, Waiting::Summary(Summary { ring, whole, sums: sums.0 }));
             }
             Sibling::Wanted { discovery, names } => self.on_wanted(conn, discovery, &names.0),
             Sibling::Watch { discovery, said, sum, hops } => {
@@ -211,13 +216,13 @@ impl Signaler {
     pub(crate) fn flush_link(&mut self, now: Time, conn: ConnId) {
         self.place_changes(now);
         let version = self.table.version();
-        let held_back = self.links.link(conn).is_some_and(|link| self.is_held_back(link));
+        if self.links.link(conn).is_some_and(|link| self.is_held_back(now, link)) {
+            return;
+        }
+        self.compare_first(conn);
         let Some(link) = self.links.link_mut(conn).filter(|link| link.is_up() && !link.is_full()) else {
             return;
         };
-        if held_back {
-            return;
-        }
         if link.behind && link.told == 0 {
             link.since = version;
         }
@@ -282,6 +287,7 @@ impl Signaler {
                     verified += usize::from(self.on_statement(now, from, &statement));
                 }
                 Waiting::Offer { discovery, names } => self.on_offer(now, from, discovery, &names),
+                Waiting::Summary(summary) => self.on_summary(now, from, summary),
                 Waiting::Watch { discovery, said, sum, hops } => {
                     self.on_watch(now, from, discovery, said, sum, hops);
                 }

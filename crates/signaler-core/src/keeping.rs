@@ -5,7 +5,7 @@
 //! who did before. Then they offer what they have to those who keep it now, give what is lacking, and delete once nothing is.
 
 use core::time::Duration;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use weft_wire::sibling::Sibling;
@@ -13,8 +13,8 @@ use weft_wire::{Bytes, DiscoveryKey, List, SignalerId, Time, limits};
 
 use crate::frames;
 use crate::io::ConnId;
-use crate::links::Link;
-use crate::ring::Placed;
+use crate::links::{Link, Summary};
+use crate::ring::{Placed, QUIET};
 use crate::signaler::Signaler;
 use crate::table::{Kind, Logged, Told};
 use crate::timers::Timer;
@@ -30,12 +30,26 @@ pub(crate) struct Moves {
     leaving: BTreeMap<DiscoveryKey, BTreeMap<SignalerId, u8>>,
     /// The list of members that the ring was made from.
     members: u64,
+    /// Names of entries that somebody was asked for, and until when nobody else is.
+    asked: BTreeMap<u64, Time>,
+    /// Buckets in which a sibling has something else than we do.
+    unlike: VecDeque<(ConnId, u8)>,
     /// The last change of the table for which it is known who keeps the swarm.
     placed: u64,
 }
 
 /// Swarms looked at in one go after the ring changed: about a millisecond, with 64 signalers.
 const WALK_AT_ONCE: usize = 128;
+/// How long an entry that somebody was asked for is not asked of others.
+const ASKING: Duration = Duration::from_secs(2);
+/// Entries that are asked for at once; of more, some come twice.
+const ASKED: usize = 65_536;
+/// Least time between two summaries of one sibling that are looked at: each may cost as many offers as there are swarms.
+const COMPARING: Duration = Duration::from_secs(1);
+/// How long until two that know different members compare again: news of members take about as long.
+const AGAIN: Duration = Duration::from_secs(2);
+/// Summaries in a row by which a sibling knows other members than we do before it is told everything.
+const DIFFERS: u32 = 6;
 /// How often a swarm is offered to one sibling before it is left to expire: that sibling is full.
 const OFFERS: u8 = 3;
 
@@ -55,10 +69,13 @@ impl Signaler {
         // What they should have they are told from the beginning, once it is known what that is.
         for conn in came.iter().filter_map(|id| self.links.to(id)).collect::<Vec<_>>() {
             if let Some(link) = self.links.link_mut(conn) {
-                (link.told, link.behind) = (0, true);
+                (link.told, link.behind, link.unlike) = (0, true, false);
             }
         }
+        let ring = &self.ring;
+        self.table.retain_shared(|id| ring.lives(id));
         self.walk(now);
+        self.timers.arm(now + QUIET, Timer::Quiet);
         if let Some(at) = self.ring.settles() {
             self.timers.arm(at, Timer::Settle);
         }
@@ -82,6 +99,7 @@ impl Signaler {
                     self.reconsider(now, &discovery);
                 }
                 self.retell_connected(now);
+                self.on_put_off(now);
                 return self.arm_flush(now);
             };
             self.placed(now, &discovery);
@@ -106,7 +124,7 @@ impl Signaler {
 
     /// Whether a sibling gets everything that there is, and takes no part in placement: it is of the version before.
     pub(crate) fn is_unplaced(&self, conn: ConnId) -> bool {
-        self.links.link(conn).is_some_and(|link| link.card.is_none())
+        self.links.link(conn).is_some_and(|link| link.card.is_none() || link.differs >= DIFFERS)
     }
 
     /// It is to be found out who keeps the swarms that changed.
@@ -123,8 +141,8 @@ impl Signaler {
     }
 
     /// Whether a sibling must wait for what it should have: it is being found out.
-    pub(crate) fn is_held_back(&self, link: &Link) -> bool {
-        link.behind && self.moves.walks
+    pub(crate) fn is_held_back(&self, now: Time, link: &Link) -> bool {
+        link.behind && link.card.is_some() && (self.moves.walks || !self.ring.is_quiet(now))
     }
 
     /// Whether a sibling is told of a change.
@@ -166,24 +184,37 @@ impl Signaler {
 
     /// A sibling says what it has of a swarm.
     pub(crate) fn on_offer(&mut self, now: Time, conn: ConnId, discovery: DiscoveryKey, names: &[u8]) {
-        if !self.placed(now, &discovery).keeps(&self.us) && !self.wants(&discovery) {
-            // No answer: nothing would be kept here.
-            self.counters.misdirected += 1;
-            return;
-        }
+        let kept = self.placed(now, &discovery).keeps(&self.us) || self.wants(&discovery);
         let ours: BTreeMap<u64, Told> =
             self.table.records(&discovery).map(|told| (told.name, told)).collect();
-        let mut lacking = Vec::new();
-        let mut withdrawn = Vec::new();
-        for name in names.chunks_exact(8) {
-            match ours.get(&u64::from_be_bytes(name.try_into().unwrap_or_default())) {
-                None => lacking.extend_from_slice(name),
-                Some(told) if told.kind != Kind::Present => withdrawn.push(told.clone()),
-                Some(_) => {}
+        let (mut lacking, mut better) = (Vec::new(), Vec::new());
+        let mut asked = false;
+        for (name, seq) in named(names) {
+            let newer = match ours.get(&name) {
+                Some(told) if told.kind == Kind::Present && low(told.seq) == seq => continue,
+                // Of numbers in milliseconds, the lower half wraps around after some weeks.
+                Some(told) => low(told.seq).wrapping_sub(seq) < u32::MAX / 2,
+                None => false,
+            };
+            if newer {
+                better.extend(ours.get(&name).cloned());
+            } else if self.moves.asked.get(&name).is_some_and(|until| *until > now) {
+                // It is on its way from somebody else.
+                asked = true;
+            } else {
+                if self.moves.asked.len() < ASKED {
+                    self.moves.asked.insert(name, now + ASKING);
+                }
+                push_name(&mut lacking, name, seq);
             }
         }
-        let withdrawn = self.tell_records(conn, withdrawn);
-        self.counters.repaired += withdrawn as u64;
+        let better = self.tell_records(conn, better);
+        self.counters.repaired += better as u64;
+        if lacking.is_empty() && (asked || !kept) {
+            // It must not be taken for a confirmation.
+            self.counters.misdirected += u64::from(!kept);
+            return;
+        }
         let size = lacking.len();
         let frame = Sibling::Wanted { discovery, names: Bytes(lacking) };
         self.send(conn, frames::carrying(&frame, size));
@@ -199,10 +230,7 @@ impl Signaler {
             }
             return;
         }
-        let wanted: BTreeSet<u64> = names
-            .chunks_exact(8)
-            .map(|name| u64::from_be_bytes(name.try_into().unwrap_or_default()))
-            .collect();
+        let wanted: BTreeSet<u64> = named(names).map(|(name, _)| name).collect();
         let records = self.table.records(&discovery).filter(|told| wanted.contains(&told.name));
         let records: Vec<Told> = records.collect();
         let count = self.tell_records(conn, records) as u64;
@@ -217,10 +245,14 @@ impl Signaler {
     /// Says to a sibling what we have of a swarm.
     pub(crate) fn offer(&mut self, conn: ConnId, discovery: DiscoveryKey) {
         let present = self.table.records(&discovery).filter(|told| told.kind == Kind::Present);
-        let names: Vec<u8> = present.flat_map(|told| told.name.to_be_bytes()).collect();
-        let mut rest = &names[..];
+        let names = names_of(present);
+        self.say_offer(conn, discovery, &names);
+    }
+
+    fn say_offer(&mut self, conn: ConnId, discovery: DiscoveryKey, names: &[u8]) {
+        let mut rest = names;
         loop {
-            let (first, others) = rest.split_at(rest.len().min(limits::NAMES * 8));
+            let (first, others) = rest.split_at(rest.len().min(limits::NAMES * limits::NAME_BYTES));
             let frame = Sibling::Offer { discovery, names: Bytes(first.to_vec()) };
             self.send(conn, frames::carrying(&frame, first.len()));
             rest = others;
@@ -228,6 +260,141 @@ impl Signaler {
                 return;
             }
         }
+    }
+
+    /// Before a sibling that was not linked, or not alive, is told of changes: what do both of us have?
+    pub(crate) fn compare_first(&mut self, conn: ConnId) {
+        let version = self.table.version();
+        let Some(link) = self.links.link_mut(conn).filter(|link| link.behind && link.told == 0) else {
+            return;
+        };
+        if link.card.is_none() || link.unlike {
+            return;
+        }
+        (link.told, link.since, link.behind) = (version, version, false);
+        self.say_summary(conn);
+    }
+
+    /// Says what all siblings should have as well.
+    pub(crate) fn compare_all(&mut self, now: Time) {
+        if self.moves.walks {
+            return;
+        }
+        for conn in self.links.up() {
+            self.flush_link(now, conn);
+            if self
+                .links
+                .link(conn)
+                .is_some_and(|link| link.card.is_some() && !link.behind && !link.is_full())
+            {
+                self.say_summary(conn);
+            }
+        }
+    }
+
+    /// A sibling says what it has of what both should have.
+    pub(crate) fn on_summary(&mut self, now: Time, conn: ConnId, summary: Summary) {
+        let walks = self.moves.walks || !self.ring.is_quiet(now);
+        let Some(link) = self.links.link_mut(conn).filter(|link| link.is_up() && link.card.is_some()) else {
+            return;
+        };
+        if walks {
+            link.summary = Some(summary);
+            return;
+        }
+        if now < link.compares_at {
+            link.summary = Some(summary);
+            let at = link.compares_at;
+            return self.timers.arm(at, Timer::Quiet);
+        }
+        link.compares_at = now + COMPARING;
+        let Some(id) = link.id() else { return };
+        if summary.ring != self.ring.name() && !(summary.whole && self.ring.is_whole()) {
+            link.differs = link.differs.saturating_add(1);
+            if link.differs == DIFFERS {
+                // From now on it hears of everything.
+                (link.told, link.behind, link.unlike) = (0, true, true);
+                self.arm_flush(now);
+            } else if link.differs < DIFFERS {
+                self.timers.arm(now + AGAIN, Timer::Compare(conn));
+            }
+            return;
+        }
+        link.differs = 0;
+        let ours = self.table.shared(&id);
+        let theirs = summary.sums.chunks_exact(8).chain(core::iter::repeat(&[0; 8][..]));
+        self.moves.unlike.retain(|(other, _)| *other != conn);
+        for (bucket, (ours, theirs)) in (0..=u8::MAX).zip(ours.chunks_exact(8).zip(theirs)) {
+            if ours != theirs {
+                self.moves.unlike.push_back((conn, bucket));
+            }
+        }
+        if !self.moves.unlike.is_empty() {
+            self.timers.arm(now, Timer::Unlike);
+        }
+    }
+
+    /// Says what we have in one bucket in which a sibling has something else.
+    pub(crate) fn on_unlike(&mut self, now: Time) {
+        let Some((conn, bucket)) = self.moves.unlike.pop_front() else { return };
+        if !self.moves.unlike.is_empty() {
+            self.timers.arm(now, Timer::Unlike);
+        }
+        let Some(id) = self.links.link(conn).filter(|link| !link.is_full()).and_then(Link::id) else {
+            return;
+        };
+        for discovery in self.table.bucket(bucket) {
+            let placed = self.placed(now, &discovery);
+            let us = self.us;
+            let records =
+                self.table.records(&discovery).filter(|told| placed.is_shared(&us, &id, &told.home));
+            let present = records.filter(|told| told.kind == Kind::Present);
+            let names = names_of(present);
+            if !names.is_empty() {
+                self.say_offer(conn, discovery, &names);
+            }
+        }
+    }
+
+    /// What could not be looked at until it was known who keeps what.
+    pub(crate) fn on_put_off(&mut self, now: Time) {
+        if self.moves.walks || !self.ring.is_quiet(now) {
+            return;
+        }
+        for conn in self.links.up() {
+            if let Some(summary) = self.links.link_mut(conn).and_then(|link| link.summary.take()) {
+                self.on_summary(now, conn, summary);
+            }
+        }
+    }
+
+    /// Two that knew different members compare again.
+    pub(crate) fn on_compare_again(&mut self, now: Time, conn: ConnId) {
+        if self.moves.walks || self.links.link(conn).is_none_or(|link| !link.is_up() || link.behind) {
+            return;
+        }
+        self.flush_link(now, conn);
+        self.say_summary(conn);
+    }
+
+    /// What was not confirmed is offered again, and what was asked for and did not come may be asked for again.
+    pub(crate) fn on_moves_refresh(&mut self, now: Time) {
+        self.moves.asked.retain(|_, until| *until > now);
+        let leaving = self.moves.leaving.iter();
+        let again: Vec<(DiscoveryKey, SignalerId)> =
+            leaving.flat_map(|(discovery, to)| to.keys().map(|id| (*discovery, *id))).collect();
+        for (discovery, id) in again {
+            if let Some(conn) = self.placed_link(&id) {
+                self.offer_again(conn, &discovery, id);
+            }
+        }
+    }
+
+    fn say_summary(&mut self, conn: ConnId) {
+        let Some(id) = self.links.link(conn).and_then(Link::id) else { return };
+        let (ring, whole) = (self.ring.name(), self.ring.is_whole());
+        let frame = Sibling::Summary { ring, whole, sums: Bytes(self.table.shared(&id)) };
+        self.send(conn, frames::carrying(&frame, limits::TABLE_SUMS));
     }
 
     /// A link is lost: what was not confirmed over it stays here, until it expires.
@@ -343,4 +510,30 @@ impl Signaler {
     fn is_behind(&self, conn: ConnId) -> bool {
         self.links.link(conn).is_some_and(|link| link.behind)
     }
+}
+
+/// What entries are about, and the lower halves of their numbers.
+fn named(names: &[u8]) -> impl Iterator<Item = (u64, u32)> {
+    names.chunks_exact(limits::NAME_BYTES).filter_map(|name| {
+        let (about, seq) = name.split_first_chunk()?;
+        Some((u64::from_be_bytes(*about), u32::from_be_bytes(*seq.first_chunk()?)))
+    })
+}
+
+fn names_of(records: impl Iterator<Item = Told>) -> Vec<u8> {
+    let mut names = Vec::new();
+    for told in records {
+        push_name(&mut names, told.name, low(told.seq));
+    }
+    names
+}
+
+fn push_name(names: &mut Vec<u8>, name: u64, seq: u32) {
+    names.extend(name.to_be_bytes());
+    names.extend(seq.to_be_bytes());
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "the lower 32 bits are what is wanted")]
+const fn low(seq: u64) -> u32 {
+    seq as u32
 }

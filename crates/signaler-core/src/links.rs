@@ -36,8 +36,16 @@ pub(crate) struct Link {
     pub(crate) told: u64,
     /// The last change of the table before it came up, or before it was known to live.
     pub(crate) since: u64,
-    /// It has not been told of those yet.
+    /// It has not been told of those, or what it has of them is not compared yet.
     pub(crate) behind: bool,
+    /// It is told all of those, without comparing.
+    pub(crate) unlike: bool,
+    /// Summaries in a row by which it knows other members than we do.
+    pub(crate) differs: u32,
+    /// No summary of its table is looked at before this.
+    pub(crate) compares_at: Time,
+    /// A summary that came while it was not known who keeps what.
+    pub(crate) summary: Option<Summary>,
     /// Where it says it can be reached.
     pub(crate) url: Option<String>,
     /// It understands gossip: the card that it sent, checked once the link is up.
@@ -57,6 +65,14 @@ impl Link {
     pub(crate) fn is_full(&self) -> bool {
         self.pulse.full.is_some()
     }
+}
+
+/// What a sibling has in common with us, by its own word.
+#[derive(Clone, Debug)]
+pub(crate) struct Summary {
+    pub(crate) ring: u64,
+    pub(crate) whole: bool,
+    pub(crate) sums: Vec<u8>,
 }
 
 #[derive(Debug, Default)]
@@ -83,6 +99,10 @@ impl Links {
             told: 0,
             since: 0,
             behind: true,
+            unlike: false,
+            differs: 0,
+            compares_at: now,
+            summary: None,
             url: None,
             card: None,
         };

@@ -9,7 +9,7 @@
 
 use core::time::Duration;
 
-use weft_crypto::placement::{placed, ring_name};
+use weft_crypto::placement::{REPLICAS, placed, ring_name};
 use weft_wire::{SignalerId, Time};
 
 #[derive(Debug)]
@@ -22,8 +22,13 @@ pub(crate) struct Ring {
     /// Grows with each change of either.
     version: u64,
     name: u64,
+    changed: Time,
     settles: Option<Time>,
 }
+
+/// How long nobody comes or goes before a table is compared with that of somebody who came: halves of a federation that find
+/// each other have then done so.
+pub(crate) const QUIET: Duration = Duration::from_millis(250);
 
 /// Who keeps one swarm.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +51,12 @@ impl Placed {
         self.now.contains(id) && (self.before.is_empty() || self.before.contains(id))
     }
 
+    /// Whether both `us` and `id` should have an entry with this home.
+    pub(crate) fn is_shared(&self, us: &SignalerId, id: &SignalerId, home: &SignalerId) -> bool {
+        let (ours, theirs) = (self.now.contains(us), self.now.contains(id));
+        (ours && theirs) || (theirs && home == us) || (ours && home == id)
+    }
+
     /// Everybody, each once: those first that were and are chosen.
     pub(crate) fn all(&self) -> Vec<SignalerId> {
         let mut all: Vec<SignalerId> =
@@ -62,7 +73,8 @@ impl Placed {
 impl Ring {
     pub(crate) fn new(us: SignalerId) -> Self {
         let now = vec![us];
-        Self { us, name: ring_name(&now), now, before: Vec::new(), version: 1, settles: None }
+        let name = ring_name(&now);
+        Self { us, name, now, before: Vec::new(), version: 1, changed: Time::ZERO, settles: None }
     }
 
     pub(crate) fn version(&self) -> u64 {
@@ -72,6 +84,16 @@ impl Ring {
     /// Names those that live now.
     pub(crate) fn name(&self) -> u64 {
         self.name
+    }
+
+    /// Whether there are so few that each keeps everything.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.now.len() <= REPLICAS
+    }
+
+    /// Whether nobody came or went a moment ago, or it makes no difference.
+    pub(crate) fn is_quiet(&self, now: Time) -> bool {
+        self.is_whole() || self.changed + QUIET <= now
     }
 
     pub(crate) fn lives(&self, id: &SignalerId) -> bool {
@@ -100,7 +122,7 @@ impl Ring {
         if self.settles.is_none() {
             self.before = before;
         }
-        self.settles = Some(now + settle);
+        (self.changed, self.settles) = (now, Some(now + settle));
         self.version += 1;
         self.name = ring_name(&self.now);
         true

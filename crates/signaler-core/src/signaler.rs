@@ -228,10 +228,15 @@ impl Signaler {
                 Timer::Dial(dial) => self.on_dial(now, dial),
                 Timer::Members => self.on_members_due(now),
                 Timer::Settle => self.on_settle(now),
+                Timer::Compare(conn) => self.on_compare_again(now, conn),
+                Timer::Quiet => {
+                    self.on_put_off(now);
+                    self.arm_flush(now);
+                }
                 Timer::Fill(discovery) => self.on_fill_over(now, &discovery),
                 Timer::Refresh => self.on_refresh(now),
                 // Re-armed for the same moment if there is more: other inputs come first.
-                Timer::Inbox | Timer::Walk | Timer::Retell if worked => {
+                Timer::Inbox | Timer::Walk | Timer::Unlike | Timer::Retell if worked => {
                     self.timers.arm(now, timer);
                     break;
                 }
@@ -242,6 +247,10 @@ impl Signaler {
                 Timer::Walk => {
                     worked = true;
                     self.on_walk(now);
+                }
+                Timer::Unlike => {
+                    worked = true;
+                    self.on_unlike(now);
                 }
                 Timer::Retell => {
                     worked = true;

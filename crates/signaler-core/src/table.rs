@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::Rng as _;
-use weft_crypto::placement::entry_name;
+use weft_crypto::placement::{entry_mark, entry_name};
 use weft_wire::{DiscoveryKey, PeerId, SignalerId, Time};
 
 use crate::io::ConnId;
@@ -127,7 +127,7 @@ struct Swarm {
     homes: Vec<(SignalerId, u32)>,
     /// Entries that are present and at home here.
     own: usize,
-    /// The names of the entries that are present, XORed.
+    /// The marks of the entries that are present, XORed.
     sum: u64,
     /// Who keeps it.
     placed: Option<Arc<Placed>>,
@@ -137,6 +137,7 @@ struct Swarm {
 #[derive(Clone, Debug)]
 pub(crate) struct Told {
     pub(crate) name: u64,
+    pub(crate) seq: u64,
     pub(crate) home: SignalerId,
     pub(crate) kind: Kind,
     pub(crate) bytes: Arc<[u8]>,
@@ -168,6 +169,9 @@ pub(crate) struct Table {
     version: u64,
     buckets: BTreeMap<u64, Vec<Key>>,
     local_swarms: usize,
+    /// By sibling and first byte of the discovery key: the marks of the entries that both should have, XORed. Those of swarms
+    /// of which it is known who keeps them.
+    shared: BTreeMap<SignalerId, Vec<u64>>,
 }
 
 impl Table {
@@ -181,6 +185,7 @@ impl Table {
             version: 0,
             buckets: BTreeMap::new(),
             local_swarms: 0,
+            shared: BTreeMap::new(),
         }
     }
 
@@ -235,10 +240,12 @@ impl Table {
         });
         let member = swarm.member_or_new(&key.peer);
         let was = (member.is_present(), false);
+        let mut old_seq = None;
         let was_here = match member.records.binary_search_by(|record| record.home.cmp(&key.home)) {
             Ok(at) => {
                 let record = &mut member.records[at];
                 let was_here = record.kind == Kind::Present;
+                old_seq = was_here.then_some(record.seq);
                 self.log.remove(&record.version);
                 if wanted < record.bucket {
                     record.bucket = wanted;
@@ -263,6 +270,12 @@ impl Table {
         swarm.count(was.0, is);
         if was_here != here {
             self.moved(&key, here);
+        }
+        if let Some(old) = old_seq {
+            self.mark(&key, old);
+        }
+        if here {
+            self.mark(&key, seq);
         }
         Change { joined: here && !was_here, left: was.0 && !is }
     }
@@ -424,7 +437,7 @@ impl Table {
         self.swarms.get(discovery).is_some_and(|swarm| swarm.own > 0 || !swarm.locals.is_empty())
     }
 
-    /// The names of the entries of a swarm that are present, XORed.
+    /// The marks of the entries of a swarm that are present, XORed.
     pub(crate) fn sum(&self, discovery: &DiscoveryKey) -> u64 {
         self.swarms.get(discovery).map_or(0, |swarm| swarm.sum)
     }
@@ -436,8 +449,47 @@ impl Table {
 
     /// Remembers who keeps a swarm that is there.
     pub(crate) fn place(&mut self, discovery: &DiscoveryKey, placed: Arc<Placed>) {
-        if let Some(swarm) = self.swarms.get_mut(discovery) {
-            swarm.placed = Some(placed);
+        let Some(swarm) = self.swarms.get_mut(discovery) else { return };
+        let old = swarm.placed.replace(placed.clone());
+        if old.as_ref().is_some_and(|old| old.now == placed.now) {
+            return;
+        }
+        for told in self.records(discovery).filter(|told| told.kind == Kind::Present).collect::<Vec<_>>() {
+            let mark = entry_mark(told.name, told.seq);
+            if let Some(old) = &old {
+                self.share(discovery, &told.home, mark, old);
+            }
+            self.share(discovery, &told.home, mark, &placed);
+        }
+    }
+
+    /// What a sibling and we should both have, as far as we have it: see [`weft_wire::sibling::Sibling::Summary`].
+    pub(crate) fn shared(&self, id: &SignalerId) -> Vec<u8> {
+        let sums = self.shared.get(id).map_or(&[][..], Vec::as_slice);
+        let rest = core::iter::repeat_n(&0, 256 - sums.len());
+        sums.iter().chain(rest).flat_map(|sum| sum.to_be_bytes()).collect()
+    }
+
+    /// Siblings that no longer live have nothing in common with us.
+    pub(crate) fn retain_shared(&mut self, lives: impl Fn(&SignalerId) -> bool) {
+        self.shared.retain(|id, sums| lives(id) || sums.iter().any(|sum| *sum != 0));
+    }
+
+    /// The swarms whose discovery key has this first byte, in order.
+    pub(crate) fn bucket(&self, first: u8) -> Vec<DiscoveryKey> {
+        let (mut low, mut high) = ([0; 32], [u8::MAX; 32]);
+        (low[0], high[0]) = (first, first);
+        self.order.range(DiscoveryKey(low)..=DiscoveryKey(high)).copied().collect()
+    }
+
+    /// An entry is, or no longer is, among what each that should have it has in common with us.
+    fn share(&mut self, discovery: &DiscoveryKey, home: &SignalerId, mark: u64, placed: &Placed) {
+        let elsewhere = Some(home).filter(|home| !placed.now.contains(home));
+        for id in placed.now.iter().chain(elsewhere).filter(|id| **id != self.us) {
+            if placed.is_shared(&self.us, id, home) {
+                let sums = self.shared.entry(*id).or_insert_with(|| vec![0; 256]);
+                sums[usize::from(discovery.0[0])] ^= mark;
+            }
         }
     }
 
@@ -454,6 +506,7 @@ impl Table {
         members.flat_map(move |member| {
             member.records.iter().map(move |record| Told {
                 name: entry_name(&discovery, &member.peer, &record.home),
+                seq: record.seq,
                 home: record.home,
                 kind: record.kind,
                 bytes: record.bytes.clone(),
@@ -515,6 +568,7 @@ impl Table {
         self.log.remove(&record.version);
         let was_here = record.kind == Kind::Present;
         if was_here {
+            self.mark(key, record.seq);
             self.moved(key, false);
         }
         if let Some(swarm) = self.swarms.get(&key.discovery)
@@ -528,10 +582,19 @@ impl Table {
         (was_here, Change { joined: false, left: was && !is })
     }
 
+    /// An entry with this number is, or no longer is, present.
+    fn mark(&mut self, key: &Key, seq: u64) {
+        let mark = entry_mark(entry_name(&key.discovery, &key.peer, &key.home), seq);
+        let Some(swarm) = self.swarms.get_mut(&key.discovery) else { return };
+        swarm.sum ^= mark;
+        if let Some(placed) = swarm.placed.clone() {
+            self.share(&key.discovery, &key.home, mark, &placed);
+        }
+    }
+
     /// A present record came to or went from a home: the counts by home follow.
     fn moved(&mut self, key: &Key, here: bool) {
         if let Some(swarm) = self.swarms.get_mut(&key.discovery) {
-            swarm.sum ^= entry_name(&key.discovery, &key.peer, &key.home);
             if key.home == self.us {
                 swarm.own = swarm.own + usize::from(here) - usize::from(!here);
                 return;

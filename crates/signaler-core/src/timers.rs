@@ -34,6 +34,12 @@ pub(crate) enum Timer {
     Settle,
     /// Somebody waited for the first answer about a swarm for long enough.
     Fill(DiscoveryKey),
+    /// Nobody came or went for a moment: those that did are told.
+    Quiet,
+    /// Say what we have where a sibling has something else.
+    Unlike,
+    /// Compare again with a sibling that knew other members.
+    Compare(ConnId),
     /// Say again what is watched.
     Refresh,
     /// Tell residences of peers.

@@ -109,12 +109,15 @@ impl Signaler {
     /// Says again what is watched, and forgets those that did not.
     pub(crate) fn on_refresh(&mut self, now: Time) {
         self.timers.arm(now + REFRESH, Timer::Refresh);
+        self.compare_all(now);
+        self.on_moves_refresh(now);
         for discovery in self.watches.on_time(now) {
             self.reconsider(now, &discovery);
         }
         for discovery in self.watches.all() {
             let sum = self.table.sum(&discovery);
-            if let Some(watch) = self.watches.ours(&discovery)
+            if self.wants(&discovery)
+                && let Some(watch) = self.watches.ours(&discovery)
                 && let Some(feeder) = watch.feeder
             {
                 watch.looked = false;

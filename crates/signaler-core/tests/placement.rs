@@ -491,6 +491,19 @@ fn happened(steps: &[(u8, usize, u8)]) -> Story {
     story
 }
 
+/// What the property below found: somebody who was taken for a stranger for a while, and a swarm that was watched on its behalf
+/// ever after.
+#[test]
+fn what_is_watched_for_somebody_else_ends_when_that_one_knows_the_others() {
+    #[rustfmt::skip]
+    let steps = [
+        (1, 1, 42), (8, 3, 8), (3, 1, 65), (8, 2, 246), (2, 2, 130), (4, 5, 33), (3, 5, 14), (3, 5, 211), (0, 4, 29), (2, 5, 39), (7, 4, 218), (8, 5, 229), (8, 2, 42), (0, 0, 206), (4, 3, 132), (7, 1, 203), (5, 2, 171), (7, 4, 198), (4, 4, 93), (2, 1, 211), (4, 0, 157), (0, 1, 230), (6, 4, 40), (8, 5, 98), (7, 4, 66),
+    ];
+    let mut story = happened(&steps);
+    story.pass(60_000 + 45_000 + 30_000 + 125_000);
+    story.assert_exact(SWARMS);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
@@ -499,8 +512,8 @@ proptest! {
         steps in prop::collection::vec((0..9_u8, 0..6_usize, any::<u8>()), 0..30),
     ) {
         let mut story = happened(&steps);
-        // The longest wait for a call, a false suspicion, and then a whole TTL.
-        story.pass(60_000 + 45_000 + 125_000);
+        // The longest wait for a call, a false suspicion, the next comparison, and then a whole TTL.
+        story.pass(60_000 + 45_000 + 30_000 + 125_000);
         story.assert_exact(SWARMS);
         for which in 0..SWARMS {
             story.assert_found(swarm(which), "in the end");

@@ -152,9 +152,9 @@ pub enum Sibling<'a> {
         /// The swarm.
         #[n(0)]
         discovery: DiscoveryKey,
-        /// Names of entries that are present, eight bytes each.
+        /// Entries that are present: eight bytes for what each is about, then the lower four of its number.
         #[n(1)]
-        names: Bytes<{ limits::NAMES * 8 }>,
+        names: Bytes<{ limits::NAMES * limits::NAME_BYTES }>,
     },
     /// Answers an `Offer`: what the sender of this lacks. Without any it has everything.
     #[n(16)]
@@ -162,9 +162,9 @@ pub enum Sibling<'a> {
         /// The swarm.
         #[n(0)]
         discovery: DiscoveryKey,
-        /// Names, eight bytes each.
+        /// As in `Offer`.
         #[n(1)]
-        names: Bytes<{ limits::NAMES * 8 }>,
+        names: Bytes<{ limits::NAMES * limits::NAME_BYTES }>,
     },
     /// Interest in a swarm, and the answer to it.
     #[n(17)]
@@ -175,7 +175,7 @@ pub enum Sibling<'a> {
         /// What is meant.
         #[n(1)]
         said: Watching,
-        /// The names of the entries that the sender has and that are present, XORed.
+        /// The marks of the entries that the sender has and that are present, XORed.
         #[n(2)]
         sum: u64,
         /// 1: on behalf of somebody else, and not to be passed on again.
@@ -191,6 +191,19 @@ pub enum Sibling<'a> {
         /// Who no longer is.
         #[n(1)]
         gone: List<PeerId, { limits::CONNECTED }>,
+    },
+    /// What the sender and the receiver should both have, as far as the sender has it.
+    #[n(19)]
+    Summary {
+        /// Names the signalers that live, as the sender sees it.
+        #[n(0)]
+        ring: u64,
+        /// They are so few that each keeps everything.
+        #[n(1)]
+        whole: bool,
+        /// For each first byte of a discovery key, in order, eight bytes: the marks of those entries, XORed.
+        #[n(2)]
+        sums: Bytes<{ limits::TABLE_SUMS }>,
     },
     /// This signaler is about to close.
     #[n(12)]
