@@ -169,6 +169,8 @@ fn limits_of(config: &Config) -> Value {
         "max_swarms_per_peer": config.max_swarms_per_peer,
         "max_members_per_swarm": config.max_members_per_swarm,
         "max_entries": config.max_entries,
+        "max_watches_per_sibling": config.max_watches_per_sibling,
+        "settle_ms": config.settle_ms,
         "max_pending": config.max_pending,
         "strikes": config.strikes,
         "frames_per_second": config.frames_per_second,

@@ -115,7 +115,7 @@ impl Signaler {
             return old.clone();
         }
         let new = Arc::new(self.ring.place(&discovery.0));
-        self.table.place(discovery, new.clone());
+        self.table.place(discovery, &new);
         if let Some(old) = old {
             self.on_placed_anew(now, discovery, &old, &new);
         }

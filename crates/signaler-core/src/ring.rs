@@ -53,8 +53,11 @@ impl Placed {
 
     /// Whether both `us` and `id` should have an entry with this home.
     pub(crate) fn is_shared(&self, us: &SignalerId, id: &SignalerId, home: &SignalerId) -> bool {
-        let (ours, theirs) = (self.now.contains(us), self.now.contains(id));
-        (ours && theirs) || (theirs && home == us) || (ours && home == id)
+        if self.now.contains(us) {
+            self.now.contains(id) || home == id
+        } else {
+            self.now.contains(id) && home == us
+        }
     }
 
     /// Everybody, each once: those first that were and are chosen.

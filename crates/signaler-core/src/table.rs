@@ -448,7 +448,7 @@ impl Table {
     }
 
     /// Remembers who keeps a swarm that is there.
-    pub(crate) fn place(&mut self, discovery: &DiscoveryKey, placed: Arc<Placed>) {
+    pub(crate) fn place(&mut self, discovery: &DiscoveryKey, placed: &Arc<Placed>) {
         let Some(swarm) = self.swarms.get_mut(discovery) else { return };
         let old = swarm.placed.replace(placed.clone());
         if old.as_ref().is_some_and(|old| old.now == placed.now) {
@@ -459,7 +459,7 @@ impl Table {
             if let Some(old) = &old {
                 self.share(discovery, &told.home, mark, old);
             }
-            self.share(discovery, &told.home, mark, &placed);
+            self.share(discovery, &told.home, mark, placed);
         }
     }
 
