@@ -8,8 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use weft_signaler_core::{Config, Signaler};
+use weft_wire::sibling::{Sibling, Watching};
 use weft_wire::signaler::ToSignaler;
-use weft_wire::{Code, DiscoveryKey, PeerId, SignalerId};
+use weft_wire::{Bytes, Code, DiscoveryKey, List, PeerId, SignalerId, encode};
 use world::{Got, World, millis, star, star_config, swarm};
 
 fn settled(count: usize) -> World {
@@ -319,6 +320,60 @@ fn entries_of_a_dead_home_are_found_until_they_expire_whoever_keeps_them() {
 }
 
 #[test]
+fn what_was_lost_on_a_link_that_stood_is_found_by_comparing_and_costs_no_table() {
+    let mut world = settled(2);
+    for n in 0..200_u8 {
+        let client = world.client(0, n + 1);
+        world.announce(client, swarm(n));
+        world.pass(millis(10));
+    }
+    let known = world.signaler(1).gauges().entries;
+    assert_eq!(known, 200);
+    // Too short for anybody to be taken for dead.
+    world.cut.insert((0, 1));
+    let lost = world.client(0, 250);
+    world.announce(lost, swarm(250));
+    world.pass(millis(500));
+    world.cut.clear();
+    let before = world.signaler(1).counters().sibling_bytes;
+    world.pass(millis(35_000));
+    assert_eq!(world.signaler(1).entries(&swarm(250)), [(world.peer(lost), world.id(0))]);
+    assert_eq!(world.signaler(0).counters().repaired, 1);
+    let bytes = world.signaler(1).counters().sibling_bytes - before;
+    // Two summaries at most, the entry, and what members say of themselves; the table has 50 KB.
+    assert!(bytes < 30_000, "{bytes}");
+}
+
+#[test]
+fn a_sibling_watches_and_names_no_more_than_its_share() {
+    let limited = |at: usize, call: &[usize]| Config {
+        max_watches_per_sibling: 3,
+        max_connections: 10,
+        ..star_config(at, call)
+    };
+    let mut world = World::of(vec![limited(0, &[]), limited(1, &[0])]);
+    world.pass(millis(12_000));
+    for n in 0..10 {
+        let begin = Sibling::Watch { discovery: swarm(n), said: Watching::Begin, sum: 0, hops: 0 };
+        world.between(1, 0, encode(&begin));
+    }
+    let peers = List::first((0..30).map(|n| PeerId([n; 32])));
+    world.between(1, 0, encode(&Sibling::Connected { peers, gone: List::default() }));
+    let (gauges, counters) = (world.signaler(0).gauges(), world.signaler(0).counters());
+    assert_eq!((gauges.watched, counters.refused_watches), (3, 7));
+    assert_eq!((gauges.residents, counters.refused_peers), (10, 20));
+    // Said again, it goes on; not said again, it is over.
+    world.pass(millis(131_000));
+    assert_eq!(world.signaler(0).gauges().watched, 0);
+    // And it still serves others.
+    let (a, b) = (world.client(0, 1), world.client(1, 2));
+    world.announce(a, swarm(1));
+    world.announce(b, swarm(1));
+    world.pass(millis(20));
+    assert!(world.take(a).contains(&Got::Joined(world.peer(b), world.id(1))));
+}
+
+#[test]
 fn an_entry_for_the_wrong_signaler_is_passed_on_once_and_does_not_stay() {
     let mut world = settled(8);
     let (elsewhere, _) = elsewhere_and_here(&world, 1);
@@ -327,11 +382,8 @@ fn an_entry_for_the_wrong_signaler_is_passed_on_once_and_does_not_stay() {
     let peer = world.peer(client);
     let entry = world.entry(client, elsewhere, false);
     let signed = weft_crypto::statement::sign_entry(&world.clients[client].key, &entry);
-    let frame = weft_wire::sibling::Sibling::Entries {
-        entries: weft_wire::List::first([weft_wire::Bytes(signed)]),
-        ring: None,
-    };
-    world.between(home, 1, weft_wire::encode(&frame));
+    let frame = Sibling::Entries { entries: List::first([Bytes(signed)]), ring: None };
+    world.between(home, 1, encode(&frame));
     world.pass(millis(50));
     let counters = world.signaler(1).counters();
     assert_eq!((counters.misdirected, counters.forwarded_once), (1, 1));
