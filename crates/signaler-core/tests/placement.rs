@@ -7,7 +7,7 @@ mod world;
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
-use weft_signaler_core::{Config, Signaler};
+use weft_signaler_core::{Config, SiblingConfig, Signaler};
 use weft_wire::sibling::{Sibling, Watching};
 use weft_wire::signaler::ToSignaler;
 use weft_wire::{Bytes, Code, DiscoveryKey, List, PeerId, SignalerId, encode};
@@ -371,6 +371,31 @@ fn a_sibling_watches_and_names_no_more_than_its_share() {
     world.announce(b, swarm(1));
     world.pass(millis(20));
     assert!(world.take(a).contains(&Got::Joined(world.peer(b), world.id(1))));
+}
+
+#[test]
+fn signalers_that_admit_only_the_one_in_the_middle_still_share_their_swarms() {
+    let names = |at: usize, url: bool| SiblingConfig {
+        id: Some(world::signaler_key(at).id()),
+        url: url.then(|| format!("ws://{at}")),
+        pinned: None,
+    };
+    let config = |at: usize, siblings| Config { siblings, open: false, ..star_config(at, &[]) };
+    let middle = config(0, (1..5).map(|at| names(at, false)).collect());
+    let outer = (1..5).map(|at| config(at, vec![names(0, true)]));
+    let mut world = World::of([middle].into_iter().chain(outer).collect());
+    // They know of one other member each, the one in the middle of four: after some summaries it tells them everything.
+    world.pass(millis(60_000));
+    for n in 0..12_u8 {
+        let (one, other) = (1 + usize::from(n % 4), 1 + usize::from((n + 1) % 4));
+        let (a, b) = (world.client(one, 2 * n + 1), world.client(other, 2 * n + 2));
+        world.announce(a, swarm(n));
+        world.pass(millis(20));
+        world.announce(b, swarm(n));
+        world.pass(millis(20));
+        assert_eq!(world.take(a)[1..], [Got::Joined(world.peer(b), world.id(other))], "swarm {n}");
+        assert_eq!(world.take(b), [Got::Members(swarm(n), vec![world.peer(a)], 1)], "swarm {n}");
+    }
 }
 
 #[test]
