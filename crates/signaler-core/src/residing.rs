@@ -28,8 +28,9 @@ impl Signaler {
     /// A peer came: its residences hear of it.
     pub(crate) fn tell_connected(&mut self, conn: ConnId) {
         let Some(peer) = self.peers.conn(conn).and_then(crate::peers::Peer::id) else { return };
-        let mut links: Vec<ConnId> =
-            self.residence(&peer.0).iter().filter_map(|id| self.placed_link(id)).collect();
+        // So few know each other's peers by their swarms.
+        let residence = if self.ring.is_whole() { Vec::new() } else { self.residence(&peer.0) };
+        let mut links: Vec<ConnId> = residence.iter().filter_map(|id| self.placed_link(id)).collect();
         links.sort_unstable();
         let Some(at) = self.peers.conn_mut(conn) else { return };
         let told = core::mem::replace(&mut at.residences, links.clone());
