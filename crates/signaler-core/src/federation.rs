@@ -262,14 +262,16 @@ impl Signaler {
         }
     }
 
-    /// Before a shutdown: all there is to tell.
-    pub(crate) fn flush_all(&mut self, conn: ConnId) {
-        while self
-            .links
-            .link(conn)
-            .is_some_and(|link| link.is_up() && !link.is_full() && link.told != self.table.version())
-        {
-            self.flush_link(Time::ZERO, conn);
+    /// Before a shutdown: all there is to tell. With whoever came a moment ago there is no time left to compare: it hears of what
+    /// changed after `since`.
+    pub(crate) fn flush_all(&mut self, now: Time, conn: ConnId, since: u64) {
+        let Some(link) = self.links.link_mut(conn).filter(|link| link.is_up()) else { return };
+        if link.behind && link.told == 0 && link.card.is_some() && !link.unlike {
+            (link.told, link.since) = (since, since);
+        }
+        link.behind = false;
+        while self.links.link(conn).is_some_and(|link| !link.is_full() && link.told != self.table.version()) {
+            self.flush_link(now, conn);
         }
     }
 

@@ -473,13 +473,17 @@ impl Signaler {
     fn on_shutdown(&mut self, now: Time) {
         self.stopping = true;
         self.keep_cards(now);
+        let since = self.table.version();
         self.withdraw_all(now);
         for conn in self.peers.all() {
             self.close_peer(now, conn, Code::ShuttingDown);
         }
         let links: Vec<ConnId> = self.links.all().map(|(conn, _)| conn).collect();
+        // All hear of it before one is closed: then they need not tell each other.
+        for conn in &links {
+            self.flush_all(now, *conn, since);
+        }
         for conn in links {
-            self.flush_all(conn);
             self.close_link(now, conn, Code::ShuttingDown);
         }
     }

@@ -417,6 +417,25 @@ fn an_entry_for_the_wrong_signaler_is_passed_on_once_and_does_not_stay() {
     assert!(holders(&world, elsewhere).is_empty());
 }
 
+#[test]
+fn who_stops_right_after_somebody_came_says_so_to_everybody_and_is_done() {
+    let mut world = settled(6);
+    let clients: Vec<usize> = (0..12).map(|n| world.client(0, n + 1)).collect();
+    for (n, client) in (0..).zip(&clients) {
+        world.announce(*client, swarm(n));
+    }
+    world.pass(millis(100));
+    world.kill(5);
+    world.pass(millis(20_000));
+    world.restart(5, star_config(5, &[0]));
+    // Not compared yet: somebody came a moment ago.
+    world.shutdown(0);
+    world.pass(millis(3_000));
+    for n in 0..12 {
+        assert_eq!(holders(&world, swarm(n)), BTreeSet::new(), "swarm {n}");
+    }
+}
+
 /// What happens: signalers, clients that come and go, in swarms.
 struct Story {
     world: World,
