@@ -1,13 +1,16 @@
-//! The demo page is part of the binary: rebuild when it changes.
+//! The demo and the dashboard are part of the binary: rebuild when they change.
+
+use std::path::Path;
 
 fn main() {
-    let demo = std::path::Path::new("../web/demo");
-    let watched = if demo.join("dist").exists() { demo.join("dist") } else { demo.to_owned() };
-    let watched = if watched.exists() { watched } else { "build.rs".into() };
     // Cargo reads its instructions from standard output.
     let mut out = std::io::stdout();
-    let _ = std::io::Write::write_all(
-        &mut out,
-        format!("cargo::rerun-if-changed={}\n", watched.display()).as_bytes(),
-    );
+    for page in ["../web/demo", "../web/dashboard"].map(Path::new) {
+        let watched = if page.join("dist").exists() { page.join("dist") } else { page.to_owned() };
+        let watched = if watched.exists() { watched } else { "build.rs".into() };
+        let _ = std::io::Write::write_all(
+            &mut out,
+            format!("cargo::rerun-if-changed={}\n", watched.display()).as_bytes(),
+        );
+    }
 }

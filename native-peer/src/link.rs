@@ -22,7 +22,7 @@ use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc};
 use weft_peer_core::IceState;
 
 use crate::options::Network;
-use crate::reflect::Reflector;
+use crate::reflect::{Answer, Reflector};
 use crate::socket::{Datagram, Sockets};
 
 /// Label and number of the data channel, agreed on beforehand: Firefox does not complete an in-band opening by str0m.
@@ -321,13 +321,17 @@ impl Link {
     }
 
     fn receive(&mut self, now: Instant, datagram: &Datagram, events: &mut Vec<LinkEvent>) {
-        if let Some(new) = self.reflector.answer(datagram.source, datagram.local, &datagram.bytes) {
-            let candidate = new.and_then(|new| Candidate::server_reflexive(new.mapped, new.base, "udp").ok());
-            if let Some(line) = candidate.and_then(|candidate| self.rtc.add_local_candidate(candidate)) {
-                let line = line.to_sdp_string();
-                self.report(LinkEvent::Candidate(line), events);
+        match self.reflector.answer(datagram.source, datagram.local, &datagram.bytes) {
+            Answer::None => {}
+            Answer::Nothing => return,
+            Answer::New(new) => {
+                let candidate = Candidate::server_reflexive(new.mapped, new.base, "udp").ok();
+                let added = candidate.and_then(|candidate| self.rtc.add_local_candidate(candidate));
+                if let Some(line) = added.map(Candidate::to_sdp_string) {
+                    self.report(LinkEvent::Candidate(line), events);
+                }
+                return;
             }
-            return;
         }
         let Ok(receive) = Receive::new(Protocol::Udp, datagram.source, datagram.local, &datagram.bytes)
         else {

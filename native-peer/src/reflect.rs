@@ -44,6 +44,17 @@ pub(crate) struct Reflected {
     pub(crate) mapped: SocketAddr,
 }
 
+/// What a datagram tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// It answers no question.
+    None,
+    /// It answers one, and nothing is new by it.
+    Nothing,
+    /// Where the outside sees a socket.
+    New(Reflected),
+}
+
 impl Reflector {
     /// Asks servers about sockets, each about those from which it can be reached; what waits for an answer already is not asked twice.
     pub(crate) fn ask(&mut self, now: Instant, bases: &[SocketAddr], servers: &[SocketAddr]) {
@@ -81,33 +92,27 @@ impl Reflector {
         self.questions.iter().map(|question| question.due).min()
     }
 
-    /// Looks at a datagram that came from one address to one of ours. Nothing if it answers no question; otherwise what is new by it.
-    pub(crate) fn answer(
-        &mut self,
-        source: SocketAddr,
-        base: SocketAddr,
-        bytes: &[u8],
-    ) -> Option<Option<Reflected>> {
-        if !self.questions.iter().any(|question| question.server == source && question.base == base) {
-            return None;
+    /// Looks at a datagram that came from one address to one of ours.
+    pub(crate) fn answer(&mut self, source: SocketAddr, base: SocketAddr, bytes: &[u8]) -> Answer {
+        let asked = |question: &Question| question.server == source && question.base == base;
+        if !self.questions.iter().any(asked) {
+            return Answer::None;
         }
-        let message = Message::from_bytes(bytes).ok()?;
+        let Ok(message) = Message::from_bytes(bytes) else { return Answer::None };
         let id = message.transaction_id();
-        let at = self
-            .questions
-            .iter()
-            .position(|question| question.id == id && question.server == source && question.base == base)?;
-        if !message.is_response() {
-            return None;
-        }
+        let at = self.questions.iter().position(|question| question.id == id && asked(question));
+        let Some(at) = at.filter(|_| message.is_response()) else { return Answer::None };
         self.questions.swap_remove(at);
         let mapped = message.attribute::<XorMappedAddress>().ok().map(|address| address.addr(id));
-        let new = mapped.map(|mapped| Reflected { base, mapped }).filter(|new| {
-            // Without a NAT, or seen by another server before.
-            new.mapped != base && !self.found.contains(new)
-        });
-        self.found.extend(new);
-        Some(new)
+        // Without a NAT, or seen by another server before, it is nothing new.
+        let new = mapped.map(|mapped| Reflected { base, mapped });
+        match new.filter(|new| new.mapped != base && !self.found.contains(new)) {
+            Some(new) => {
+                self.found.push(new);
+                Answer::New(new)
+            }
+            None => Answer::Nothing,
+        }
     }
 }
 
@@ -145,9 +150,9 @@ mod tests {
         assert_eq!(ways, [(bases[0], servers[0]), (bases[0], servers[1])]);
         let mapped = address("203.0.113.9:61000");
         let told = reflector.answer(servers[0], bases[0], &reply(&sent[0].2, mapped));
-        assert_eq!(told, Some(Some(Reflected { base: bases[0], mapped })));
+        assert_eq!(told, Answer::New(Reflected { base: bases[0], mapped }));
         let told = reflector.answer(servers[1], bases[0], &reply(&sent[1].2, mapped));
-        assert_eq!(told, Some(None), "the other server says the same");
+        assert_eq!(told, Answer::Nothing, "the other server says the same");
         assert_eq!(reflector.due_at(), None);
     }
 
@@ -157,7 +162,7 @@ mod tests {
         let (base, server) = (address("203.0.113.5:4000"), address("203.0.113.1:3478"));
         reflector.ask(now, &[base], &[server]);
         let sent = asked(&mut reflector, now);
-        assert_eq!(reflector.answer(server, base, &reply(&sent[0].2, base)), Some(None));
+        assert_eq!(reflector.answer(server, base, &reply(&sent[0].2, base)), Answer::Nothing);
     }
 
     #[test]
@@ -172,13 +177,13 @@ mod tests {
         other[19] ^= 1;
         let wrong = [(address("203.0.113.1:3479"), &right), (server, &other), (server, &sent[0].2)];
         for (source, bytes) in wrong {
-            assert_eq!(reflector.answer(source, base, bytes), None);
+            assert_eq!(reflector.answer(source, base, bytes), Answer::None);
         }
         for cut in 0..right.len() {
-            assert_eq!(reflector.answer(server, base, &right[..cut]), None);
+            assert_eq!(reflector.answer(server, base, &right[..cut]), Answer::None);
         }
-        assert!(reflector.answer(server, base, &right).is_some());
-        assert_eq!(reflector.answer(server, base, &right), None, "a second time");
+        assert!(matches!(reflector.answer(server, base, &right), Answer::New(_)));
+        assert_eq!(reflector.answer(server, base, &right), Answer::None, "a second time");
     }
 
     #[test]

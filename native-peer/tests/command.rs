@@ -187,9 +187,9 @@ async fn a_seed_serves_more_than_may_wait_to_be_sent_though_nobody_is_there() {
     let world = World::new().await;
     let file = world.keys.path().join("large.jsonl");
     // 18 MB, where 16 MiB may wait.
-    let text: String =
-        (1..=20).map(|n| format!("{{\"n\":{n},\"text\":\"{}\"}}\n", "x".repeat(900_000))).collect();
-    tokio::fs::write(&file, &text).await.unwrap();
+    let large = "x".repeat(900_000);
+    let lines: Vec<String> = (1..=20).map(|n| format!("{{\"n\":{n},\"text\":\"{large}\"}}\n")).collect();
+    tokio::fs::write(&file, lines.concat()).await.unwrap();
     let mut seed = world.weft("ada", "seed", &[file.to_str().unwrap()]).spawn().unwrap();
     says(&mut seed, "serving 20 documents (20 of them new)").await;
     let late = world.weft("bob", "subscribe", &["--backlog", "--count", "20", r#"{"n":{"$gt":0}}"#]);

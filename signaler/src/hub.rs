@@ -88,6 +88,8 @@ pub(crate) struct Snapshot {
     pub(crate) counters: Counters,
     pub(crate) gauges: Gauges,
     pub(crate) uptime: Duration,
+    /// By our clock, milliseconds since the Unix epoch.
+    pub(crate) at: u64,
     /// Frames dropped because a queue had reached its hard limit; the connection was given up.
     pub(crate) overflows: u64,
 }
@@ -257,6 +259,7 @@ impl Hub {
                     counters: self.core.counters().clone(),
                     gauges: self.core.gauges(),
                     uptime: self.clock.uptime(),
+                    at: now.millis(),
                     overflows: self.overflows,
                 });
             }
@@ -326,9 +329,24 @@ impl Hub {
                     tracing::info!(id = %shown.id, status = %shown.status, "registry");
                 }
                 Output::KeepCard { id, card } => self.store.card(id, card),
-                Output::Event(event) => log(&event),
+                Output::Event(event) => {
+                    if let Some((what, id)) = told(&event) {
+                        let url = self.url_of(id);
+                        let change = rest::link(what, id, url.as_deref(), now.millis());
+                        let _ = self.changes.send(change.to_string().into());
+                    }
+                    log(&event);
+                }
             }
         }
+    }
+
+    /// Where a sibling or member can be reached, as far as is known.
+    fn url_of(&self, id: SignalerId) -> Option<String> {
+        let gauges = self.core.gauges();
+        let siblings = gauges.siblings.into_iter().filter(|one| one.id == Some(id)).map(|one| one.url);
+        let members = gauges.members.into_iter().filter(|one| one.id == id).map(|one| one.url);
+        siblings.chain(members).flatten().next()
     }
 
     fn on_ask(&mut self, now: weft_wire::Time, ask: Ask) {
@@ -382,6 +400,17 @@ impl Hub {
             }
         }
     }
+}
+
+/// Which events are for everybody, as listeners of `/events` get them: those of signalers, none of peers.
+fn told(event: &Event) -> Option<(&'static str, SignalerId)> {
+    Some(match event {
+        Event::SiblingUp(id) => ("sibling-up", *id),
+        Event::SiblingDown(id) => ("sibling-down", *id),
+        Event::MemberUp(id) => ("member-up", *id),
+        Event::MemberDown(id) => ("member-down", *id),
+        _ => return None,
+    })
 }
 
 fn log(event: &Event) {

@@ -19,6 +19,15 @@ pub(crate) type Page = Response<Vec<u8>>;
 #[allow_missing = true]
 struct Demo;
 
+#[derive(Embed)]
+#[folder = "../web/dashboard/dist"]
+#[allow_missing = true]
+struct Dashboard;
+
+/// The dashboard asks nobody but its own signaler, and may not be put into a frame: there are buttons in it that sign.
+const DASHBOARD_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+                                connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
 /// Pages run what is theirs, WebAssembly included, and may connect to any signaler.
 const POLICY: &str = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; \
                       img-src 'self' data: blob:; font-src 'self' data:; worker-src 'self' blob:; \
@@ -40,14 +49,20 @@ impl Pages {
         Self { hub, id, config: Arc::new(config), recorder: Arc::new(recorder), metrics }
     }
 
-    /// `GET /`.
-    pub(crate) fn landing() -> Page {
-        html(StatusCode::OK, include_str!("landing.html"))
+    /// `GET /`: the dashboard, or a few lines in its place if this was built without it.
+    pub(crate) fn landing(asked: &HeaderMap) -> Page {
+        file::<Dashboard>("index.html", asked)
+            .map_or_else(|| html(StatusCode::OK, include_str!("landing.html")), guarded)
     }
 
     /// `GET /landing.js`.
     pub(crate) fn landing_script() -> Page {
         page(StatusCode::OK, "text/javascript; charset=utf-8", include_str!("landing.js"))
+    }
+
+    /// `GET /dashboard/…`.
+    pub(crate) fn dashboard(path: &str, asked: &HeaderMap) -> Page {
+        file::<Dashboard>(path, asked).map_or_else(no_such_file, guarded)
     }
 
     /// `GET /healthz`.
@@ -69,6 +84,12 @@ impl Pages {
                 json!({ "id": show(one.id), "url": one.url, "since_ms": one.since, "active": one.active })
             })
             .collect();
+        let counters = &now.counters;
+        let refused: serde_json::Map<String, Value> = counters
+            .refusals()
+            .filter(|(_, count)| *count > 0)
+            .map(|(code, count)| (code.name().to_owned(), json!(count)))
+            .collect();
         json_page(
             StatusCode::OK,
             &json!({
@@ -76,12 +97,22 @@ impl Pages {
                 "version": env!("CARGO_PKG_VERSION"),
                 "id": show(self.id),
                 "uptime_s": now.uptime.as_secs(),
+                "now_ms": now.at,
                 "connections": now.gauges.connections,
                 "peers": now.gauges.peers,
                 "swarms": now.gauges.swarms,
                 "entries": now.gauges.entries,
-                "delivered": now.counters.delivered,
-                "fanned": now.counters.fanned,
+                "local_swarms": now.gauges.local_swarms,
+                "swarm_sizes": sizes_of(&now.gauges.swarm_sizes),
+                "pending": now.gauges.pending,
+                "delivered": counters.delivered,
+                "fanned": counters.fanned,
+                "received_frames": counters.peer_frames + counters.sibling_frames,
+                "received_bytes": counters.peer_bytes + counters.sibling_bytes,
+                "sent_frames": counters.sent_frames,
+                "sent_bytes": counters.sent_bytes,
+                "dropped": counters.dropped_fanned + counters.dropped_entries + now.overflows,
+                "refused": refused,
                 "siblings": siblings,
                 "members": members,
             }),
@@ -122,27 +153,49 @@ impl Pages {
         } else {
             path.to_owned()
         };
-        let Some(file) = Demo::get(&path) else {
-            return if Demo::get("index.html").is_none() {
+        match file::<Demo>(&path, asked) {
+            Some(page) => page,
+            None if Demo::get("index.html").is_none() => {
                 html(StatusCode::NOT_FOUND, include_str!("no-demo.html"))
-            } else {
-                page(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", "no such file\n")
-            };
-        };
-        let tag = first_half(&file.metadata.sha256_hash());
-        let tag = format!("\"{tag:032x}\"");
-        let kind = mime_guess::from_path(&path).first_or_octet_stream();
-        let known = asked.get(header::IF_NONE_MATCH).is_some_and(|have| have.as_bytes() == tag.as_bytes());
-        let mut page = if known {
-            page(StatusCode::NOT_MODIFIED, kind.as_ref(), Vec::new())
-        } else {
-            page(StatusCode::OK, kind.as_ref(), file.data.into_owned())
-        };
-        if let Ok(tag) = tag.parse() {
-            page.headers_mut().insert(header::ETAG, tag);
+            }
+            None => no_such_file(),
         }
-        page
     }
+}
+
+/// A file that is inside the binary, or that it is what the browser has already.
+fn file<E: Embed>(path: &str, asked: &HeaderMap) -> Option<Page> {
+    let file = E::get(path)?;
+    let tag = first_half(&file.metadata.sha256_hash());
+    let tag = format!("\"{tag:032x}\"");
+    let kind = mime_guess::from_path(path).first_or_octet_stream();
+    let known = asked.get(header::IF_NONE_MATCH).is_some_and(|have| have.as_bytes() == tag.as_bytes());
+    let mut page = if known {
+        page(StatusCode::NOT_MODIFIED, kind.as_ref(), Vec::new())
+    } else {
+        page(StatusCode::OK, kind.as_ref(), file.data.into_owned())
+    };
+    if let Ok(tag) = tag.parse() {
+        page.headers_mut().insert(header::ETAG, tag);
+    }
+    Some(page)
+}
+
+fn no_such_file() -> Page {
+    page(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", "no such file\n")
+}
+
+/// Under the dashboard's policy.
+fn guarded(mut page: Page) -> Page {
+    let policy = http::HeaderValue::from_static(DASHBOARD_POLICY);
+    page.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    page
+}
+
+/// Numbers of swarms by size, without the classes at the end that are empty.
+fn sizes_of(sizes: &[usize]) -> Value {
+    let filled = sizes.iter().rposition(|swarms| *swarms > 0).map_or(0, |last| last + 1);
+    json!(sizes.iter().take(filled).collect::<Vec<_>>())
 }
 
 /// The limits that `/info` tells.
@@ -208,7 +261,7 @@ pub(crate) fn refusal(status: StatusCode, error: &str, advice: &str) -> Page {
     )
 }
 
-pub(crate) fn json_page(status: StatusCode, body: &serde_json::Value) -> Page {
+pub(crate) fn json_page(status: StatusCode, body: &Value) -> Page {
     page(status, "application/json", format!("{body:#}\n"))
 }
 

@@ -12,9 +12,9 @@ use governor::{DefaultKeyedRateLimiter, Quota};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use weft_signaler_core::registry::{Refusal, Shown, Status};
-use weft_wire::RegistryKey;
 use weft_wire::registry::json::{JsonError, read, service};
 use weft_wire::registry::{Kind, RegistrantId};
+use weft_wire::{RegistryKey, SignalerId};
 
 use crate::hub::{About, Ask, HubHandle, Submitted, show};
 use crate::pages::{Page, json_page};
@@ -100,11 +100,6 @@ impl Rest {
             ["nodes", id] => self.node(id).await,
             ["topology"] => self.topology().await,
             ["openapi.json"] => crate::pages::page(StatusCode::OK, "application/json", DOCUMENT),
-            _ if statement(path).is_some() => error(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "method-not-allowed",
-                "a statement is sent with POST: see /openapi.json",
-            ),
             _ => return None,
         })
     }
@@ -295,6 +290,24 @@ pub(crate) fn error(status: StatusCode, code: &str, message: &str) -> Page {
     json_page(status, &json!({ "error": { "code": code, "message": message } }))
 }
 
+/// What is said to a method that a path does not take; RFC 9110 section 15.5.6 wants those named that it does. None: nobody
+/// has this path.
+pub(crate) fn wrong_method(path: &str) -> Option<Page> {
+    let allowed = match path.trim_start_matches('/').split('/').collect::<Vec<_>>()[..] {
+        [
+            "" | "healthz" | "metrics" | "info" | "landing.js" | "events" | "nodes" | "topology"
+            | "openapi.json",
+        ]
+        | ["nodes", _]
+        | ["demo" | "dashboard", ..] => "GET, HEAD",
+        _ => statement(path).map(|_| "POST")?,
+    };
+    let text = "this method is not used here: see /openapi.json";
+    let mut page = error(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", text);
+    page.headers_mut().insert(http::header::ALLOW, http::HeaderValue::from_static(allowed));
+    Some(page)
+}
+
 /// What the registry says of itself in `/info`.
 pub(crate) fn about(about: &About) -> Value {
     let nodes: serde_json::Map<String, Value> =
@@ -347,6 +360,11 @@ fn public(shown: &Shown) -> Value {
         "last_heartbeat": shown.heartbeat_at,
         "head": shown.head.to_string(),
     })
+}
+
+/// What became of a signaler, as listeners of `/events` get it.
+pub(crate) fn link(what: &str, id: SignalerId, url: Option<&str>, at: u64) -> Value {
+    json!({ "type": what, "at": at, "signaler": { "id": show(id), "url": url } })
 }
 
 /// A change, as listeners of `/events` get it.

@@ -50,7 +50,7 @@ pub struct Server {
     hub: HubHandle,
     running: JoinHandle<()>,
     accepting: JoinHandle<()>,
-    /// Probing, and registering elsewhere.
+    /// Probing, watching certificates, and registering elsewhere.
     beside: Vec<JoinHandle<()>>,
 }
 
@@ -77,7 +77,8 @@ impl Server {
         let (store, stored) = Store::open(&settings.data)?;
         let key = SignalerKey::new(&stored.seed);
         let id = key.id();
-        let acceptor = settings.tls.as_ref().map(|(cert, key)| tls::acceptor(cert, key)).transpose()?;
+        let shown = settings.tls.as_ref().map(|(cert, key)| tls::Shown::read(cert, key)).transpose()?;
+        let acceptor = shown.clone().map(tls::Shown::acceptor).transpose()?;
         let roots = settings.sibling_ca.as_deref().map(tls::certificates).transpose()?.unwrap_or_default();
         let connector = connector(&roots)?;
         let listener = listen(&settings)?;
@@ -114,7 +115,8 @@ impl Server {
             }
             tokio::spawn(enlist::run(handle.clone(), key, enlist, connector))
         });
-        let beside = std::iter::once(probing).chain(enlisted).collect();
+        let watching = shown.map(|shown| tokio::spawn(tls::watch(shown)));
+        let beside = std::iter::once(probing).chain(enlisted).chain(watching).collect();
         let places = Arc::new(Places { max: settings.max_connections_per_ip, taken: Mutex::default() });
         let accepting = tokio::spawn(async move {
             loop {
@@ -277,7 +279,16 @@ fn routes(hub: HubHandle, pages: Pages, rest: &Rest) -> BoxedFilter<(Page,)> {
         .map(move |headers: HeaderMap, upgrade: OnUpgrade, place: Arc<Place>| {
             accept(&hub, &headers, upgrade, place)
         });
-    let landing = warp::path::end().map(Pages::landing);
+    let landing = warp::path::end()
+        .and(warp::header::headers_cloned())
+        .map(|headers: HeaderMap| Pages::landing(&headers));
+    let dashboard = warp::path("dashboard").and(warp::path::full()).and(warp::header::headers_cloned()).map(
+        |full: warp::path::FullPath, headers: HeaderMap| match full.as_str().strip_prefix("/dashboard/") {
+            Some(path) if !path.is_empty() => Pages::dashboard(path, &headers),
+            Some(_) => moved("../"),
+            None => moved("./"),
+        },
+    );
     let script = warp::path!("landing.js").map(Pages::landing_script);
     let health = warp::path!("healthz").and(with()).then(|pages: Pages| async move { pages.health().await });
     let metrics =
@@ -289,6 +300,9 @@ fn routes(hub: HubHandle, pages: Pages, rest: &Rest) -> BoxedFilter<(Page,)> {
             None => moved("demo/"),
         },
     );
+    let other = warp::path::full().and_then(|path: warp::path::FullPath| async move {
+        rest::wrong_method(path.as_str()).ok_or_else(|| warp::reject::custom(NoSuchPage))
+    });
     // Monitors ask with HEAD, too; hyper leaves the body out.
     let read = warp::get().or(warp::head()).unify();
     read.and(
@@ -296,6 +310,8 @@ fn routes(hub: HubHandle, pages: Pages, rest: &Rest) -> BoxedFilter<(Page,)> {
             .or(landing)
             .unify()
             .or(script)
+            .unify()
+            .or(dashboard)
             .unify()
             .or(health)
             .unify()
@@ -308,23 +324,11 @@ fn routes(hub: HubHandle, pages: Pages, rest: &Rest) -> BoxedFilter<(Page,)> {
     )
     .or(registry)
     .unify()
-    .recover(|rejection: warp::Rejection| async move {
-        // Filters for other methods refuse the method of every path that nobody has.
-        let method = rejection.find::<NoSuchPage>().is_none()
-            && rejection.find::<warp::reject::MethodNotAllowed>().is_some();
-        Ok::<Page, std::convert::Infallible>(if method {
-            rest::error(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "method-not-allowed",
-                "this method is not used here: see /openapi.json",
-            )
-        } else {
-            rest::error(
-                StatusCode::NOT_FOUND,
-                "not-found",
-                "there is no such page: see docs/spec or /openapi.json",
-            )
-        })
+    .or(other)
+    .unify()
+    .recover(|_: warp::Rejection| async {
+        let text = "there is no such page: see docs/spec or /openapi.json";
+        Ok::<Page, std::convert::Infallible>(rest::error(StatusCode::NOT_FOUND, "not-found", text))
     })
     .unify()
     .boxed()

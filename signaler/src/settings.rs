@@ -20,10 +20,17 @@ pub const DEFAULT_PORT: u16 = 8190;
 
 /// Introduces browsers (and other peers) to each other and forwards what it cannot read.
 #[derive(Clone, Default, Parser)]
-#[command(name = "weft-signaler", version, about, max_term_width = 100)]
+#[command(
+    name = "weft-signaler",
+    version,
+    about,
+    max_term_width = 100,
+    after_help = "Each setting may be in the environment, too, or in the file, where it has the same name. The command line is stronger \
+                  than the environment, which is stronger than the file."
+)]
 pub struct Args {
     /// Where to listen: ADDRESS:PORT, ADDRESS or PORT [default: every address, port 8190]
-    #[arg(long, value_name = "ADDR:PORT")]
+    #[arg(long, env = "WEFT_LISTEN", value_name = "ADDR:PORT")]
     listen: Option<String>,
     /// The port, where --listen names none
     #[arg(long, env = "MESH_PORT", hide = true)]
@@ -32,52 +39,53 @@ pub struct Args {
     #[arg(long, env = "MESH_DB_PATH", value_name = "FILE")]
     data: Option<PathBuf>,
     /// A signaler to federate with: URL, ID@URL, or ID alone if it calls us. May be repeated
-    #[arg(long = "sibling", value_name = "[ID@]URL")]
-    siblings: Vec<String>,
-    /// A configuration file (TOML); it may set everything, see docs/spec/signaler.md
-    #[arg(long, value_name = "FILE.toml")]
+    #[arg(long, env = "WEFT_SIBLING", value_delimiter = ',', value_name = "[ID@]URL")]
+    sibling: Vec<String>,
+    /// A configuration file (TOML); it may set everything, see docs/guides/federation.md
+    #[arg(long, env = "WEFT_CONFIG", value_name = "FILE.toml")]
     config: Option<PathBuf>,
     /// Federate with any signaler that asks. For development only
-    #[arg(long)]
-    open: bool,
+    #[arg(long, env = "WEFT_OPEN", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(value_parser = clap::builder::BoolishValueParser::new())]
+    open: Option<bool>,
     /// Where others reach this signaler, if that is not where it listens
-    #[arg(long, value_name = "URL")]
+    #[arg(long, env = "WEFT_PUBLIC_URL", value_name = "URL")]
     public_url: Option<String>,
     /// A TURN or STUN server that peers may use, as in turn:HOST:3478?transport=udp. May be repeated
-    #[arg(long = "turn", value_name = "URL", requires = "turn_secret")]
+    #[arg(long, env = "WEFT_TURN", value_delimiter = ',', value_name = "URL")]
     turn: Vec<String>,
     /// The secret that the TURN servers share with this signaler (coturn's static-auth-secret)
     #[arg(long, env = "WEFT_TURN_SECRET", value_name = "SECRET", hide_env_values = true)]
     turn_secret: Option<String>,
     /// A first sovereign: the key that takes others into the registry (weft id shows yours). May be repeated
-    #[arg(long = "sovereign", value_name = "KEY")]
-    sovereigns: Vec<String>,
+    #[arg(long, env = "WEFT_SOVEREIGN", value_delimiter = ',', value_name = "KEY")]
+    sovereign: Vec<String>,
     /// The name of the federation [default: weft]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, env = "WEFT_NETWORK", value_name = "NAME")]
     network: Option<String>,
     /// Register with this signaler, tell it that this one is alive, and federate with it
-    #[arg(long, value_name = "URL")]
+    #[arg(long, env = "WEFT_REGISTER_WITH", value_name = "URL")]
     register_with: Option<String>,
     /// The name to register by [default: this signaler's id]
-    #[arg(long, value_name = "NAME", requires = "register_with")]
+    #[arg(long, env = "WEFT_NODE_ID", value_name = "NAME")]
     node_id: Option<String>,
     /// Which addresses the services of approved nodes may have to be probed
-    #[arg(long, value_enum)]
+    #[arg(long, env = "WEFT_PROBE", value_enum)]
     probe: Option<Probe>,
-    /// Certificate chain (PEM) for https and wss
-    #[arg(long, value_name = "FILE.pem", requires = "tls_key")]
+    /// Certificate chain (PEM) for https and wss; read again when it changes, and on SIGHUP
+    #[arg(long, env = "WEFT_TLS_CERT", value_name = "FILE.pem")]
     tls_cert: Option<PathBuf>,
     /// Private key (PEM) of the certificate
-    #[arg(long, value_name = "FILE.pem", requires = "tls_cert")]
+    #[arg(long, env = "WEFT_TLS_KEY", value_name = "FILE.pem")]
     tls_key: Option<PathBuf>,
     /// More certificates (PEM) to check siblings' against, for a private authority
-    #[arg(long, value_name = "FILE.pem")]
+    #[arg(long, env = "WEFT_SIBLING_CA", value_name = "FILE.pem")]
     sibling_ca: Option<PathBuf>,
     /// Threads for connections [default: 1, which serves thousands]
-    #[arg(long, value_name = "N")]
+    #[arg(long, env = "WEFT_THREADS", value_name = "N")]
     threads: Option<usize>,
     /// Form of the log on standard error
-    #[arg(long, value_enum)]
+    #[arg(long, env = "WEFT_LOG_FORMAT", value_enum)]
     log_format: Option<LogFormat>,
     /// Print this signaler's id and stop
     #[arg(long)]
@@ -95,20 +103,36 @@ pub enum LogFormat {
     Json,
 }
 
-/// The file.
+/// The file. Whatever the command line has is here by the same name, with `_` or `-`; `[registry]` and `[turn]` may hold what belongs
+/// to them, and more.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct File {
     listen: Option<String>,
+    port: Option<u16>,
     data: Option<PathBuf>,
     sibling: Vec<FileSibling>,
     open: bool,
+    #[serde(alias = "public-url")]
     public_url: Option<String>,
     turn: Option<FileTurn>,
+    #[serde(alias = "turn-secret")]
+    turn_secret: Option<Secret>,
+    sovereign: Vec<String>,
+    network: Option<String>,
+    #[serde(alias = "register-with")]
+    register_with: Option<String>,
+    #[serde(alias = "node-id")]
+    node_id: Option<String>,
+    probe: Option<Probe>,
+    #[serde(alias = "tls-cert")]
     tls_cert: Option<PathBuf>,
+    #[serde(alias = "tls-key")]
     tls_key: Option<PathBuf>,
+    #[serde(alias = "sibling-ca")]
     sibling_ca: Option<PathBuf>,
     threads: Option<usize>,
+    #[serde(alias = "log-format")]
     log_format: Option<LogFormat>,
     max_connections_per_ip: Option<u32>,
     registry: FileRegistry,
@@ -129,26 +153,92 @@ struct FileRegistry {
     limits: RegistryConfig,
 }
 
+/// A sibling: as on the command line, or its parts by name.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged, expecting = "a sibling is a URL, ID@URL or an ID, or has an id, a url, or both")]
+enum FileSibling {
+    Text(String),
+    Parts(FileSiblingParts),
+}
+
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct FileSibling {
+struct FileSiblingParts {
     id: Option<String>,
     url: Option<String>,
 }
 
-/// TURN servers.
-#[derive(Clone, Default, Deserialize)]
+/// TURN servers: their URLs, or what else belongs to them, too.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged, expecting = "turn is a list of URLs, or has urls, secret and life_s")]
+enum FileTurn {
+    Urls(Vec<String>),
+    Parts(FileTurnParts),
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct FileTurn {
+struct FileTurnParts {
     urls: Vec<String>,
-    secret: Option<String>,
+    secret: Option<Secret>,
     life_s: Option<u32>,
 }
 
-impl std::fmt::Debug for FileTurn {
+/// A text that no log shows.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+struct Secret(String);
+
+impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("FileTurn").field("urls", &self.urls).finish_non_exhaustive()
+        f.write_str("Secret")
     }
+}
+
+impl FileSibling {
+    fn text(&self) -> anyhow::Result<String> {
+        Ok(match self {
+            Self::Text(text) => text.clone(),
+            Self::Parts(parts) => match (&parts.id, &parts.url) {
+                (Some(id), Some(url)) => format!("{id}@{url}"),
+                (Some(one), None) | (None, Some(one)) => one.clone(),
+                (None, None) => bail!("a [[sibling]] needs an id, a url, or both"),
+            },
+        })
+    }
+}
+
+impl From<FileTurn> for FileTurnParts {
+    fn from(turn: FileTurn) -> Self {
+        match turn {
+            FileTurn::Urls(urls) => Self { urls, ..Self::default() },
+            FileTurn::Parts(parts) => parts,
+        }
+    }
+}
+
+impl File {
+    /// Takes what `[registry]` and the outside have in common; both may not say it.
+    fn unite(&mut self) -> anyhow::Result<()> {
+        let registry = &mut self.registry;
+        either(&mut registry.network, self.network.take(), "network")?;
+        either(&mut registry.register_with, self.register_with.take(), "register_with")?;
+        either(&mut registry.node_id, self.node_id.take(), "node_id")?;
+        either(&mut registry.probe, self.probe.take(), "probe")?;
+        registry.sovereigns.append(&mut self.sovereign);
+        Ok(())
+    }
+}
+
+fn either<T>(inside: &mut Option<T>, outside: Option<T>, name: &str) -> anyhow::Result<()> {
+    ensure!(
+        inside.is_none() || outside.is_none(),
+        "{name} is in the file and in its [registry]: once is enough"
+    );
+    if outside.is_some() {
+        *inside = outside;
+    }
+    Ok(())
 }
 
 /// Everything that [`crate::Server::start`] needs.
@@ -216,41 +306,38 @@ impl TryFrom<Args> for Settings {
     type Error = anyhow::Error;
 
     fn try_from(args: Args) -> anyhow::Result<Self> {
-        let file = args.config.as_deref().map(read_file).transpose()?.unwrap_or_default();
+        let mut file = args.config.as_deref().map(read_file).transpose()?.unwrap_or_default();
+        file.unite()?;
         let (listen, port) = match (&args.listen, &file.listen) {
-            (Some(listen), _) => parse_listen(listen, args.port.unwrap_or(DEFAULT_PORT))?,
+            (Some(listen), _) => parse_listen(listen, args.port.or(file.port).unwrap_or(DEFAULT_PORT))?,
             (None, Some(listen)) => {
-                let (listen, port) = parse_listen(listen, DEFAULT_PORT)?;
+                let (listen, port) = parse_listen(listen, file.port.unwrap_or(DEFAULT_PORT))?;
                 let port = args.port.unwrap_or(port);
                 (listen.map(|listen| SocketAddr::new(listen.ip(), port)), port)
             }
-            (None, None) => (None, args.port.unwrap_or(DEFAULT_PORT)),
+            (None, None) => (None, args.port.or(file.port).unwrap_or(DEFAULT_PORT)),
         };
         let mut core = file.limits;
         for sibling in &file.sibling {
-            let text = match (&sibling.id, &sibling.url) {
-                (Some(id), Some(url)) => format!("{id}@{url}"),
-                (Some(one), None) | (None, Some(one)) => one.clone(),
-                (None, None) => bail!("a [[sibling]] needs an id, a url, or both"),
-            };
-            core.siblings.push(parse_sibling(&text)?);
+            core.siblings.push(parse_sibling(&sibling.text()?)?);
         }
-        for sibling in &args.siblings {
+        for sibling in &args.sibling {
             core.siblings.push(parse_sibling(sibling)?);
         }
-        core.open = args.open || file.open;
+        core.open = args.open.unwrap_or(file.open);
         core.public_url = args.public_url.or(file.public_url);
         if let Some(url) = &core.public_url {
             ensure!(url.len() <= limits::URL, "--public-url is longer than {} bytes", limits::URL);
             check_url(url).context("--public-url")?;
         }
-        let turn = file.turn.unwrap_or_default();
+        let turn = file.turn.map(FileTurnParts::from).unwrap_or_default();
         let urls = if args.turn.is_empty() { turn.urls } else { args.turn };
-        core.turn = turn_servers(urls, args.turn_secret.or(turn.secret), turn.life_s)?;
+        let secret = args.turn_secret.or(file.turn_secret.or(turn.secret).map(|secret| secret.0));
+        core.turn = turn_servers(urls, secret, turn.life_s)?;
         let registry = file.registry;
         core.registry = registry.limits;
         let mut keys = registry.sovereigns;
-        keys.extend(args.sovereigns);
+        keys.extend(args.sovereign);
         core.registry.sovereigns =
             keys.iter().map(|key| parse_sovereign(key)).collect::<anyhow::Result<_>>()?;
         if let Some(network) = args.network.or(registry.network) {
@@ -258,14 +345,17 @@ impl TryFrom<Args> for Settings {
                 network.parse().map_err(|error| anyhow::anyhow!("--network {network:?}: {error}"))?;
         }
         check(&core)?;
-        let enlist = match args.register_with.or(registry.register_with) {
-            Some(url) => Some(enlist(&url, args.node_id.or(registry.node_id), listen, &mut core)?),
-            None => None,
-        };
+        let node_id = args.node_id.or(registry.node_id);
+        let with = args.register_with.or(registry.register_with);
+        ensure!(
+            node_id.is_none() || with.is_some(),
+            "--node-id is a name to register by: say with whom, --register-with URL"
+        );
+        let enlist = with.map(|url| enlist(&url, node_id, listen, &mut core)).transpose()?;
         let tls = match (args.tls_cert.or(file.tls_cert), args.tls_key.or(file.tls_key)) {
             (Some(cert), Some(key)) => Some((cert, key)),
             (None, None) => None,
-            _ => bail!("tls_cert and tls_key go together"),
+            _ => bail!("--tls-cert and --tls-key (tls_cert and tls_key in the file) go together"),
         };
         Ok(Self {
             listen,
@@ -472,6 +562,107 @@ mod tests {
             format!("{:#}", settings(&["--sibling", "b.example"]).unwrap_err()).contains("ws://host:8190")
         );
         assert!(format!("{:#}", settings(&["--sibling", "abc@ws://b"]).unwrap_err()).contains("--print-id"));
+    }
+
+    /// The example that operators begin with.
+    const EXAMPLE: &str = include_str!("../deploy/weft-signaler.toml");
+
+    fn in_file(text: &str) -> anyhow::Result<Settings> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("weft.toml");
+        std::fs::write(&path, text).unwrap();
+        settings(&["--config", path.to_str().unwrap()])
+    }
+
+    #[test]
+    fn every_setting_of_the_command_line_is_in_the_environment_in_the_file_and_in_the_example() {
+        use clap::CommandFactory as _;
+        let command = Args::command();
+        let names: Vec<_> = command
+            .get_arguments()
+            .filter_map(|one| Some((one.get_long()?, one.get_env())))
+            .filter(|(name, _)| !["help", "version", "print-id"].contains(name))
+            .collect();
+        assert!(names.len() > 15, "{names:?}");
+        for (name, env) in names {
+            assert!(env.is_some(), "{name} has no variable");
+            if name == "config" {
+                continue;
+            }
+            let key = name.replace('-', "_");
+            assert!(EXAMPLE.contains(&format!("#{key} = ")), "{key} is not in the example");
+            // Of a wrong type for each of them: what is complained about is the value, so the key is known.
+            for key in [name, &key] {
+                let error = format!("{:#}", in_file(&format!("{key} = 1979-05-27\n")).unwrap_err());
+                assert!(!error.contains("unknown field") && error.contains("line 1"), "{key}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_example_is_read_as_it_is_and_with_everything_in_it() {
+        assert!(in_file(EXAMPLE).unwrap().core.siblings.is_empty());
+        let everything: String = EXAMPLE
+            .lines()
+            .map(|line| line.strip_prefix('#').filter(|rest| !rest.starts_with([' ', '#'])).unwrap_or(line))
+            .flat_map(|line| [line, "\n"])
+            .collect();
+        let read = in_file(&everything).unwrap();
+        assert_eq!(read.core.siblings.len(), 3, "{:?}", read.core.siblings);
+        assert_eq!(read.core.registry.sovereigns.len(), 1);
+        assert_eq!(read.enlist.unwrap().port, 443);
+        assert!(read.tls.is_some() && read.core.turn.is_some());
+        assert_eq!((read.max_connections_per_ip, read.posts_per_minute), (200, 120));
+        // The example names the defaults: limits are as if it had named none.
+        let named = RegistryConfig { sovereigns: Vec::new(), ..read.core.registry.clone() };
+        assert_eq!(format!("{named:?}"), format!("{:?}", RegistryConfig::default()));
+        let named = Config {
+            siblings: Vec::new(),
+            turn: None,
+            public_url: None,
+            registry: RegistryConfig::default(),
+            ..read.core.clone()
+        };
+        assert_eq!(format!("{named:?}"), format!("{:?}", Config::default()));
+    }
+
+    #[test]
+    fn every_limit_is_in_the_example_with_its_default_and_explained() {
+        let explained = include_str!("../../docs/guides/limits.md");
+        for table in ["limits", "registry.limits"] {
+            // The error about a key that there is not names those that there are.
+            let error = format!("{:#}", in_file(&format!("[{table}]\nnone_such = 1\n")).unwrap_err());
+            let (_, known) = error.split_once("expected one of").unwrap();
+            let names: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
+            assert!(names.len() >= 10, "{names:?}");
+            for name in names {
+                // Where a signaler is and whom it admits are no limits.
+                if !["public_url", "open", "sovereigns", "network"].contains(&name) {
+                    assert!(EXAMPLE.contains(&format!("\n#{name} = ")), "{name} is not in the example");
+                    assert!(explained.contains(&format!("`{name}`")), "{name} is not explained");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_said_twice_or_by_halves_is_an_error() {
+        for (text, expected) in [
+            ("network = \"a\"\n[registry]\nnetwork = \"b\"\n", "once is enough"),
+            ("node_id = \"a\"\n", "--register-with"),
+            ("tls_key = \"a.pem\"\n", "--tls-cert"),
+            ("turn = [\"turn:a\"]\n", "--turn-secret"),
+            ("sibling = [{ uri = \"ws://a\" }]\n", "line 1"),
+            ("listen = \"127.0.0.1:1\"\nlisten_on = 5\n", "line 2"),
+        ] {
+            let error = format!("{:#}", in_file(text).unwrap_err());
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+        let read =
+            in_file("sibling = [\"ws://a\", { url = \"ws://b\" }]\nsovereign = []\nopen = true\n").unwrap();
+        assert_eq!((read.core.siblings.len(), read.core.open), (2, true));
+        let closed = settings(&["--open=false"]).unwrap();
+        assert!(!closed.core.open && settings(&["--open"]).unwrap().core.open);
     }
 
     #[test]

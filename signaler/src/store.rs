@@ -126,8 +126,13 @@ impl Store {
                     tracing::error!(%error, "the database could not be written: is the disk full?");
                 }
                 for job in jobs {
-                    if let Job::Records(_, done) = job {
-                        done(written.is_ok());
+                    match job {
+                        Job::Records(_, done) => done(written.is_ok()),
+                        Job::Card(id, Some(_)) if written.is_ok() => {
+                            tracing::debug!("stored: the card of {id}");
+                        }
+                        Job::Card(id, None) if written.is_ok() => tracing::debug!("stored: no card of {id}"),
+                        _ => {}
                     }
                 }
             }

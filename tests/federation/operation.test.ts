@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { copyFileSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { request } from "node:https";
 import { createServer } from "node:net";
 import { join } from "node:path";
@@ -65,6 +65,84 @@ test("n9_the_port_and_the_database_of_the_environment_are_honoured", async (t) =
   assert.notEqual(told.idText, a.idText);
 });
 
+test("the_command_line_is_stronger_than_the_environment_and_that_than_the_file", async (t) => {
+  const toml =
+    'network = "of-the-file"\nport = 1\nlisten = "127.0.0.1"\nopen = true\n[limits]\nttl_ms = 5000\n';
+  const network = async (a: Signaler) =>
+    ((await (await a.get("/info")).json()) as { registry: { network: string } }).registry.network;
+  const env = { MESH_PORT: String(await freePort()) };
+  // MESH_PORT keeps the harness from naming a port; the address is the file's.
+  const file = await Signaler.start(t, { toml, env });
+  assert.equal(file.port, Number(env.MESH_PORT));
+  assert.equal(new URL(file.url).hostname, "127.0.0.1");
+  assert.equal(await network(file), "of-the-file");
+  await file.stop();
+  const more = { WEFT_NETWORK: "of-the-environment", WEFT_LISTEN: "127.0.0.1:0" };
+  const environment = await Signaler.start(t, { toml, env: { ...env, ...more } });
+  assert.equal(await network(environment), "of-the-environment");
+  assert.notEqual(environment.port, Number(env.MESH_PORT));
+  const { limits } = (await (await environment.get("/info")).json()) as { limits: { ttl_ms: number } };
+  assert.equal(limits.ttl_ms, 5000, "what nobody else says is the file's");
+  const args = ["--network", "of-the-command-line"];
+  const line = await Signaler.start(t, { toml, env: more, args });
+  assert.equal(await network(line), "of-the-command-line");
+
+  // A sibling by the environment, admitted by the one file that says `open`, and not by the one that was overruled.
+  const sibling = { WEFT_SIBLING: `${line.url},ws://127.0.0.1:9`, WEFT_LISTEN: "127.0.0.1:0" };
+  await (await Signaler.start(t, { toml: HASTY, env: sibling })).siblings(1);
+  const closed = await Signaler.start(t, { toml, env: { WEFT_OPEN: "false" } });
+  const refused = await Signaler.start(t, { toml: HASTY, args: ["--sibling", closed.url] });
+  await until(
+    "a refusal",
+    () => refused.log,
+    (log) => log.includes("sibling refused"),
+  );
+  await closed.siblings(0);
+});
+
+test("a_certificate_is_read_again_without_dropping_a_connection", async (t) => {
+  const [first, second, other] = [await certificate(t), await certificate(t), await certificate(t)];
+  const dir = directory(t);
+  const [cert, key] = [join(dir, "cert.pem"), join(dir, "key.pem")];
+  copyFileSync(first.cert, cert);
+  copyFileSync(first.key, key);
+  const a = await Signaler.start(t, { args: ["--tls-cert", cert, "--tls-key", key] });
+  const peer = await Peer.connect(`wss://localhost:${a.port}`, { ca: first.ca });
+  const discovery = randomBytes(32);
+  await peer.announce(discovery);
+
+  // The half of another pair changes nothing, and is told.
+  copyFileSync(second.cert, cert);
+  a.process.kill("SIGHUP");
+  await until(
+    "a line about what does not belong together",
+    () => a.log,
+    (log) => log.includes("do not belong together"),
+  );
+  assert.match(await https(a.port, first.ca), /"status": "ok"/);
+  copyFileSync(second.key, key);
+  a.process.kill("SIGHUP");
+  await until(
+    "the second certificate",
+    () => https(a.port, second.ca).catch(String),
+    (said) => said.includes('"status": "ok"'),
+  );
+  await assert.rejects(https(a.port, first.ca), /certificate|self.signed/i);
+
+  // Without being asked, too.
+  copyFileSync(other.cert, cert);
+  copyFileSync(other.key, key);
+  await until(
+    "the third certificate",
+    () => https(a.port, other.ca).catch(String),
+    (said) => said.includes('"status": "ok"'),
+    30_000,
+  );
+  await peer.announce(discovery);
+  assert.equal((await peer.forward(peer.id, Buffer.from("still here"))).toString(), "ack");
+  assert.equal((await a.stop()).code, 0);
+});
+
 test("what_an_operator_gets_wrong_is_told_with_what_to_do", async (t) => {
   const dir = directory(t);
   const a = await Signaler.start(t);
@@ -86,6 +164,8 @@ test("what_an_operator_gets_wrong_is_told_with_what_to_do", async (t) => {
     [[], "[limits]\nttl_ms = 5\n", [/ttl_ms/, /1000/]],
     [[], '[limits]\nttl_ms = "soon"\n', [/ttl_ms/]],
     [[], "[[sibling]]\n", [/sibling/, /url/]],
+    [[], 'listen = "127.0.0.1:0"\npublic_uri = "ws://a"\n', [/line 2/, /public_uri/, /public_url/]],
+    [["--node-id", "a"], "", [/--register-with/]],
     [[], 'tls_cert = "a.pem"\n', [/tls_key/]],
     [[], "listen = \n", [/weft\.toml/]],
     [["--no-such-flag"], "", [/--no-such-flag/, /--help/]],
@@ -131,19 +211,32 @@ test("n4_healthz_metrics_and_info_say_what_is", async (t) => {
   await one.fanout(discovery, Buffer.from("x"));
 
   const health = await a.health();
+  assert.ok(Math.abs(health.now_ms - Date.now()) < 60_000, String(health.now_ms));
+  assert.ok(health.received_bytes > 500 && health.sent_bytes > 500);
   assert.deepEqual(
-    { ...health, uptime_s: 0, version: "" },
+    { ...health, uptime_s: 0, now_ms: 0, version: "", received_bytes: 0, sent_bytes: 0, sent_frames: 0 },
     {
       status: "ok",
       version: "",
       id: a.idText,
       uptime_s: 0,
+      now_ms: 0,
       connections: 2,
       peers: 2,
       swarms: 1,
+      local_swarms: 1,
+      // None of one member, one of two or three.
+      swarm_sizes: [0, 1],
       entries: 2,
+      pending: 0,
       delivered: 1,
       fanned: 1,
+      received_frames: 6,
+      received_bytes: 0,
+      sent_frames: 0,
+      sent_bytes: 0,
+      dropped: 0,
+      refused: {},
       siblings: [],
       members: [],
     },
@@ -180,6 +273,37 @@ test("n4_healthz_metrics_and_info_say_what_is", async (t) => {
   assert.equal(info.limits["frame_bytes"], 256 * 1024);
   assert.equal((await a.get("/nowhere")).status, 404);
   assert.equal((await a.get("/")).status, 200);
+});
+
+test("the_dashboard_of_grafana_names_only_metrics_that_there_are", async (t) => {
+  const a = await Signaler.start(t);
+  const { values } = await a.metrics();
+  const known = new Set([...values.keys()].map((name) => name.replace(/\{.*/, "")));
+  const file = new URL("../../signaler/deploy/grafana.json", import.meta.url);
+  const board = JSON.parse(readFileSync(file, "utf8")) as {
+    panels: { title: string; type: string; targets?: { expr: string }[] }[];
+  };
+  const named = new Set<string>();
+  for (const { title, type, targets } of board.panels) {
+    if (type === "row") continue;
+    assert.ok(targets?.length, `${title} asks for nothing`);
+    for (const { expr } of targets) {
+      const names = expr.match(/\bweft_\w+/g) ?? [];
+      assert.ok(names.length > 0, `${title}: ${expr}`);
+      for (const name of names) {
+        assert.ok(known.has(name), `${title}: there is no metric ${name}`);
+        named.add(name);
+        // A counter is of use as a rate, a gauge as it is.
+        const counter = name.endsWith("_total");
+        assert.equal(new RegExp(`(?:rate|increase)\\(${name}`).test(expr), counter, `${title}: ${expr}`);
+      }
+    }
+  }
+  // And there is no metric that nobody looks at.
+  assert.deepEqual(
+    [...known].filter((name) => !named.has(name)),
+    [],
+  );
 });
 
 test("a_socket_without_a_protocol_in_common_is_answered_with_those_there_are", async (t) => {
@@ -269,7 +393,7 @@ async function certificate(t: TestContext): Promise<Certificate> {
 }
 
 async function https(port: number, ca: string): Promise<string> {
-  const sent = request({ host: "localhost", port, path: "/healthz", ca });
+  const sent = request({ host: "localhost", port, path: "/healthz", ca, agent: false });
   sent.end();
   const [answer] = (await once(sent, "response")) as [AsyncIterable<Buffer>];
   let body = "";

@@ -169,7 +169,18 @@ test("n4_nodes_topology_info_and_health_answer", async (t) => {
   assert.deepEqual(info.registry.sovereigns, [show(a.sovereign.id)]);
   assert.equal((await a.get("/healthz")).status, "ok");
   assert.equal((await a.signaler.get("/nowhere")).status, 404);
-  assert.equal((await a.signaler.get("/approve/v")).status, 405);
+  for (const [method, path, status, allow] of [
+    ["GET", "/approve/v", 405, "POST"],
+    ["PUT", "/register", 405, "POST"],
+    ["POST", "/nodes", 405, "GET, HEAD"],
+    ["DELETE", "/healthz", 405, "GET, HEAD"],
+    ["PUT", "/", 405, "GET, HEAD"],
+    ["PUT", "/nowhere", 404, null],
+    ["POST", "/approve/v/w", 404, null],
+  ] as const) {
+    const answer = await fetch(new URL(path, a.signaler.url.replace(/^ws/, "http")), { method });
+    assert.deepEqual([answer.status, answer.headers.get("allow")], [status, allow], `${method} ${path}`);
+  }
   assert.equal((await a.post("/nowhere", {})).status, 404);
   const put = await fetch(new URL("/nodes", a.signaler.url.replace(/^ws/, "http")), { method: "PUT" });
   assert.equal(put.status, 405);

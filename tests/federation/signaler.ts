@@ -150,6 +150,9 @@ export interface Health {
   readonly version: string;
   readonly id: string;
   readonly uptime_s: number;
+  readonly now_ms: number;
+  readonly received_bytes: number;
+  readonly sent_bytes: number;
   readonly connections: number;
   readonly peers: number;
   readonly swarms: number;

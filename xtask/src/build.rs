@@ -7,7 +7,7 @@ use crate::web;
 use crate::workspace::{cargo, release_binary, root};
 use anyhow::Result;
 
-/// Wasm, then the web package and the demo, then the programs; the signaler embeds the demo, so it comes last.
+/// Wasm, then the web package and the pages, then the programs; the signaler embeds the pages, so it comes last.
 pub(crate) fn everything() -> Result<()> {
     wasm::build(Names::Strip)?;
     web::build()?;

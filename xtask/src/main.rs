@@ -4,6 +4,7 @@
 //! when it fails. `cargo xtask help` lists the commands.
 
 mod acceptance;
+mod api;
 mod bench;
 mod build;
 mod deny;
@@ -31,7 +32,7 @@ cargo xtask COMMAND
 
   setup [--tests]     install what building needs (with --tests: browsers, coturn, namespaces)
   wasm [--names]      the wasm peer: crates -> web/generated (--names keeps function names for profiling)
-  web                 the npm package and the demo: web/dist, web/demo/dist, web/weft-mesh-VERSION.tgz
+  web                 the npm package, the demo and the dashboard: web/dist, web/*/dist, web/weft-mesh-VERSION.tgz
   build               wasm, web, then target/release/weft-signaler and target/release/weft
   start [ARGS]        setup, build, and run one open signaler on port 8190; ARGS go to weft-signaler
   test [--only LIST]  everything, or some of: build,size,lint,deny,rust,wasm,node,e2e,acceptance (separated by commas)
@@ -40,6 +41,7 @@ cargo xtask COMMAND
   bench [NAME ARGS]   build, then run bench/NAME; without a name, list them
   acceptance          check docs/acceptance.md against the sources and the last run of the tests
   deny                licences, sources, duplicates and advisories of the dependencies (installs cargo-deny once)
+  api [ARGS]          hold a signaler's answers against its /openapi.json (installs schemathesis once); ARGS go to it
   fuzz [TARGET] [--seconds N]
                       fuzz crates/query: all targets for 60 s each, or one (installs cargo-fuzz once); --keep instead
                       chooses anew which of the inputs that were found are committed
@@ -86,6 +88,7 @@ fn run() -> Result<()> {
         "bench" => bench::run(rest),
         "acceptance" => acceptance::run(),
         "deny" => deny::run(),
+        "api" => api::run(rest),
         "fuzz" => fuzz::run(rest),
         "sim" => sim::run(rest),
         "help" | "--help" | "-h" => {

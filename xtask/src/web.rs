@@ -1,4 +1,4 @@
-//! The npm package and the demo. How they are bundled is the business of web/'s own build script.
+//! The npm package, the demo and the dashboard. How they are bundled is the business of web/'s own build script.
 
 use crate::process::{command, run};
 use crate::stamp::Inputs;
@@ -8,33 +8,34 @@ use crate::workspace::{files, is_source_dir, npm_version, root};
 use anyhow::{Result, bail};
 use std::path::{Path, PathBuf};
 
-/// Builds what is out of date of web/dist, web/demo/dist and the tarball; needs web/generated and builds it first if
-/// there is none.
+/// Builds what is out of date of web/dist, the demo, the dashboard and the tarball; needs web/generated and builds it first
+/// if there is none.
 pub(crate) fn build() -> Result<()> {
     if !wasm::module().exists() {
         wasm::build(Names::Strip)?;
     }
     crate::setup::npm()?;
     let web = root().join("web");
-    let outputs = [web.join("dist"), web.join("demo").join("dist").join("index.html"), tarball()?];
+    let page = |name: &str| web.join(name).join("dist").join("index.html");
+    let outputs = [web.join("dist"), page("demo"), page("dashboard"), tarball()?];
     let stamp =
         Inputs::default().files(&sources(&web)?).stamp(root().join("node_modules").join(".weft-web-stamp"));
     if stamp.is_fresh(&outputs) {
-        ui::fresh("web: package and demo");
+        ui::fresh("web: package, demo and dashboard");
         return Ok(());
     }
-    ui::step("web: package and demo", || {
+    ui::step("web: package, demo and dashboard", || {
         run(
             command("npm", &root()).args(["run", "--silent", "build", "-w", "web"]),
             "read the first error above",
         )?;
-        missing(&outputs[..2])
+        missing(&outputs[..3])
     })?;
     ui::step("web: npm pack", || {
         let mut pack = command("npm", &root());
         pack.args(["pack", "--silent", "-w", "web", "--pack-destination", "web"]);
         run(&mut pack, "web/package.json lists what is packed in `files`")?;
-        missing(&outputs[2..])
+        missing(&outputs[3..])
     })?;
     stamp.write()
 }

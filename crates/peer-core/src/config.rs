@@ -137,8 +137,6 @@ pub struct Config {
     pub store: bool,
     /// A publication that came before its predecessor waits this long for it.
     pub gap_wait: Duration,
-    /// The same for the first publication of a feed that comes, if others may have been before it.
-    pub first_wait: Duration,
     /// Bytes of publications per party that may wait for predecessors.
     pub gap_bytes: usize,
     /// Feeds per party whose sequence numbers are remembered.
@@ -213,7 +211,6 @@ impl Default for Config {
             keep_age: s(7 * 24 * 3600),
             store: false,
             gap_wait: s(5),
-            first_wait: s(1),
             gap_bytes: 8 * 1024 * 1024,
             feeds: 4096,
             subscriptions: 10_000,

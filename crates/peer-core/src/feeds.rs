@@ -105,7 +105,7 @@ pub(crate) struct Accepted {
     pub(crate) kept: Arc<Kept>,
     pub(crate) bundle: Bundle,
     pub(crate) ids: Vec<PublicationId>,
-    /// It comes without an order: another one has its numbers, for the feed has forked; or it was read from the store late.
+    /// It comes without an order: another one has its numbers, for the feed has forked; or it was read from the store late, or came when it was not awaited any more.
     pub(crate) unordered: bool,
 }
 
@@ -299,6 +299,8 @@ impl Feeds {
         if let Some(after) = bundle.after {
             known.passed_over.insert(after.saturating_add(1), bundle.first - 1);
         }
+        // What nobody waits for any more: late rather than never.
+        let late = bundle.first <= known.delivered && !known.seen.overlaps(bundle.first, bundle.last());
         known.seen.insert(bundle.first, bundle.last());
         known.heard = now;
         if let Some(begin) = begin {
@@ -316,7 +318,7 @@ impl Feeds {
             record: known.record.clone(),
         });
         self.insert(now, Arc::clone(&kept), true, env);
-        let accepted = Accepted { kept: Arc::clone(&kept), bundle, ids, unordered: branches };
+        let accepted = Accepted { kept: Arc::clone(&kept), bundle, ids, unordered: branches || late };
         let ready = self.order(now, accepted, env);
         Verdict::New { kept, ready }
     }
@@ -524,10 +526,6 @@ impl Feeds {
             return ready;
         }
         if first <= feed.delivered {
-            // Older than what was delivered: for those who want the backlog only; unless it was passed over, wrongly.
-            if feed.passed_over.contains_all(first, accepted.bundle.last()) {
-                ready.push(accepted);
-            }
             return ready;
         }
         let begins = accepted.bundle.previous == PublicationId([0; 32]);
@@ -647,8 +645,7 @@ impl Feed {
 
     /// When what is held is delivered though something before it is missing.
     fn gives_up_at(&self, env: &Env) -> Option<Time> {
-        let wait = if self.delivered == 0 { env.config.first_wait } else { env.config.gap_wait };
-        (!self.held.is_empty()).then(|| self.held_since + wait)
+        (!self.held.is_empty()).then(|| self.held_since + env.config.gap_wait)
     }
 
     /// Nothing that is wanted is missing before this number.

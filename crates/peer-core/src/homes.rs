@@ -345,10 +345,11 @@ impl Homes {
         for (index, home) in self.list.iter_mut().enumerate() {
             home.not_before = now;
             home.failures = 0;
-            if matches!(home.state, State::Up { .. }) && !home.pinged {
-                // Silence now costs seconds, not the whole keepalive.
+            if matches!(home.state, State::Up { .. }) {
+                // Silence now costs a second, not the whole keepalive: TCP, too, sends again when its timer says so, and that
+                // has backed off. What was asked before is stuck with all else.
                 ping(now, index, home, env);
-                home.heard = now - (env.config.signaler_dead.saturating_sub(Duration::from_secs(2)));
+                home.heard = now - env.config.signaler_dead.saturating_sub(env.config.suspect_after);
             }
         }
     }

@@ -59,6 +59,9 @@ pub struct Gauges {
     pub swarms: usize,
     /// Swarms with a member here.
     pub local_swarms: usize,
+    /// Swarms by how many members are present, here or elsewhere: 1, 2 and 3, 4 to 7, and so on; the last class has all that
+    /// are larger.
+    pub swarm_sizes: [usize; 16],
     /// Entries and tombstones.
     pub entries: usize,
     /// Swarms with members here that others keep.

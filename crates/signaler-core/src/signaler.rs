@@ -167,6 +167,7 @@ impl Signaler {
             peers: self.peers.authenticated(),
             swarms: self.table.swarms(),
             local_swarms: self.table.local_swarms(),
+            swarm_sizes: self.table.sizes(),
             entries: self.table.len(),
             watches: self.watches.len(),
             watched: self.watches.watched(),

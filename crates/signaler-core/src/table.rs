@@ -172,7 +172,11 @@ pub(crate) struct Table {
     /// By sibling and first byte of the discovery key: the marks of the entries that both should have, XORed. Those of swarms
     /// of which it is known who keeps them.
     shared: BTreeMap<SignalerId, Vec<u64>>,
+    sizes: [usize; SIZES],
 }
+
+/// Classes of swarms by their size: 1, 2 and 3, 4 to 7, and so on; the last one has all that are larger.
+pub(crate) const SIZES: usize = 16;
 
 impl Table {
     pub(crate) fn new(us: SignalerId, seed: u64) -> Self {
@@ -186,6 +190,7 @@ impl Table {
             buckets: BTreeMap::new(),
             local_swarms: 0,
             shared: BTreeMap::new(),
+            sizes: [0; SIZES],
         }
     }
 
@@ -201,6 +206,11 @@ impl Table {
     /// Swarms with a local member.
     pub(crate) fn local_swarms(&self) -> usize {
         self.local_swarms
+    }
+
+    /// How many swarms have so many present members: class `n` begins at 2 to the power of `n`.
+    pub(crate) fn sizes(&self) -> [usize; SIZES] {
+        self.sizes
     }
 
     /// Members of a swarm that are present, and whether `peer` is one of them.
@@ -267,7 +277,7 @@ impl Table {
         };
         let is = member.is_present();
         let here = kind == Kind::Present;
-        swarm.count(was.0, is);
+        swarm.count(was.0, is, &mut self.sizes);
         if was_here != here {
             self.moved(&key, here);
         }
@@ -564,7 +574,7 @@ impl Table {
         if member.records.is_empty() {
             swarm.members.remove(place);
         }
-        swarm.count(was, is);
+        swarm.count(was, is, &mut self.sizes);
         self.log.remove(&record.version);
         let was_here = record.kind == Kind::Present;
         if was_here {
@@ -641,9 +651,20 @@ impl Swarm {
         &mut self.members[at]
     }
 
-    fn count(&mut self, was: bool, is: bool) {
+    fn count(&mut self, was: bool, is: bool, sizes: &mut [usize; SIZES]) {
+        if let Some(class) = class(self.present) {
+            sizes[class] -= 1;
+        }
         self.present = self.present + usize::from(is) - usize::from(was);
+        if let Some(class) = class(self.present) {
+            sizes[class] += 1;
+        }
     }
+}
+
+/// The class of a size; a swarm of tombstones has none.
+fn class(present: usize) -> Option<usize> {
+    present.checked_ilog2().map(|log| (log as usize).min(SIZES - 1))
 }
 
 fn adjust(homes: &mut Vec<(SignalerId, u32)>, home: SignalerId, more: bool) {

@@ -121,24 +121,24 @@ impl World {
     }
 
     /// Signed by whoever it says.
-    fn submit(&mut self, statement: Statement) -> Result<Option<Status>, Refusal> {
-        let signature = signed(&statement);
-        self.registry.submit(self.time(), &statement, signature)
+    fn submit(&mut self, statement: &Statement) -> Result<Option<Status>, Refusal> {
+        let signature = signed(statement);
+        self.registry.submit(self.time(), statement, signature)
     }
 
     fn register(&mut self, id: &str, by: u8) -> Result<Option<Status>, Refusal> {
         let body = self.registration(id, by);
-        self.submit(Statement::Register(body))
+        self.submit(&Statement::Register(body))
     }
 
     fn decide(&mut self, of: fn(Decision) -> Statement, id: &str) -> Result<Option<Status>, Refusal> {
         let body = self.decision(id, 1);
-        self.submit(of(body))
+        self.submit(&of(body))
     }
 
     fn heartbeat(&mut self, id: &str, by: u8) -> Result<Option<Status>, Refusal> {
         let body = self.beat(id, by);
-        self.submit(Statement::Heartbeat(body))
+        self.submit(&Statement::Heartbeat(body))
     }
 
     fn pass(&mut self, millis: u64) {
@@ -309,12 +309,12 @@ fn n1_everything_that_is_used_is_signed() {
         assert_eq!(refused, Err(Refusal::BadSignature), "{forged:?}");
     }
     let elsewhere = Registration { signaler: SignalerId([9; 32]), ..honest.clone() };
-    assert_eq!(world.submit(Statement::Register(elsewhere)), Err(Refusal::WrongSignaler));
+    assert_eq!(world.submit(&Statement::Register(elsewhere)), Err(Refusal::WrongSignaler));
     let other = Registration { network: "other".parse().unwrap(), ..honest.clone() };
-    assert_eq!(world.submit(Statement::Register(other)), Err(Refusal::WrongNetwork));
+    assert_eq!(world.submit(&Statement::Register(other)), Err(Refusal::WrongNetwork));
     assert!(world.drain().iter().all(|output| matches!(output, RegistryOutput::Store(Record::Sovereign(_)))));
-    assert_eq!(world.submit(Statement::Register(honest.clone())), Ok(Some(Status::Pending)));
-    assert_eq!(world.submit(Statement::Register(honest)), Err(Refusal::AlreadyRegistered(Status::Pending)));
+    assert_eq!(world.submit(&Statement::Register(honest.clone())), Ok(Some(Status::Pending)));
+    assert_eq!(world.submit(&Statement::Register(honest)), Err(Refusal::AlreadyRegistered(Status::Pending)));
 }
 
 #[test]
@@ -322,7 +322,7 @@ fn n3_a_decision_counts_once_for_one_state_by_a_sovereign() {
     let mut world = World::new();
     world.register("a", 10).unwrap();
     let stranger = world.decision("a", 2);
-    assert_eq!(world.submit(Statement::Approve(stranger)), Err(Refusal::NotSovereign));
+    assert_eq!(world.submit(&Statement::Approve(stranger)), Err(Refusal::NotSovereign));
     let approval = world.decision("a", 1);
     let signature = signed(&Statement::Approve(approval.clone()));
     assert_eq!(
@@ -330,23 +330,23 @@ fn n3_a_decision_counts_once_for_one_state_by_a_sovereign() {
         Err(Refusal::BadSignature)
     );
     let unknown = Decision { id: named("b"), ..approval.clone() };
-    assert_eq!(world.submit(Statement::Approve(unknown)), Err(Refusal::NotFound));
-    assert_eq!(world.submit(Statement::Approve(approval.clone())), Ok(Some(Status::Active)));
+    assert_eq!(world.submit(&Statement::Approve(unknown)), Err(Refusal::NotFound));
+    assert_eq!(world.submit(&Statement::Approve(approval.clone())), Ok(Some(Status::Active)));
     assert_eq!(
-        world.submit(Statement::Approve(approval.clone())),
+        world.submit(&Statement::Approve(approval.clone())),
         Err(Refusal::AlreadyDecided(Status::Active))
     );
     // Thrown out, let in again, and registered anew: the old approval is about something else.
     world.decide(Statement::Revoke, "a").unwrap();
     world.decide(Statement::Reset, "a").unwrap();
-    assert_eq!(world.submit(Statement::Approve(approval.clone())), Err(Refusal::Superseded));
+    assert_eq!(world.submit(&Statement::Approve(approval.clone())), Err(Refusal::Superseded));
     let head = world.shown("a").head;
     let early = world.registration("a", 11);
-    assert_eq!(world.submit(Statement::Register(early)), Err(Refusal::Superseded));
+    assert_eq!(world.submit(&Statement::Register(early)), Err(Refusal::Superseded));
     let again = Registration { after: Some(head), ..world.registration("a", 11) };
-    assert_eq!(world.submit(Statement::Register(again)), Ok(Some(Status::Pending)));
+    assert_eq!(world.submit(&Statement::Register(again)), Ok(Some(Status::Pending)));
     assert_eq!(world.shown("a").key, id_of(11));
-    assert_eq!(world.submit(Statement::Approve(approval)), Err(Refusal::Superseded));
+    assert_eq!(world.submit(&Statement::Approve(approval)), Err(Refusal::Superseded));
     assert_eq!(world.decide(Statement::Approve, "a"), Ok(Some(Status::Active)));
 }
 
@@ -361,7 +361,7 @@ fn n5_a_heartbeat_is_fresh_new_and_its_owners() {
         (world.now - MINUTE, Ok(Some(Status::Active))),
         (world.now, Err(Refusal::Replayed)),
     ] {
-        assert_eq!(world.submit(Statement::Heartbeat(Heartbeat { time, ..beat.clone() })), wanted, "{time}");
+        assert_eq!(world.submit(&Statement::Heartbeat(Heartbeat { time, ..beat.clone() })), wanted, "{time}");
     }
     assert_eq!(world.heartbeat("a", 11), Err(Refusal::WrongKey));
     assert_eq!(world.heartbeat("b", 10), Err(Refusal::NotFound));
@@ -399,33 +399,33 @@ fn n6_five_minutes_of_silence_are_offline_and_the_next_beat_is_active() {
 fn n7_sovereigns_are_made_by_sovereigns_and_the_last_one_stays() {
     let mut world = World::new();
     let change = world.change(2, 2);
-    assert_eq!(world.submit(Statement::AddSovereign(change)), Err(Refusal::NotSovereign));
+    assert_eq!(world.submit(&Statement::AddSovereign(change)), Err(Refusal::NotSovereign));
     let change = world.change(1, 1);
-    assert_eq!(world.submit(Statement::RevokeSovereign(change)), Err(Refusal::LastSovereign));
+    assert_eq!(world.submit(&Statement::RevokeSovereign(change)), Err(Refusal::LastSovereign));
     let change = world.change(2, 1);
-    assert_eq!(world.submit(Statement::AddSovereign(change.clone())), Ok(None));
-    assert_eq!(world.submit(Statement::AddSovereign(change)), Err(Refusal::AlreadySovereign));
+    assert_eq!(world.submit(&Statement::AddSovereign(change.clone())), Ok(None));
+    assert_eq!(world.submit(&Statement::AddSovereign(change)), Err(Refusal::AlreadySovereign));
     let change = world.change(3, 1);
-    assert_eq!(world.submit(Statement::RevokeSovereign(change)), Err(Refusal::UnknownSovereign));
+    assert_eq!(world.submit(&Statement::RevokeSovereign(change)), Err(Refusal::UnknownSovereign));
     // What one signs in the same millisecond comes after what made one a sovereign, or is refused.
     world.now += 1;
     let rotation = SovereignChange { replacement: Some(id_of(3)), ..world.change(1, 2) };
-    assert_eq!(world.submit(Statement::RotateSovereign(rotation)), Ok(None));
+    assert_eq!(world.submit(&Statement::RotateSovereign(rotation)), Ok(None));
     assert_eq!(world.registry.sovereigns().collect::<Vec<_>>().len(), 2);
     world.register("a", 10).unwrap();
     assert_eq!(world.decide(Statement::Approve, "a"), Err(Refusal::NotSovereign), "the old key is none");
     let body = world.decision("a", 3);
     assert_eq!(
-        world.submit(Statement::Approve(Decision { time: START - 1, ..body.clone() })),
+        world.submit(&Statement::Approve(Decision { time: START - 1, ..body.clone() })),
         Err(Refusal::ClockBehind)
     );
     assert_eq!(world.status("a"), Status::Pending);
-    assert_eq!(world.submit(Statement::Approve(body)), Ok(Some(Status::Active)));
+    assert_eq!(world.submit(&Statement::Approve(body)), Ok(Some(Status::Active)));
     world.now += 1;
     let change = world.change(2, 3);
-    assert_eq!(world.submit(Statement::RevokeSovereign(change)), Ok(None));
+    assert_eq!(world.submit(&Statement::RevokeSovereign(change)), Ok(None));
     let change = world.change(3, 3);
-    assert_eq!(world.submit(Statement::RevokeSovereign(change)), Err(Refusal::LastSovereign));
+    assert_eq!(world.submit(&Statement::RevokeSovereign(change)), Err(Refusal::LastSovereign));
     assert_eq!(world.status("a"), Status::Active, "what a sovereign decided while it was one stays");
 }
 
@@ -481,7 +481,7 @@ fn n11_health_is_recorded_for_declared_services_and_addresses_are_remembered() {
     assert_eq!(world.shown("a").services[0].1, Some(health));
     assert_eq!(world.drain().len(), 2, "a record and news");
     let moved = Heartbeat { address: Some("100.64.0.9".parse().unwrap()), ..world.beat("a", 10) };
-    world.submit(Statement::Heartbeat(moved)).unwrap();
+    world.submit(&Statement::Heartbeat(moved)).unwrap();
     assert!(world.drain().contains(&RegistryOutput::Changed(named("a"))));
     let seen: Vec<String> = world.shown("a").addresses.iter().map(|one| one.address.to_string()).collect();
     assert_eq!(seen, ["100.64.0.5", "100.64.0.9"]);
@@ -503,16 +503,16 @@ fn n9_what_was_stored_is_the_registry_again() {
     world.register("b", 11).unwrap();
     world.decide(Statement::Approve, "a").unwrap();
     let change = world.change(2, 1);
-    world.submit(Statement::AddSovereign(change)).unwrap();
+    world.submit(&Statement::AddSovereign(change)).unwrap();
     let beat = world.beat("a", 10);
-    world.submit(Statement::Heartbeat(beat.clone())).unwrap();
+    world.submit(&Statement::Heartbeat(beat.clone())).unwrap();
     let records = world.records();
     let mut again = restored(&world, records);
     assert_eq!(again.shown("a"), world.shown("a"));
     assert_eq!(again.shown("b"), world.shown("b"));
     assert!(again.registry.sovereigns().eq(world.registry.sovereigns()));
     // A restart does not make room for a replay.
-    assert_eq!(again.submit(Statement::Heartbeat(beat)), Err(Refusal::Replayed));
+    assert_eq!(again.submit(&Statement::Heartbeat(beat)), Err(Refusal::Replayed));
     again.pass(5 * MINUTE);
     assert_eq!(again.status("a"), Status::Offline);
 }
@@ -537,14 +537,14 @@ fn what_is_full_says_so() {
     world.decide(Statement::Revoke, "a").unwrap();
     assert_eq!(world.decide(Statement::Reset, "a"), Err(Refusal::HistoryFull));
     let change = world.change(2, 1);
-    world.submit(Statement::AddSovereign(change)).unwrap();
+    world.submit(&Statement::AddSovereign(change)).unwrap();
     let change = world.change(3, 1);
-    assert_eq!(world.submit(Statement::AddSovereign(change)), Err(Refusal::TooManySovereigns));
+    assert_eq!(world.submit(&Statement::AddSovereign(change)), Err(Refusal::TooManySovereigns));
     world.now += 1;
     let change = world.change(2, 1);
-    world.submit(Statement::RevokeSovereign(change)).unwrap();
+    world.submit(&Statement::RevokeSovereign(change)).unwrap();
     let change = world.change(2, 1);
-    assert_eq!(world.submit(Statement::AddSovereign(change)), Err(Refusal::TooManySovereigns));
+    assert_eq!(world.submit(&Statement::AddSovereign(change)), Err(Refusal::TooManySovereigns));
     world.heartbeat("b", 10).unwrap();
     assert_eq!(world.heartbeat("b", 10), Err(Refusal::Busy));
     world.pass(MINUTE + 2);

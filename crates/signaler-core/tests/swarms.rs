@@ -45,6 +45,32 @@ fn d1_peers_on_two_signalers_learn_of_each_other_once() {
 }
 
 #[test]
+fn swarms_are_counted_by_size_and_tombstones_are_no_members() {
+    let mut world = World::linked(2, PAIR);
+    let sizes = |world: &World, at: usize| world.signaler(at).gauges().swarm_sizes[..4].to_vec();
+    let clients: Vec<_> = (1..=5_u8).map(|n| world.client(usize::from(n + 1) % 2, n)).collect();
+    world.announce(clients[0], swarm(2));
+    for (joined, expected) in
+        [[2, 0, 0, 0], [1, 1, 0, 0], [1, 1, 0, 0], [1, 0, 1, 0], [1, 0, 1, 0]].iter().enumerate()
+    {
+        world.announce(clients[joined], swarm(1));
+        world.pass(millis(100));
+        assert_eq!(sizes(&world, 0), expected, "{joined}");
+        assert_eq!(sizes(&world, 1), expected, "{joined}: its sibling counts the same");
+    }
+    for client in &clients[1..] {
+        world.leave(*client, swarm(1));
+    }
+    world.leave(clients[0], swarm(2));
+    world.pass(millis(100));
+    assert_eq!(sizes(&world, 1), [1, 0, 0, 0]);
+    assert_eq!(world.signaler(1).gauges().swarms, 2, "one is remembered for its tombstone");
+    world.leave(clients[0], swarm(1));
+    world.pass(millis(200_000));
+    assert_eq!(world.signaler(1).gauges().swarm_sizes, [0; 16]);
+}
+
+#[test]
 fn d1_entries_cross_a_chain_of_signalers() {
     let mut world = World::linked(3, CHAIN);
     let (a, c) = (world.client(0, 1), world.client(2, 2));

@@ -127,6 +127,29 @@ fn d12_a_channel_that_stays_stuck_when_its_connection_is_restored_is_replaced_an
 }
 
 #[test]
+fn d12_a_channel_and_a_signalers_socket_that_both_stay_stuck_are_replaced_within_three_seconds() {
+    for (seed, away) in (0..6).flat_map(|seed| [10, 20, 30, 40].map(|away| (seed, away))) {
+        let mut world = World::new(seed, 1);
+        let (a, b) = (world.add(&[0]), world.add(&[0]));
+        let party = world.join(a, "p");
+        world.join(b, "p");
+        world.run_until(SECOND, |w| w.linked(a, b)).unwrap();
+        let got = [a, b].map(|node| world.subscribe(node, party, &everything(), false));
+        world.run(SECOND);
+        world.stuck = SECOND * 60;
+        world.sockets_stay_stuck = true;
+        world.cut(b);
+        world.run(SECOND * away);
+        world.publish(a, party, 1);
+        world.publish(b, party, 2);
+        world.restore(b);
+        let both = |w: &World| w.numbers(a, got[0]) == [2] && w.numbers(b, got[1]) == [1];
+        let took = world.run_until(SECOND * 20, both);
+        assert!(took.is_some_and(|took| took < SECOND * 3), "away {away} s, seed {seed}: {took:?}");
+    }
+}
+
+#[test]
 fn without_a_signaler_a_restored_connection_is_kept_however_silent() {
     for signaler in [true, false] {
         let mut world = World::new(2, 1);

@@ -37,6 +37,9 @@ pub(crate) struct World {
     cut: BTreeSet<usize>,
     /// What a cut holds up on WebSockets: TCP delivers it when the network is back.
     stalled: Vec<What>,
+    /// Sockets with signalers over which nothing comes any more after a cut: TCP sends again when its timer says so.
+    pub(crate) sockets_stay_stuck: bool,
+    dead: BTreeSet<(usize, HomeIndex)>,
     /// Changes what a signaler passes on: (envelope) -> altered.
     pub(crate) tamper: bool,
     /// Drops this share of forwarded envelopes, percent.
@@ -168,6 +171,8 @@ impl World {
             connections: BTreeMap::new(),
             cut: BTreeSet::new(),
             stalled: Vec::new(),
+            sockets_stay_stuck: false,
+            dead: BTreeSet::new(),
             tamper: false,
             drop_forwards: 0,
             walls: BTreeSet::new(),
@@ -316,8 +321,11 @@ impl World {
     /// Gives it back; the platform says `online`.
     pub(crate) fn restore(&mut self, node: usize) {
         self.cut.remove(&node);
-        for what in std::mem::take(&mut self.stalled) {
-            self.later(what);
+        let stalled = std::mem::take(&mut self.stalled);
+        if self.sockets_stay_stuck {
+            self.dead.extend(self.nodes[node].sockets.keys().map(|home| (node, *home)));
+        } else {
+            stalled.into_iter().for_each(|what| self.later(what));
         }
         self.input(node, Input::Online);
     }
@@ -473,6 +481,9 @@ impl World {
             Output::SignalerFrame { home, bytes } => {
                 let Some(&signaler) = self.nodes[node].sockets.get(&home) else { return };
                 let what = What::ToSignaler(node, home, signaler, bytes);
+                if self.dead.contains(&(node, home)) {
+                    return;
+                }
                 if self.cut.contains(&node) {
                     self.stalled.push(what);
                 } else {
@@ -619,6 +630,7 @@ impl World {
 
     fn hang_up(&mut self, node: usize, home: HomeIndex) {
         let Some(signaler) = self.nodes[node].sockets.remove(&home) else { return };
+        self.dead.remove(&(node, home));
         if self.nodes[node].killed {
             self.hung_up(node, home, signaler);
         } else {
@@ -664,7 +676,7 @@ impl World {
             What::ToNode(node, home, bytes) => {
                 if self.cut.contains(&node) {
                     self.stalled.push(What::ToNode(node, home, bytes));
-                } else if self.nodes[node].sockets.contains_key(&home) {
+                } else if self.nodes[node].sockets.contains_key(&home) && !self.dead.contains(&(node, home)) {
                     self.input(node, Input::SignalerFrame { home, bytes: &bytes });
                 }
             }

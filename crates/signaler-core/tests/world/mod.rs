@@ -252,7 +252,7 @@ impl World {
                     }
                 }
                 Output::PinSibling { url, id } => self.pins.push((at, url, id)),
-                Output::Record(_) | Output::Registrant(_) => {}
+                Output::Record(_) | Output::Registrant(_) | Output::Raise { .. } => {}
                 Output::KeepCard { id, card: Some(card) } => {
                     self.cards.insert((at, id), card.to_vec());
                 }
@@ -260,7 +260,6 @@ impl World {
                     self.cards.remove(&(at, id));
                 }
                 Output::Event(event) => self.events.push((at, event)),
-                Output::Raise { .. } => {}
             }
         }
         worked

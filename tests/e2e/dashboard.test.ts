@@ -1,0 +1,566 @@
+/** The dashboard of the built signaler in Chromium, and its main path in Firefox. */
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { type TestContext, test } from "node:test";
+import { type BrowserContextOptions, chromium, type Page } from "playwright-core";
+import { launch } from "puppeteer-core";
+import { directory, Signaler, type SignalerOptions, until } from "../federation/signaler.ts";
+import { Key, show } from "../federation/wire/keys.ts";
+import { Peer } from "../federation/wire/peer.ts";
+import { type Json, Statements } from "../federation/wire/registry.ts";
+import { FLAGS, program } from "./browser.ts";
+
+/** Limits with which the dead are known within some seconds. Milliseconds. */
+const QUICK = `[limits]
+probe_ms = 300
+suspect_ms = 1500
+redial_min_ms = 100
+redial_max_ms = 500
+`;
+const SEED = Buffer.alloc(32, 9);
+const SEED_TEXT = SEED.toString("hex");
+const PATIENCE = 20_000;
+const HOST = "validator.example";
+
+/** A signaler whose sovereign is the key of {@link SEED}. */
+async function sovereigns(t: TestContext, options: SignalerOptions = {}): Promise<Signaler> {
+  const args = ["--sovereign", show(new Key(SEED).id), ...(options.args ?? [])];
+  return await Signaler.start(t, { toml: QUICK, ...options, args });
+}
+
+/** A page with the dashboard, and all that went wrong in it. */
+class Board {
+  readonly wrong: string[] = [];
+  /** Whatever the page has asked for: method, URL and body. */
+  readonly asked: string[] = [];
+
+  private constructor(
+    readonly page: Page,
+    readonly signaler: Signaler,
+  ) {
+    page.on("pageerror", (error) => this.wrong.push(String(error)));
+    page.on("console", (message) => {
+      // A refusal or an absence is also a line of the browser's own.
+      if (message.type() === "error" && !message.text().startsWith("Failed to load resource"))
+        this.wrong.push(message.text());
+    });
+    page.on("dialog", (dialog) => {
+      this.wrong.push(`a dialog: ${dialog.message()}`);
+      void dialog.dismiss();
+    });
+    page.on("request", (request) =>
+      this.asked.push(`${request.method()} ${request.url()} ${request.postData() ?? ""}`),
+    );
+    page.on("websocket", (socket) => this.asked.push(`SOCKET ${socket.url()}`));
+  }
+
+  static async open(
+    t: TestContext,
+    signaler: Signaler,
+    options: BrowserContextOptions = {},
+    prepare: (page: Page) => Promise<unknown> = async () => {},
+  ): Promise<Board> {
+    const browser = await chromium.launch({ executablePath: program("chromium"), args: FLAGS });
+    t.after(() => browser.close());
+    const page = await (await browser.newContext(options)).newPage();
+    page.setDefaultTimeout(PATIENCE);
+    const board = new Board(page, signaler);
+    await prepare(page);
+    await page.goto(board.url);
+    return board;
+  }
+
+  get url(): string {
+    return this.signaler.url.replace(/^ws/, "http");
+  }
+
+  async text(id: string): Promise<string> {
+    return (await this.page.getByTestId(id).textContent()) ?? "";
+  }
+
+  /** Waits until an expression about the page holds; asked from outside, for the page's policy lets nobody evaluate. */
+  async until(expression: string): Promise<void> {
+    try {
+      await until(expression, async () => await this.page.evaluate(expression), Boolean, PATIENCE);
+    } catch {
+      const seen = await this.page.locator("main").textContent();
+      throw new Error(`${expression} did not hold; ${this.wrong.join("; ")}; the page:\n${seen}`);
+    }
+  }
+
+  /** Waits until an element of this test id has this state. */
+  async stands(id: string, state: string): Promise<void> {
+    await this.until(`document.querySelector('[data-testid="${id}"]')?.dataset.state === "${state}"`);
+  }
+
+  /** Waits until somebody in the registry has this status. */
+  async registered(id: string, status: string): Promise<void> {
+    await this.page.locator(`[data-testid="node"][data-id="${id}"][data-status="${status}"]`).waitFor();
+  }
+
+  async said(words: string): Promise<void> {
+    await this.page.getByTestId("news").filter({ hasText: words }).first().waitFor();
+  }
+
+  async import(text: string): Promise<void> {
+    await this.page.getByTestId("key-import").click();
+    await this.page.getByTestId("import-text").fill(text);
+    await this.page.getByTestId("import-save").click();
+  }
+
+  /** Opens the dialog about somebody, and signs. */
+  async decide(verb: string, id: string): Promise<void> {
+    await this.page.getByRole("button", { name: `${verb} ${id}` }).click();
+    await this.page.getByTestId("deciding-sign").click();
+  }
+}
+
+/** Registers somebody; the answer is awaited. */
+async function register(signaler: Signaler, id: string, host = HOST): Promise<Key> {
+  const key = new Key();
+  const services = [{ type: "ledger", port: 8080, publicKey: show(key.id) }];
+  const body = new Statements(signaler.id).register(key, id, host, services);
+  const answer = await fetch(`${signaler.url.replace(/^ws/, "http")}/register`, {
+    method: "POST",
+    body: JSON.stringify(body),
+  });
+  assert.equal(answer.status, 201, await answer.text());
+  return key;
+}
+
+test("n13_the_topology_is_live_and_a_killed_signaler_is_shown_as_gone", async (t) => {
+  const middle = await sovereigns(t, { args: ["--open"] });
+  const call = { toml: QUICK, args: ["--open", "--sibling", middle.url] };
+  const board = await Board.open(t, middle);
+  await board.stands("stream", "live");
+  await board.stands("health", "ok");
+  const other = await Signaler.start(t, call);
+  const name = new URL(other.url).host;
+  await board.said(`${name} is linked`);
+  const third = await Signaler.start(t, call);
+  await board.until(`document.querySelectorAll('[data-testid="spot"][data-state="up"]').length === 2`);
+  assert.match(await board.text("topology-size"), /2 of 2 other signalers linked/);
+
+  await other.kill();
+  await board.said(`${name} is gone`);
+  const gone = board.page.locator(`[data-testid="around"][data-state="gone"]`);
+  await gone.waitFor();
+  assert.match((await gone.textContent()) ?? "", new RegExp(name));
+  assert.equal(await board.page.locator(`[data-testid="spot"][data-state="gone"]`).count(), 1);
+  assert.match(await board.text("topology-size"), /1 of 2 other signalers linked/);
+  const left = await board.page.locator(`[data-testid="around"][data-state="up"]`).textContent();
+  assert.match(left ?? "", new RegExp(new URL(third.url).host));
+
+  // Nobody else was asked for anything, and nothing was forbidden by the page's own policy.
+  const policy = (await middle.get("/")).headers.get("content-security-policy") ?? "";
+  assert.match(policy, /default-src 'none'; script-src 'self'; style-src 'self'.*connect-src 'self'/);
+  assert.doesNotMatch(policy, /unsafe/);
+  const own = new URL(middle.url).host;
+  assert.deepEqual(
+    board.asked.filter((line) => new URL(line.split(" ")[1] ?? "").host !== own),
+    [],
+  );
+  assert.deepEqual(board.wrong, []);
+});
+
+test("n13_a_lost_signaler_is_said_so_and_the_page_finds_it_again", async (t) => {
+  const dir = directory(t);
+  const first = await sovereigns(t, { dir });
+  await register(first, "before");
+  const board = await Board.open(t, first);
+  await board.stands("stream", "live");
+  await board.registered("before", "pending");
+  await first.kill();
+  await board.stands("stream", "lost");
+  await board.stands("health", "lost");
+  await board.page.getByTestId("trouble").waitFor();
+  await board.said("The event stream was lost");
+  const again = await sovereigns(t, { dir, port: first.port });
+  await register(again, "meanwhile");
+  await board.stands("stream", "live");
+  await board.stands("health", "ok");
+  // What the stream could not tell is read.
+  await board.registered("meanwhile", "pending");
+  await board.page.getByTestId("trouble").waitFor({ state: "hidden" });
+  await register(again, "after");
+  await board.said("after waits for a decision");
+});
+
+test("n13_counters_move_when_peers_join_and_nobody_is_named", async (t) => {
+  const signaler = await sovereigns(t);
+  const board = await Board.open(t, signaler);
+  await board.until(`document.querySelector('[data-testid="now-peers"]').textContent === "0"`);
+  const swarm = randomBytes(32);
+  const peers = await Promise.all(Array.from({ length: 3 }, () => Peer.connect(signaler.url)));
+  for (const peer of peers) await peer.announce(swarm);
+  await board.until(`document.querySelector('[data-testid="now-peers"]').textContent === "3"`);
+  await board.until(`document.querySelector('[data-testid="now-entries"]').textContent === "3"`);
+  await board.until(`/2–3\\s*1/.test(document.querySelector('[data-testid="sizes"]').innerText)`);
+  assert.match(
+    (await board.page.getByTestId("chart-peers").getAttribute("aria-label")) ?? "",
+    /Peers: now 3; 0 to 3/,
+  );
+  // Rates rise with the frames of the peers, and fall to nothing after them.
+  const moved = (id: string) =>
+    board.until(
+      `/ 0(?: B)? to (?!0)/.test(document.querySelector('[data-testid="chart-${id}"]').getAttribute("aria-label"))`,
+    );
+  await moved("frames");
+  await moved("bytes");
+  const everything = [
+    await board.page.content(),
+    ...(await Promise.all(
+      ["healthz", "topology", "info"].map(async (path) => await (await signaler.get(`/${path}`)).text()),
+    )),
+  ].join("\n");
+  for (const peer of peers) assert.ok(!everything.includes(show(peer.id)), "a peer is named");
+  for (const form of ["hex", "base64", "base64url"] as const)
+    assert.ok(!everything.includes(swarm.toString(form)), "a discovery key is told");
+  assert.ok(!everything.includes(show(swarm)));
+});
+
+test("n13_an_approval_signed_in_the_page_admits_a_registrant", async (t) => {
+  const signaler = await sovereigns(t);
+  const http = signaler.url.replace(/^ws/, "http");
+  const sovereign = ["--sovereign", show(new Key(SEED).id)];
+  const toml = QUICK;
+  const joining = await Signaler.start(t, {
+    toml,
+    args: [...sovereign, "--register-with", http, "--node-id", "second"],
+  });
+  const board = await Board.open(t, signaler);
+  await board.registered("second", "pending");
+  assert.equal(await board.page.getByTestId("approve").count(), 0, "nobody decides without a key");
+  await board.import(SEED_TEXT);
+  await board.page.getByTestId("key-standing").getByText("sovereign here", { exact: true }).waitFor();
+  assert.equal(await board.text("key-text"), show(new Key(SEED).id));
+  await board.page.getByTestId("approve").click();
+  const facts = board.page.getByTestId("deciding-facts");
+  await facts.getByText(joining.idText, { exact: true }).waitFor();
+  assert.match((await facts.textContent()) ?? "", new RegExp(`signaler on port ${joining.port}`));
+  await board.page.getByTestId("deciding-sign").click();
+  await board.registered("second", "active");
+  await board.said("second is active");
+  await signaler.siblings(1);
+  await board.page.locator(`[data-testid="around"][data-state="up"]`, { hasText: "second" }).waitFor();
+
+  // The key outlives the page, and can only sign.
+  await board.page.reload();
+  await board.page.getByTestId("revoke").waitFor();
+  assert.deepEqual(
+    await board.page.evaluate(`new Promise((done) => {
+      indexedDB.open("weft-dashboard", 1).onsuccess = ({ target }) => {
+        target.result.transaction("keys").objectStore("keys").get("sovereign").onsuccess = ({ target }) => {
+          const { secret } = target.result;
+          crypto.subtle.exportKey("pkcs8", secret).then(() => done("readable"), () => done([secret.extractable, secret.usages]));
+        };
+      };
+    })`),
+    [false, ["sign"]],
+  );
+  await board.decide("revoke", "second");
+  await board.registered("second", "revoked");
+  await signaler.siblings(0);
+  await board.decide("reset", "second");
+  await board.registered("second", "pending");
+  await board.decide("deny", "second");
+  await board.registered("second", "denied");
+  const sent = board.asked.join("\n");
+  assert.match(sent, /POST .*\/approve\/second \{.*"signature"/);
+  assert.ok(!sent.includes(SEED_TEXT) && !sent.includes(SEED.toString("base64")), "the private key was sent");
+  await board.page.getByTestId("key-forget").click();
+  await board.page.getByTestId("forget-sure").click();
+  await board.page.getByTestId("key-make").waitFor();
+  await board.page.reload();
+  await board.registered("second", "denied");
+  assert.equal(await board.page.getByTestId("reset").count(), 0);
+  assert.deepEqual(board.wrong, []);
+});
+
+test("n13_the_signalers_error_is_shown_to_who_holds_a_wrong_key", async (t) => {
+  const signaler = await sovereigns(t);
+  await register(signaler, "waiting");
+  const board = await Board.open(t, signaler);
+  await board.registered("waiting", "pending");
+  await board.import("no key at all");
+  await board.page.getByTestId("import-problem").filter({ hasText: "64 hexadecimal digits" }).waitFor();
+  await board.page.keyboard.press("Escape");
+  await board.page.getByTestId("key-make").click();
+  await board.page.getByTestId("key-standing").filter({ hasText: "not a sovereign here" }).waitFor();
+  assert.match(await board.text("key-text"), /^z6Mk\w{44}$/);
+  await board.decide("approve", "waiting");
+  await board.page.getByTestId("deciding-problem").filter({ hasText: "not-sovereign" }).waitFor();
+  await board.page.getByTestId("deciding-cancel").click();
+  assert.equal(((await (await signaler.get("/nodes/waiting")).json()) as Json).status, "pending");
+});
+
+test("n13_nothing_is_signed_that_the_registrant_has_not_signed", async (t) => {
+  const signaler = await sovereigns(t);
+  await register(signaler, "waiting");
+  for (const [altered, words] of [
+    [{ body: /6578616d706c65/, by: "6576696c2e6575" }, /was not signed by the one it names/],
+    [{ head: "ab".repeat(32) }, /something else than it shows/],
+  ] as const) {
+    const board = await Board.open(t, signaler, {}, (page) =>
+      page.route("**/nodes/waiting", async (route) => {
+        const response = await route.fetch();
+        const json: Json = await response.json();
+        if ("head" in altered) json.head = altered.head;
+        else {
+          assert.match(json.registration.body, altered.body);
+          json.registration.body = json.registration.body.replace(altered.body, altered.by);
+        }
+        await route.fulfill({ response, json });
+      }),
+    );
+    await board.registered("waiting", "pending");
+    await board.import(SEED_TEXT);
+    await board.page.getByTestId("approve").click();
+    await board.page.getByTestId("deciding-problem").filter({ hasText: words }).waitFor();
+    assert.equal(await board.page.getByTestId("deciding-sign").isDisabled(), true);
+    await board.page.keyboard.press("Enter");
+    assert.deepEqual(
+      board.asked.filter((line) => line.startsWith("POST")),
+      [],
+    );
+  }
+});
+
+test("n13_everything_is_done_with_the_keyboard_alone", async (t) => {
+  const signaler = await sovereigns(t);
+  await register(signaler, "waiting");
+  const board = await Board.open(t, signaler);
+  await board.registered("waiting", "pending");
+  const { keyboard } = board.page;
+  /** Tabs to an element; on the way everything that has the focus shows it. */
+  const tab = async (wanted: string): Promise<void> => {
+    for (let steps = 0; steps < 60; steps += 1) {
+      await keyboard.press("Tab");
+      const [id, outline, name] = (await board.page.evaluate(`(() => {
+        const { activeElement: at } = document;
+        const style = getComputedStyle(at);
+        return [at.dataset.testid ?? "", style.outlineStyle + " " + style.outlineWidth, at.outerHTML.slice(0, 200)];
+      })()`)) as [string, string, string];
+      if (!name.startsWith("<body"))
+        assert.match(outline, /^(?:solid|auto) [1-9]/, `no focus is seen at ${name}`);
+      if (id === wanted) return;
+    }
+    assert.fail(`Tab does not reach ${wanted}`);
+  };
+  await tab("key-import");
+  await keyboard.press("Enter");
+  await tab("import-text");
+  await keyboard.type(SEED_TEXT);
+  await tab("import-save");
+  await keyboard.press("Enter");
+  await board.page.getByTestId("key-text").waitFor();
+  await tab("search");
+  await keyboard.type("nobody");
+  await board.until(`document.querySelector('[data-testid="found"]').textContent.startsWith("0 ")`);
+  for (const _ of "nobody") await keyboard.press("Backspace");
+  await tab("filter-pending");
+  await keyboard.press("Space");
+  assert.equal(await board.page.getByTestId("filter-pending").getAttribute("aria-pressed"), "true");
+  await tab("approve");
+  await keyboard.press("Enter");
+  await board.until(`document.activeElement.dataset.testid === "deciding-sign"`);
+  await keyboard.press("Enter");
+  await board.page.getByTestId("deciding").waitFor({ state: "hidden" });
+  await until(
+    "an approval",
+    async () => ((await (await signaler.get("/nodes/waiting")).json()) as Json).status,
+    (status) => status === "active",
+  );
+  await board.page.getByTestId("toast").filter({ hasText: "waiting is active" }).waitFor();
+  for (const id of ["toast", "found"])
+    assert.equal(await board.page.getByTestId(id).getAttribute("role"), "status");
+  assert.equal(await board.page.getByTestId("news-list").getAttribute("role"), "log");
+});
+
+test("n13_a_phone_scrolls_down_only_and_dark_and_calm_are_respected", async (t) => {
+  const signaler = await sovereigns(t, { args: ["--open"] });
+  await Signaler.start(t, { toml: QUICK, args: ["--open", "--sibling", signaler.url] });
+  await register(
+    signaler,
+    `a-registrant-with-${"a-very-long-name-".repeat(2)}indeed`,
+    `${"h".repeat(60)}.${"x".repeat(60)}.example`,
+  );
+  const board = await Board.open(t, signaler, {
+    viewport: { width: 360, height: 740 },
+    colorScheme: "dark",
+    reducedMotion: "reduce",
+  });
+  await board.page.getByTestId("node").waitFor();
+  await board.page.getByTestId("spot").first().waitFor();
+  await board.import(SEED_TEXT);
+  await board.page.getByTestId("approve").waitFor();
+  const wide = `document.documentElement.scrollWidth - document.documentElement.clientWidth`;
+  for (const width of [320, 360, 390, 480, 600, 700, 860, 1000, 1280, 1920]) {
+    await board.page.setViewportSize({ width, height: 740 });
+    assert.equal(await board.page.evaluate(wide), 0, `${width} px`);
+  }
+  await board.page.setViewportSize({ width: 360, height: 740 });
+  await board.page.getByTestId("approve").click();
+  await board.page.getByTestId("deciding-facts").getByText("ledger on port").waitFor();
+  assert.equal(await board.page.evaluate(wide), 0, "with a dialog");
+  const small = `[...document.querySelectorAll("dialog[open] button, .choices button")].filter((one) => one.getBoundingClientRect().height < 36).length`;
+  assert.equal(await board.page.evaluate(small), 0, "buttons are large enough for a finger");
+  const light = (text: string) => Number(/\d+/.exec(text)?.[0]);
+  const colours = `[getComputedStyle(document.documentElement).backgroundColor, getComputedStyle(document.body).color]`;
+  const [ground, ink] = (await board.page.evaluate(colours)) as [string, string];
+  assert.ok(light(ground) < 50 && light(ink) > 200, `${ink} on ${ground}`);
+  assert.match(
+    (await board.page.evaluate(`getComputedStyle(document.querySelector(".shape")).transition`)) as string,
+    /none/,
+  );
+  await board.page.emulateMedia({ colorScheme: "light" });
+  const [paper, text] = (await board.page.evaluate(colours)) as [string, string];
+  assert.ok(light(paper) > 200 && light(text) < 60, `${text} on ${paper}`);
+});
+
+test("n13_hostile_names_are_shown_as_text", async (t) => {
+  const signaler = await sovereigns(t);
+  const evil = `<img src=x onerror="alert(1)"><script>alert(2)</script>`;
+  const node = {
+    ...{
+      id: evil,
+      public_key: evil,
+      tailscale_hostname: evil,
+      tailscale_ip: evil,
+      status: "active",
+      lapsed: false,
+    },
+    services: [{ type: evil, port: 1, publicKey: evil }],
+    health: [{ type: evil, port: 1, healthy: false, checked_at: 1 }],
+    ...{ addresses: [], registered_at: 1, decided_at: 1, last_heartbeat: 1, head: evil },
+  };
+  const board = await Board.open(t, signaler, {}, async (page) => {
+    await page.route("**/nodes?*", (route) => route.fulfill({ json: { nodes: [node], next: null } }));
+    await page.route("**/info", async (route) => {
+      const json: Json = await (await route.fetch()).json();
+      json.registry.network = evil;
+      await route.fulfill({ json });
+    });
+    await page.route("**/healthz", async (route) => {
+      const json: Json = await (await route.fetch()).json();
+      json.siblings = [{ id: null, url: `ws://${evil}`, up: true }];
+      json.members = [{ id: evil, url: evil, since_ms: 1, active: false }];
+      await route.fulfill({ json: { ...json, version: evil, id: evil, refused: { [evil]: 3 } } });
+    });
+    await page.routeWebSocket("**/events", (socket) => {
+      socket.send(JSON.stringify({ type: "hello" }));
+      socket.send(JSON.stringify({ type: "active", at: 1, node: { ...node, id: `${evil}2` } }));
+      socket.send(JSON.stringify({ type: "member-down", at: 1, signaler: { id: "k", url: evil } }));
+      socket.send(JSON.stringify({ type: evil, at: 1, signaler: { id: evil, url: evil } }));
+    });
+  });
+  await board.page.getByTestId("node").first().waitFor();
+  await board.said("is active");
+  await board.page.getByTestId("spot").first().waitFor();
+  await board.page.getByTestId("reasons").getByText("onerror").waitFor();
+  for (const id of ["node", "around", "news"])
+    assert.match(
+      (await board.page.getByTestId(id).last().textContent()) ?? "",
+      /<img src=x onerror="alert\(1\)">/,
+      id,
+    );
+  assert.equal(await board.page.locator("img, [onerror], body script").count(), 0);
+  assert.deepEqual(board.wrong, []);
+});
+
+test("n13_a_large_registry_is_read_in_pages_and_searched", async (t) => {
+  const signaler = await sovereigns(t);
+  const all = Array.from({ length: 1_200 }, (_, n) => ({
+    ...{
+      id: `node-${String(n).padStart(4, "0")}`,
+      public_key: show(new Key().id),
+      tailscale_hostname: `${n}.example`,
+    },
+    ...{
+      tailscale_ip: null,
+      status: n % 100 === 7 ? "pending" : "active",
+      lapsed: false,
+      services: [],
+      health: [],
+    },
+    ...{ addresses: [], registered_at: 1, decided_at: null, last_heartbeat: null, head: "" },
+  }));
+  const board = await Board.open(t, signaler, {}, (page) =>
+    page.route("**/nodes?*", (route) => {
+      const { searchParams: asked } = new URL(route.request().url());
+      const from = all.findIndex(({ id }) => id > (asked.get("after") ?? ""));
+      const nodes = all.slice(from, from + Number(asked.get("limit")));
+      const next = from + nodes.length < all.length ? nodes.at(-1)?.id : null;
+      return route.fulfill({ json: { nodes, next } });
+    }),
+  );
+  await board.page
+    .getByTestId("found")
+    .filter({ hasText: "1,200 registrants, the first 200 are shown" })
+    .waitFor();
+  assert.equal(await board.page.getByTestId("node").count(), 200);
+  assert.equal(
+    await board.page.getByTestId("node").first().getAttribute("data-id"),
+    "node-0007",
+    "who waits is first",
+  );
+  assert.ok((await board.page.getByTestId("around").count()) <= 300);
+  await board.page.getByTestId("search").fill("1107.EXAMPLE");
+  await board.page.getByTestId("found").filter({ hasText: "1 registrant found" }).waitFor();
+  assert.equal(await board.page.getByTestId("node").first().getAttribute("data-id"), "node-1107");
+  await board.page.getByTestId("filter-active").click();
+  await board.page.getByTestId("found").filter({ hasText: "0 registrants found" }).waitFor();
+  await board.page.getByTestId("search").fill("");
+  await board.page.getByTestId("found").filter({ hasText: "1,188 registrants found" }).waitFor();
+  assert.deepEqual(board.wrong, []);
+});
+
+test("n13_firefox_is_live_and_signs_an_approval", async (t) => {
+  const signaler = await sovereigns(t);
+  await register(signaler, "waiting");
+  const executablePath = program("firefox-esr");
+  const firefox = await launch({
+    browser: "firefox",
+    protocol: "webDriverBiDi",
+    headless: true,
+    executablePath,
+  });
+  t.after(() => firefox.close());
+  const page = await firefox.newPage();
+  await page.goto(signaler.url.replace(/^ws/, "http"));
+  const there = async (selector: string): Promise<void> => {
+    const count = () => page.evaluate(`document.querySelectorAll(${JSON.stringify(selector)}).length`);
+    await until(selector, count, (seen) => seen === 1, PATIENCE);
+  };
+  const id = (name: string) => `[data-testid="${name}"]`;
+  await there(`${id("stream")}[data-state="live"]`);
+  await there(`${id("node")}[data-status="pending"]`);
+  await page.click(id("key-import"));
+  await page.type(id("import-text"), SEED_TEXT);
+  await page.click(id("import-save"));
+  await there(id("approve"));
+  await page.click(id("approve"));
+  await there(`${id("deciding-sign")}:enabled`);
+  await page.click(id("deciding-sign"));
+  await there(`${id("node")}[data-status="active"]`);
+  assert.equal(((await (await signaler.get("/nodes/waiting")).json()) as Json).status, "active");
+});
+
+test("n13_a_browser_that_cannot_sign_is_told_why", async (t) => {
+  const signaler = await sovereigns(t);
+  for (const [script, words] of [
+    [
+      `SubtleCrypto.prototype.importKey = () => Promise.reject(new DOMException("", "NotSupportedError"))`,
+      /no Ed25519 signatures.*weft approve/,
+    ],
+    [
+      `Object.defineProperty(globalThis, "isSecureContext", { get: () => false })`,
+      /only on pages that came over https/,
+    ],
+  ] as const) {
+    const board = await Board.open(t, signaler, {}, (page) => page.addInitScript(script));
+    await board.page.getByTestId("key-problem").filter({ hasText: words }).waitFor();
+    assert.equal(await board.page.getByTestId("key-make").isVisible(), false);
+    await board.stands("health", "ok");
+  }
+});

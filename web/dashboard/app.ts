@@ -1,0 +1,184 @@
+/** The dashboard of a signaler: asks it how it is, listens to what happens, and draws both. */
+
+import { $, copy, perFrame, say, show } from "../demo/dom.js";
+import { type Change, get, type Health, type Info, type Node, nodes } from "./api.js";
+import { Charts } from "./charts.js";
+import { Deciding } from "./deciding.js";
+import { around, type Body } from "./federation.js";
+import { Keeping } from "./keeping.js";
+import { report, tell } from "./news.js";
+import { RegistryList } from "./registry.js";
+import { type Standing, Stream } from "./stream.js";
+import { Topology } from "./topology.js";
+import { key, span } from "./words.js";
+
+/** Milliseconds between two looks at the counters, on a page that is seen and on one that is not. */
+const [LOOK, HIDDEN] = [2_000, 10_000];
+/** The registry is read anew so often though nothing was told: the health of services and heartbeats are not. */
+const REREAD = 30_000;
+/** What is asked for at once is answered by one reading. */
+const GATHER = 150;
+
+class Dashboard {
+  private readonly topology = new Topology();
+  private readonly charts = new Charts();
+  private readonly keeping = new Keeping(
+    () => this.registry.setDecides(this.keeping.key !== undefined),
+    (text) => this.announce(text),
+  );
+  private readonly deciding = new Deciding(
+    () => this.keeping.key,
+    (id, status) => {
+      this.announce(`${id} is ${status}.`);
+      this.reread();
+    },
+  );
+  private readonly registry = new RegistryList((verb, node) => void this.deciding.open(verb, node));
+  private readonly stream: Stream;
+  private health: Health | undefined;
+  private nodes = new Map<string, Node>();
+  /** The signaler's clock, less ours, milliseconds. */
+  private ahead = 0;
+  private readonly redraw = perFrame(() => {
+    this.registry.set(this.nodes, this.ahead);
+    this.drawAround();
+  });
+  private bodies: readonly Body[] = [];
+  private reading = false;
+  private again = false;
+  private rereading: ReturnType<typeof setTimeout> | undefined;
+  private looking: ReturnType<typeof setTimeout> | undefined;
+
+  constructor() {
+    const events = new URL("events", location.href);
+    events.protocol = events.protocol === "https:" ? "wss:" : "ws:";
+    this.stream = new Stream(
+      events.href,
+      (standing) => this.stands(standing),
+      () => this.reread(),
+      (change) => this.heard(change),
+    );
+    say($("host"), location.host);
+    document.title = `${location.host} · Weft signaler`;
+    const home = new URL(".", location.href);
+    home.protocol = events.protocol;
+    say($("snippet"), `connect({ signalers: ["${home.href.replace(/\/$/, "")}"] })`);
+    $("copy-snippet").addEventListener("click", () => void this.copy($("snippet").textContent ?? ""));
+    $("copy-id").addEventListener("click", () => void this.copy(this.health?.id ?? ""));
+    document.addEventListener("visibilitychange", () => {
+      if (!document.hidden) void this.look();
+    });
+    void this.keeping.start();
+    void this.look();
+    setInterval(() => this.registry.tick(), 1_000);
+  }
+
+  /** How it is, again and again. */
+  private async look(): Promise<void> {
+    clearTimeout(this.looking);
+    try {
+      const health = await get<Health>("healthz");
+      if (this.health !== undefined && health.uptime_s < this.health.uptime_s)
+        tell("This signaler was started again", "warn");
+      this.health = health;
+      this.charts.add(health, performance.now());
+      this.answers(true);
+      say($("own-id"), key(health.id));
+      $("copy-id").title = health.id;
+      say($("facts"), `Version ${health.version}, up for ${span(1000 * health.uptime_s)}`);
+      this.drawAround();
+    } catch {
+      this.answers(false);
+    }
+    clearTimeout(this.looking);
+    this.looking = setTimeout(() => void this.look(), document.hidden ? HIDDEN : LOOK);
+  }
+
+  private answers(well: boolean): void {
+    const pill = $("health");
+    const before = pill.dataset["state"];
+    pill.dataset["state"] = well ? "ok" : "lost";
+    pill.className = `signaler ${well ? "connected" : "lost"}`;
+    say($("health-words"), well ? "healthy" : "does not answer");
+    show($("trouble"), !well);
+    if (well || before === "lost") return;
+    tell("This signaler does not answer", "bad");
+    this.stream.doubt();
+  }
+
+  private stands(standing: Standing): void {
+    const pill = $("stream");
+    const before = pill.dataset["state"];
+    pill.dataset["state"] = standing.state;
+    pill.className = `signaler ${{ connecting: "connecting", live: "connected", lost: "lost" }[standing.state]}`;
+    const words =
+      standing.state === "live"
+        ? "live"
+        : standing.state === "connecting"
+          ? "connecting…"
+          : `lost, again in ${standing.wait} s`;
+    say($("stream-words"), words);
+    if (standing.state === "lost" && before === "live") tell("The event stream was lost", "warn");
+    if (standing.state === "live" && this.health !== undefined) void this.look();
+  }
+
+  private heard(change: Change): void {
+    report(change, (id) => this.bodies.find((body) => body.key === id)?.name);
+    if (change.signaler !== undefined) void this.look();
+    if (change.node === undefined) return;
+    this.nodes.set(change.node.id, change.node);
+    this.redraw();
+  }
+
+  /** Reads the registry soon, once for all that asked for it meanwhile. */
+  private reread(): void {
+    if (this.reading) this.again = true;
+    else {
+      clearTimeout(this.rereading);
+      this.rereading = setTimeout(() => void this.read(), GATHER);
+    }
+  }
+
+  private async read(): Promise<void> {
+    this.reading = true;
+    this.again = false;
+    try {
+      const [info, all] = await Promise.all([get<Info & { now_ms: number }>("info"), nodes()]);
+      this.nodes = all;
+      this.keeping.setSovereigns(info.registry.sovereigns);
+      say($("network"), info.registry.network);
+      say($("sovereigns"), String(info.registry.sovereigns.length));
+      this.ahead = info.now_ms - Date.now();
+      this.redraw();
+    } catch {
+      // The counters say that it does not answer; what is shown is what was.
+    }
+    this.reading = false;
+    this.rereading = setTimeout(() => void this.read(), this.again ? GATHER : REREAD);
+  }
+
+  private drawAround(): void {
+    if (this.health === undefined) return;
+    this.bodies = around(this.health, this.nodes);
+    this.topology.set(this.bodies);
+  }
+
+  private async copy(text: string): Promise<void> {
+    if (await copy(text)) this.announce("Copied.");
+    else prompt("Copy this", text);
+  }
+
+  /** For a moment, in a corner, and for screen readers. */
+  private announce(text: string): void {
+    const toast = $("toast");
+    say(toast, "");
+    say(toast, text);
+    toast.classList.add("there");
+    clearTimeout(this.toasting);
+    this.toasting = setTimeout(() => toast.classList.remove("there"), 4_000);
+  }
+
+  private toasting: ReturnType<typeof setTimeout> | undefined;
+}
+
+new Dashboard();
