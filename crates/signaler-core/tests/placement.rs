@@ -436,6 +436,48 @@ fn who_stops_right_after_somebody_came_says_so_to_everybody_and_is_done() {
     }
 }
 
+/// A minute in which nothing happens: what signalers say to each other then, and how often they wake.
+fn assert_quiet(world: &mut World) {
+    let count = world.signalers.iter().flatten().count();
+    let gauges = world.signalers.iter().flatten().map(Signaler::gauges);
+    let watches: usize = gauges.map(|gauges| gauges.watches).sum();
+    world.kinds.clear();
+    world.ticks = 0;
+    world.pass(millis(60_000));
+    for (kind, frames) in &world.kinds {
+        // A minute has parts of three half minutes.
+        let most = match kind {
+            // Gossip: a ping each second with its answer, and one is asked for news each half minute.
+            13 => count * 2 * (61 + 3),
+            // Watch: the three that keep it are asked each half minute, and answer.
+            17 => watches * 2 * 3 * 3,
+            // Summary: over each link each way, each half minute.
+            19 => count * (count - 1) * 3,
+            _ => 0,
+        };
+        assert!(*frames <= most, "{frames} of kind {kind}, not {most}: {:?}", world.kinds);
+    }
+    assert!(world.ticks <= count * 60 * 4, "woken {} times", world.ticks);
+}
+
+#[test]
+fn where_nothing_happens_signalers_only_ask_whether_the_others_live_and_compare() {
+    for count in [2, 3, 8] {
+        let mut world = settled(count);
+        for n in 0..24_u8 {
+            let client = world.client(usize::from(n) % count, n + 1);
+            world.announce(client, swarm(n / 3));
+        }
+        // News of members are told ten times, once each half second or second.
+        world.pass(millis(30_000));
+        assert_quiet(&mut world);
+        for at in 0..count {
+            let asked = world.members(at, swarm(0), 100 + at as u8).len();
+            assert!(asked >= 3, "everybody is there");
+        }
+    }
+}
+
 /// What happens: signalers, clients that come and go, in swarms.
 struct Story {
     world: World,
@@ -610,6 +652,10 @@ proptest! {
         let mut story = happened(&steps);
         // The longest wait for a call, a false suspicion, the next comparison, and then a whole TTL.
         story.pass(60_000 + 45_000 + 30_000 + 125_000);
+        story.assert_exact(SWARMS);
+        // The last refreshes are on their way.
+        story.world.pass(millis(1_000));
+        assert_quiet(&mut story.world);
         story.assert_exact(SWARMS);
         for which in 0..SWARMS {
             story.assert_found(swarm(which), "in the end");

@@ -53,6 +53,10 @@ pub(crate) struct World {
     pub(crate) pings: usize,
     /// Frames between signalers: by sender, receiver.
     pub(crate) sibling_frames: BTreeMap<(usize, usize), usize>,
+    /// Frames between signalers, by what they are.
+    pub(crate) kinds: BTreeMap<u8, usize>,
+    /// How often signalers were woken because something was due.
+    pub(crate) ticks: usize,
     /// Links that lose everything: pairs of signalers, either order.
     pub(crate) cut: BTreeSet<(usize, usize)>,
     muted: BTreeSet<(usize, ConnId)>,
@@ -138,6 +142,8 @@ impl World {
             told: BTreeMap::new(),
             pings: 0,
             sibling_frames: BTreeMap::new(),
+            kinds: BTreeMap::new(),
+            ticks: 0,
             cut: BTreeSet::new(),
             muted: BTreeSet::new(),
             peers: BTreeMap::new(),
@@ -175,6 +181,7 @@ impl World {
                 if due.is_some_and(|due| due <= self.now) {
                     let now = self.now;
                     self.signalers[at].as_mut().unwrap().handle(now, Input::Tick);
+                    self.ticks += 1;
                     worked = true;
                 }
                 worked |= self.carry_out(at);
@@ -211,6 +218,8 @@ impl World {
                     if let Some((other, theirs)) = self.links.get(&(at, conn)).copied() {
                         if !self.is_cut(at, other) {
                             *self.sibling_frames.entry((at, other)).or_default() += 1;
+                            // An array of the frame's number and its fields.
+                            *self.kinds.entry(frame[1]).or_default() += 1;
                             self.inputs.push_back((other, Owned::Frame(theirs, frame.to_vec())));
                         }
                     } else if let Some(client) = self.peers.get(&(at, conn)).copied() {
