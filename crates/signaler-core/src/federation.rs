@@ -345,7 +345,7 @@ impl Signaler {
     fn on_maybe_up(&mut self, now: Time, conn: ConnId) {
         let Some(link) = self.links.link(conn).filter(|link| link.is_up()) else { return };
         let (dial, id) = (link.dial, link.id());
-        let loser = self.links.on_up(conn, self.us);
+        let loser = self.links.on_up(now, conn, self.us, self.config.auth());
         if let Some(dial) = dial {
             self.dials.on_up(dial);
         }

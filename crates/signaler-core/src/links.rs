@@ -6,6 +6,7 @@
 //! Invariants: a link is up when both sides proved their keys and both said `Admitted`; at most one link per sibling is
 //! in [`Links::to`]; every route leads over a link that is up.
 
+use core::time::Duration;
 use std::collections::BTreeMap;
 
 use weft_crypto::SignalerKey;
@@ -30,6 +31,8 @@ pub(crate) struct Link {
     /// It said `Admitted`.
     pub(crate) admits_us: bool,
     pub(crate) opened: Time,
+    /// When it came up.
+    up: Option<Time>,
     pub(crate) pulse: Pulse,
     pub(crate) strikes: u32,
     /// The last change of the table that it was told.
@@ -94,6 +97,7 @@ impl Links {
             admitted: false,
             admits_us: false,
             opened: now,
+            up: None,
             pulse: Pulse::new(now),
             strikes: 0,
             told: 0,
@@ -146,16 +150,26 @@ impl Links {
         Ok(id)
     }
 
-    /// A link came up. Returns the connection that is to be closed if there were two: the one kept was dialled by the
-    /// lower id, or is the newer one if the same side dialled both. Both sides come to the same choice.
-    pub(crate) fn on_up(&mut self, conn: ConnId, us: SignalerId) -> Option<ConnId> {
-        let link = self.conns.get(&conn)?;
+    /// A link came up. Returns the connection that is to be closed if there were two. Of two that came up within `racing` of
+    /// each other, because both sides dialled, the one kept was dialled by the lower id, or is the newer one if the same side
+    /// dialled both: both sides come to the same choice. Else the newer one: whoever dials has lost the older.
+    pub(crate) fn on_up(
+        &mut self,
+        now: Time,
+        conn: ConnId,
+        us: SignalerId,
+        racing: Duration,
+    ) -> Option<ConnId> {
+        let link = self.conns.get_mut(&conn)?;
+        link.up = Some(now);
         let id = link.id()?;
-        let loser = self.by_id.get(&id).copied().filter(|old| *old != conn).map(|old| {
-            let we_dialled_new = link.dial.is_some();
-            let we_dialled_old = self.conns.get(&old).is_some_and(|old| old.dial.is_some());
-            let keep_new = we_dialled_new == we_dialled_old || we_dialled_new == (us < id);
-            if keep_new { old } else { conn }
+        let we_dialled_new = link.dial.is_some();
+        let loser = self.by_id.get(&id).copied().filter(|old| *old != conn).map(|at| {
+            let old = self.conns.get(&at);
+            let we_dialled_old = old.is_some_and(|old| old.dial.is_some());
+            let races = old.and_then(|old| old.up).is_some_and(|up| now <= up + racing);
+            let keep_new = !races || we_dialled_new == we_dialled_old || we_dialled_new == (us < id);
+            if keep_new { at } else { conn }
         });
         if loser != Some(conn) {
             self.by_id.insert(id, conn);

@@ -628,6 +628,28 @@ fn two_addresses_of_one_sibling_do_not_go_on_replacing_each_others_links() {
     assert!(frames(&world) - before < 5_000, "{}", frames(&world) - before);
 }
 
+#[test]
+fn who_comes_back_before_its_old_link_is_missed_is_let_in_at_once() {
+    // Whoever of the two dialled the old link, and whoever stays.
+    for (dials, stays) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+        let called = [1 - dials];
+        let calls = |at: usize| open(at, if at == dials { &called[..] } else { &[] });
+        let mut world = World::of((0..2).map(calls).collect());
+        world.pass(millis(15_000));
+        let lost = 1 - stays;
+        // As when the power fails: nobody hears of it.
+        world.cut.insert((0, 1));
+        world.shutdown(lost);
+        world.cut.clear();
+        world.kinds.clear();
+        world.restart(lost, open(lost, &[stays]));
+        world.pass(millis(2_000));
+        assert_complete(&world, &[0, 1]);
+        let challenges = world.kinds.get(&1).copied().unwrap_or_default();
+        assert!(challenges <= 4, "two links at most, one from each side: {challenges}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
