@@ -45,6 +45,10 @@ fn total(world: &World, count: impl Fn(&Signaler) -> u64) -> u64 {
     world.signalers.iter().flatten().map(count).sum()
 }
 
+fn byte(n: usize) -> u8 {
+    u8::try_from(n).unwrap()
+}
+
 #[test]
 fn a_swarm_is_kept_by_three_and_its_homes_and_nobody_else() {
     let mut world = settled(8);
@@ -130,12 +134,14 @@ fn refreshes_keep_what_others_keep_and_watch() {
 fn a_fanout_reaches_every_home_that_has_members_also_right_after_the_announce() {
     let mut world = settled(8);
     let (elsewhere, _) = elsewhere_and_here(&world, 2);
-    let others: Vec<usize> = [0, 1, 3, 5, 7].iter().map(|at| world.client(*at, 10 + *at as u8)).collect();
+    let others: Vec<usize> = [0, 1, 3, 5, 7].iter().map(|at| world.client(*at, 10 + byte(*at))).collect();
     for other in &others {
         world.announce(*other, elsewhere);
     }
     world.pass(millis(50));
-    others.iter().for_each(|other| drop(world.take(*other)));
+    for other in &others {
+        world.take(*other);
+    }
     let sender = world.client(2, 1);
     let signed = {
         let entry = world.entry(sender, elsewhere, false);
@@ -193,7 +199,7 @@ fn a_peer_without_a_swarm_is_found_over_its_residence() {
     let residence = world.signaler(0).residence(&peer.0);
     world.pass(millis(20));
     for at in 0..8 {
-        let from = world.client(at, 100 + at as u8);
+        let from = world.client(at, 100 + byte(at));
         world.sibling_frames.clear();
         world.forward(from, 1, peer, None, b"sealed");
         assert_eq!(world.take(from), [Got::Ack(1)]);
@@ -208,7 +214,7 @@ fn a_peer_without_a_swarm_is_found_over_its_residence() {
         } else {
             4
         };
-        assert!(frames <= most && frames % 2 == 0, "{frames} from {at}");
+        assert!(frames <= most && frames.is_multiple_of(2), "{frames} from {at}");
     }
     // Gone is gone, and unknown is unknown, without a flood.
     world.drop_client(to);
@@ -257,7 +263,7 @@ fn a_peer_at_two_homes_stays_discoverable_when_one_dies() {
     world.kill(1);
     for asker in 0..40 {
         let at = [0, 2, 3, 4, 5, 6, 7][asker % 7];
-        assert!(world.members(at, discovery, 100 + asker as u8).contains(&peer), "{asker} at {at}");
+        assert!(world.members(at, discovery, 100 + byte(asker)).contains(&peer), "{asker} at {at}");
         let from = world.client(at, 200);
         world.forward(from, 1, peer, None, b"sealed");
         world.pass(millis(4_000));
@@ -315,7 +321,7 @@ fn entries_of_a_dead_home_are_found_until_they_expire_whoever_keeps_them() {
     }
     let running: Vec<usize> = (0..8).filter(|at| world.signalers[*at].is_some()).collect();
     for at in running {
-        assert!(world.members(at, discovery, 60 + at as u8).contains(&peer), "at {at}");
+        assert!(world.members(at, discovery, 60 + byte(at)).contains(&peer), "at {at}");
     }
 }
 
@@ -472,7 +478,7 @@ fn where_nothing_happens_signalers_only_ask_whether_the_others_live_and_compare(
         world.pass(millis(30_000));
         assert_quiet(&mut world);
         for at in 0..count {
-            let asked = world.members(at, swarm(0), 100 + at as u8).len();
+            let asked = world.members(at, swarm(0), 100 + byte(at)).len();
             assert!(asked >= 3, "everybody is there");
         }
     }
