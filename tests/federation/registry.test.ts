@@ -566,10 +566,15 @@ test("n12_the_walk_through_of_the_registry_runs_with_the_weft_command", async (t
   // It disconnects: one goes on beating, the other does not.
   const response = async (query: string): Promise<Json> =>
     await (await signaler.get(`/nodes${query}`)).json();
+  // Once a second: an address has sixty requests a minute.
+  let beaten = performance.now();
   await until(
     "validator-002 offline",
     async () => {
-      await weft("one", "heartbeat", "validator-001");
+      if (performance.now() - beaten >= 1_000) {
+        beaten = performance.now();
+        await weft("one", "heartbeat", "validator-001");
+      }
       return (await response("?status=offline")).nodes.map((node: Json) => node.id);
     },
     (ids: string[]) => ids.includes("validator-002"),

@@ -149,10 +149,11 @@ impl Routes {
         let near = self
             .neighbours
             .iter()
-            .filter(|(peer, _)| *peer != to)
             .filter_map(|(peer, one)| one.near.get(&tag).map(|(_, hops)| (false, hops + 1, *peer)));
         let found = self.found(now, tag).map(|way| (way.is_proven(now), way.hops, way.via));
-        let mut ways: Vec<_> = near.chain(found).filter(|(_, hops, _)| *hops <= most).collect();
+        // What a peer itself has told over its link leads over that link.
+        let mut ways: Vec<_> =
+            near.chain(found).filter(|(_, hops, via)| *hops <= most && via != to).collect();
         ways.sort_unstable_by_key(|(proven, hops, via)| (!proven, *hops, *via));
         let mut seen = Set::new();
         ways.retain(|(_, _, via)| seen.insert(*via));
@@ -415,6 +416,15 @@ mod tests {
         routes.learn(NOW, Tag::from(&TARGET), TRUE, (5, true));
         let vias = [0, 1, 2].map(|detour| routes.way(NOW, &TARGET, detour, limits::HOPS).unwrap().0);
         assert_eq!(vias, [STALE, TRUE, STALE]);
+    }
+
+    #[test]
+    fn a_peers_own_link_is_no_way_around_it() {
+        let mut routes = Routes::default();
+        routes.learn(NOW, Tag::from(&TARGET), TARGET, (1, true));
+        assert_eq!(routes.way(NOW, &TARGET, 0, limits::HOPS), None);
+        routes.learn(NOW, Tag::from(&TARGET), TRUE, (5, true));
+        assert_eq!([0, 1].map(|detour| routes.way(NOW, &TARGET, detour, limits::HOPS)), [Some((TRUE, 5)); 2]);
     }
 
     #[test]

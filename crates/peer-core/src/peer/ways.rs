@@ -45,7 +45,8 @@ impl Peer {
         if left == 0 {
             return false;
         }
-        let (via, left) = if self.links.is_open(&to) && !self.links.is_suspect(&to) {
+        // Our own came here to go around the link, if there is one.
+        let (via, left) = if hops > 0 && self.links.is_open(&to) && !self.links.is_suspect(&to) {
             (to, 0)
         } else {
             let ways = self.swarms.values().filter_map(|swarm| swarm.routes.way(now, &to, detour, left));

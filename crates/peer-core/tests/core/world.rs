@@ -325,7 +325,9 @@ impl World {
         if self.sockets_stay_stuck {
             self.dead.extend(self.nodes[node].sockets.keys().map(|home| (node, *home)));
         } else {
-            stalled.into_iter().for_each(|what| self.later(what));
+            for what in stalled {
+                self.later(what);
+            }
         }
         self.input(node, Input::Online);
     }
