@@ -267,7 +267,7 @@ impl Signaler {
     pub(crate) fn flush_all(&mut self, now: Time, conn: ConnId, since: u64) {
         let Some(link) = self.links.link_mut(conn).filter(|link| link.is_up()) else { return };
         if link.behind && link.told == 0 && link.card.is_some() && !link.unlike {
-            (link.told, link.since) = (since, since);
+            link.told = link.since.min(since);
         }
         link.behind = false;
         while self.links.link(conn).is_some_and(|link| !link.is_full() && link.told != self.table.version()) {
@@ -345,6 +345,10 @@ impl Signaler {
     fn on_maybe_up(&mut self, now: Time, conn: ConnId) {
         let Some(link) = self.links.link(conn).filter(|link| link.is_up()) else { return };
         let (dial, id) = (link.dial, link.id());
+        let version = self.table.version();
+        if let Some(link) = self.links.link_mut(conn) {
+            link.since = version;
+        }
         let loser = self.links.on_up(now, conn, self.us, self.config.auth());
         if let Some(dial) = dial {
             self.dials.on_up(dial);

@@ -50,6 +50,8 @@ const COMPARING: Duration = Duration::from_secs(1);
 const AGAIN: Duration = Duration::from_secs(2);
 /// Summaries in a row by which a sibling knows other members than we do before it is told everything.
 const DIFFERS: u32 = 6;
+/// Summaries that one sibling gets in answer to its own, between those that it gets anyway.
+const ANSWERS: u8 = 4;
 /// How often a swarm is offered to one sibling before it is left to expire: that sibling is full.
 const OFFERS: u8 = 3;
 
@@ -69,6 +71,10 @@ impl Signaler {
         // What they should have they are told from the beginning, once it is known what that is.
         for conn in came.iter().filter_map(|id| self.links.to(id)).collect::<Vec<_>>() {
             if let Some(link) = self.links.link_mut(conn) {
+                if !link.behind {
+                    // What it watches it was told of until now.
+                    link.since = link.told;
+                }
                 (link.told, link.behind, link.unlike) = (0, true, false);
             }
         }
@@ -262,16 +268,16 @@ impl Signaler {
         }
     }
 
-    /// Before a sibling that was not linked, or not alive, is told of changes: what do both of us have?
+    /// Before a sibling that was not linked, or not alive, is told of changes: what do both of us have? What changed since it is
+    /// linked it is told nevertheless, for it may watch what we do not have in common.
     pub(crate) fn compare_first(&mut self, conn: ConnId) {
-        let version = self.table.version();
         let Some(link) = self.links.link_mut(conn).filter(|link| link.behind && link.told == 0) else {
             return;
         };
         if link.card.is_none() || link.unlike {
             return;
         }
-        (link.told, link.since, link.behind) = (version, version, false);
+        (link.told, link.behind) = (link.since, false);
         self.say_summary(conn);
     }
 
@@ -287,6 +293,9 @@ impl Signaler {
                 .link(conn)
                 .is_some_and(|link| link.card.is_some() && !link.behind && !link.is_full())
             {
+                if let Some(link) = self.links.link_mut(conn) {
+                    link.answers = 0;
+                }
                 self.say_summary(conn);
             }
         }
@@ -324,10 +333,17 @@ impl Signaler {
         let ours = self.table.shared(&id);
         let theirs = summary.sums.chunks_exact(8).chain(core::iter::repeat(&[0; 8][..]));
         self.moves.unlike.retain(|(other, _)| *other != conn);
+        let mut lacks = false;
         for (bucket, (ours, theirs)) in (0..=u8::MAX).zip(ours.chunks_exact(8).zip(theirs)) {
             if ours != theirs {
                 self.moves.unlike.push_back((conn, bucket));
+                lacks |= ours == [0; 8];
             }
+        }
+        // Where there is nothing to offer the other one has to.
+        if lacks && let Some(link) = self.links.link_mut(conn).filter(|link| link.answers < ANSWERS) {
+            link.answers += 1;
+            self.say_summary(conn);
         }
         if !self.moves.unlike.is_empty() {
             self.timers.arm(now, Timer::Unlike);

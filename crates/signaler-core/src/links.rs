@@ -45,6 +45,8 @@ pub(crate) struct Link {
     pub(crate) unlike: bool,
     /// Summaries in a row by which it knows other members than we do.
     pub(crate) differs: u32,
+    /// Summaries that it got in answer to its own since the last that it got anyway.
+    pub(crate) answers: u8,
     /// No summary of its table is looked at before this.
     pub(crate) compares_at: Time,
     /// A summary that came while it was not known who keeps what.
@@ -105,6 +107,7 @@ impl Links {
             behind: true,
             unlike: false,
             differs: 0,
+            answers: 0,
             compares_at: now,
             summary: None,
             url: None,

@@ -351,6 +351,30 @@ fn what_was_lost_on_a_link_that_stood_is_found_by_comparing_and_costs_no_table()
 }
 
 #[test]
+fn who_has_nothing_to_offer_where_a_sibling_has_something_says_so_and_not_for_ever() {
+    let mut world = settled(2);
+    let client = world.client(0, 1);
+    world.announce(client, swarm(7));
+    world.pass(millis(31_000));
+    let mut sums = vec![0; 256 * 8];
+    sums[9 * 8] = 1;
+    let summary = encode(&Sibling::Summary { ring: 0, whole: true, sums: Bytes(sums) });
+    let mut answers = Vec::new();
+    for _ in 0..20 {
+        world.kinds.clear();
+        world.between(1, 0, summary.clone());
+        world.pass(millis(1_100));
+        answers.push(world.kinds.get(&19).copied().unwrap_or_default());
+    }
+    assert_eq!(answers[0], 1, "{answers:?}");
+    // Four, until both compare again after half a minute.
+    assert!(
+        answers[..4].iter().all(|count| *count == 1) && answers[4..14].iter().all(|count| *count == 0),
+        "{answers:?}"
+    );
+}
+
+#[test]
 fn a_sibling_watches_and_names_no_more_than_its_share() {
     let limited = |at: usize, call: &[usize]| Config {
         max_watches_per_sibling: 3,
@@ -439,6 +463,48 @@ fn who_stops_right_after_somebody_came_says_so_to_everybody_and_is_done() {
     world.pass(millis(3_000));
     for n in 0..12 {
         assert_eq!(holders(&world, swarm(n)), BTreeSet::new(), "swarm {n}");
+    }
+}
+
+/// Everybody knows everybody, a moment ago.
+fn is_complete(world: &World) -> bool {
+    world.signalers.iter().flatten().map(Signaler::gauges).all(|gauges| {
+        let others = world.signalers.len() - 1;
+        gauges.members.iter().filter(|member| member.active).count() == others
+            && gauges.siblings.iter().filter(|sibling| sibling.up).count() == others
+    })
+}
+
+#[test]
+fn who_comes_while_signalers_still_find_each_other_is_told_to_those_who_are_there() {
+    // Everybody is linked with everybody before it is known for a moment who is there.
+    let hasty = |at: usize, call: &[usize]| Config { redial_min_ms: 50, ..star_config(at, call) };
+    for round in 0..10_u64 {
+        let mut world = World::of((0..5).map(|at| hasty(at, if at == 0 { &[] } else { &[0] })).collect());
+        // They come one after another, and hear of each other at different times.
+        (1..5).for_each(|at| world.kill(at));
+        world.pass(millis(15_000));
+        for at in 1..5 {
+            world.restart(at, hasty(at, &[0]));
+            world.pass(millis((round * 37 + at as u64 * 61) % 290));
+        }
+        while !is_complete(&world) {
+            world.pass(millis(5));
+        }
+        world.pass(millis(round % 5 * 60));
+        let watchers: Vec<usize> = (0..5).map(|at| world.client(at, 10 + byte(at))).collect();
+        let late = world.client(0, 1);
+        for watcher in &watchers {
+            (0..6).for_each(|n| world.announce(*watcher, swarm(n)));
+        }
+        world.pass(millis(5));
+        (0..6).for_each(|n| world.announce(late, swarm(n)));
+        world.pass(millis(1_500));
+        for watcher in watchers {
+            let news = Got::Joined(world.peer(late), world.id(0));
+            let told = world.take(watcher).into_iter().filter(|got| *got == news).count();
+            assert_eq!(told, 6, "round {round}, {watcher}");
+        }
     }
 }
 
