@@ -69,6 +69,9 @@ pub struct Config {
     pub max_members_per_swarm: u32,
     /// Entries in the discovery table, those of siblings and tombstones included; about 600 bytes each.
     pub max_entries: u32,
+    /// Entries of its own peers that one sibling may bring, and half as many of other homes behind it: less than the table, so that
+    /// there is room for others whatever it does.
+    pub max_entries_per_sibling: u32,
     /// Swarms that one sibling may watch here: as many as all of its peers may be in, if most are in one or two.
     pub max_watches_per_sibling: u32,
     /// Forwarded frames whose outcome is awaited.
@@ -130,6 +133,7 @@ impl Default for Config {
             max_swarms_per_peer: 64,
             max_members_per_swarm: 10_000,
             max_entries: 200_000,
+            max_entries_per_sibling: 100_000,
             max_watches_per_sibling: 50_000,
             max_pending: 20_000,
             strikes: 3,

@@ -31,6 +31,14 @@ pub struct Counters {
     pub dropped_entries: u64,
     /// Entries of siblings that did not verify.
     pub forged_entries: u64,
+    /// Entries of siblings beyond the share of the one that brought them.
+    pub refused_entries: u64,
+    /// Entries of siblings whose time had passed: some clock is wrong.
+    pub expired_entries: u64,
+    /// Entries of siblings that say something else than a known one with the same number, signed by the same peer: the first stays.
+    pub equivocations: u64,
+    /// Refreshes of siblings for which the whole entry had to be asked for.
+    pub asked_entries: u64,
     /// Requests and entries of siblings that reached the wrong signaler: it does not keep that swarm.
     pub misdirected: u64,
     /// Those of them that were passed on to whoever does.

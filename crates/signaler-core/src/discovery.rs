@@ -95,7 +95,9 @@ impl Signaler {
         match news {
             News::Newer => {}
             News::New => return self.refuse(conn, Code::NotAMember, None, discovery),
-            News::Same | News::Old => return self.refuse(conn, Code::Replayed, None, discovery),
+            News::Same | News::Other | News::Old => {
+                return self.refuse(conn, Code::Replayed, None, discovery);
+            }
         }
         if open_entry(bytes).is_err() {
             return self.refuse_entry(now, conn, Code::BadSignature, discovery);
@@ -277,7 +279,7 @@ impl Signaler {
 
     /// Why an entry that belongs here is not taken.
     fn admission(&self, now: Time, conn: ConnId, entry: &Entry, news: News) -> Option<Code> {
-        if matches!(news, News::Same | News::Old) {
+        if matches!(news, News::Same | News::Other | News::Old) {
             return Some(Code::Replayed);
         }
         if entry.until <= now.millis() {

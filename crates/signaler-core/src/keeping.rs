@@ -8,7 +8,7 @@ use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use weft_wire::sibling::Sibling;
+use weft_wire::sibling::{Refresh, Sibling};
 use weft_wire::{Bytes, DiscoveryKey, List, SignalerId, Time, limits};
 
 use crate::frames;
@@ -52,6 +52,8 @@ const AGAIN: Duration = Duration::from_secs(2);
 const DIFFERS: u32 = 6;
 /// Summaries that one sibling gets in answer to its own, between those that it gets anyway.
 const ANSWERS: u8 = 4;
+/// Bytes of what is new in a refresh.
+const REFRESH_BYTES: usize = 132;
 /// How often a swarm is offered to one sibling before it is left to expire: that sibling is full.
 const OFFERS: u8 = 3;
 
@@ -406,6 +408,18 @@ impl Signaler {
         }
     }
 
+    /// Asks for the whole of an entry of which only what is new was told.
+    pub(crate) fn ask_for(&mut self, now: Time, conn: ConnId, discovery: DiscoveryKey, name: u64, seq: u64) {
+        if self.moves.asked.get(&name).is_some_and(|until| *until > now) || self.moves.asked.len() >= ASKED {
+            return;
+        }
+        self.moves.asked.insert(name, now + ASKING);
+        self.counters.asked_entries += 1;
+        let mut names = Vec::new();
+        push_name(&mut names, name, low(seq));
+        self.send(conn, frames::small(&Sibling::Wanted { discovery, names: Bytes(names) }));
+    }
+
     fn say_summary(&mut self, conn: ConnId) {
         let Some(id) = self.links.link(conn).and_then(Link::id) else { return };
         let (ring, whole) = (self.ring.name(), self.ring.is_whole());
@@ -434,6 +448,16 @@ impl Signaler {
             let frame = Sibling::Entries { entries: List::first(entries), ring };
             self.send(conn, frames::carrying(&frame, size));
             entries = rest;
+        }
+    }
+
+    pub(crate) fn send_refreshes(&mut self, conn: ConnId, mut refreshes: Vec<Refresh>, ring: Option<u64>) {
+        while !refreshes.is_empty() {
+            let rest = refreshes.split_off(refreshes.len().min(limits::ENTRIES));
+            let size = refreshes.len() * REFRESH_BYTES;
+            let frame = Sibling::Refreshes { refreshes: List::first(refreshes), ring };
+            self.send(conn, frames::carrying(&frame, size));
+            refreshes = rest;
         }
     }
 

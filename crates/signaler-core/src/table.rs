@@ -19,6 +19,7 @@ use std::sync::Arc;
 use rand_chacha::ChaCha20Rng;
 use rand_core::Rng as _;
 use weft_crypto::placement::{entry_mark, entry_name};
+use weft_crypto::statement::refresh_of;
 use weft_wire::{DiscoveryKey, PeerId, SignalerId, Time};
 
 use crate::io::ConnId;
@@ -74,7 +75,9 @@ pub(crate) enum News {
     Newer,
     /// The very same bytes are known: it need not be verified to be believed.
     Same,
-    /// As old as, or older than what is known.
+    /// As new as what is known, and something else: somebody signed both.
+    Other,
+    /// Older than what is known.
     Old,
 }
 
@@ -92,6 +95,12 @@ struct Record {
     via: Option<ConnId>,
     /// Whoever told us did not tell the others that keep it.
     pass: bool,
+    /// See [`entry_name`].
+    name: u64,
+    /// The change since which it was only refreshed.
+    base: u64,
+    /// The sibling that brought it first, by its place in [`Table::sources`].
+    source: Option<u16>,
     bytes: Arc<[u8]>,
 }
 
@@ -151,6 +160,9 @@ pub(crate) struct Logged {
     pub(crate) pass: bool,
     pub(crate) kind: Kind,
     pub(crate) via: Option<ConnId>,
+    pub(crate) name: u64,
+    /// Whoever was told of this change can do with what is new in a refresh.
+    pub(crate) base: u64,
     pub(crate) bytes: Arc<[u8]>,
 }
 
@@ -173,6 +185,8 @@ pub(crate) struct Table {
     /// of which it is known who keeps them.
     shared: BTreeMap<SignalerId, Vec<u64>>,
     sizes: [usize; SIZES],
+    /// Siblings, whether it is about records of which they are the home, and how many of those each brought first.
+    sources: Vec<((SignalerId, bool), usize)>,
 }
 
 /// Classes of swarms by their size: 1, 2 and 3, 4 to 7, and so on; the last one has all that are larger.
@@ -191,6 +205,7 @@ impl Table {
             local_swarms: 0,
             shared: BTreeMap::new(),
             sizes: [0; SIZES],
+            sources: Vec::new(),
         }
     }
 
@@ -226,6 +241,7 @@ impl Table {
             None => News::New,
             Some(record) if (seq, kind.rank()) > (record.seq, record.kind.rank()) => News::Newer,
             Some(record) if *record.bytes == *bytes => News::Same,
+            Some(record) if (seq, kind) == (record.seq, record.kind) => News::Other,
             Some(_) => News::Old,
         }
     }
@@ -255,6 +271,10 @@ impl Table {
             Ok(at) => {
                 let record = &mut member.records[at];
                 let was_here = record.kind == Kind::Present;
+                let refreshes = was_here && kind == Kind::Present;
+                if !(refreshes && refresh_of(&record.bytes, &bytes, record.name).is_some()) {
+                    record.base = version;
+                }
                 old_seq = was_here.then_some(record.seq);
                 self.log.remove(&record.version);
                 if wanted < record.bucket {
@@ -269,9 +289,21 @@ impl Table {
             Err(at) => {
                 self.buckets.entry(wanted).or_default().push(key);
                 let home = key.home;
-                member
-                    .records
-                    .insert(at, Record { home, seq, kind, until, version, bucket: wanted, via, pass, bytes });
+                let record = Record {
+                    home,
+                    seq,
+                    kind,
+                    until,
+                    version,
+                    bucket: wanted,
+                    via,
+                    pass,
+                    name: entry_name(&key.discovery, &key.peer, &home),
+                    base: version,
+                    source: None,
+                    bytes,
+                };
+                member.records.insert(at, record);
                 false
             }
         };
@@ -437,6 +469,8 @@ impl Table {
                 pass: record.pass,
                 kind: record.kind,
                 via: record.via,
+                name: record.name,
+                base: record.base,
                 bytes: record.bytes.clone(),
             })
         })
@@ -515,13 +549,41 @@ impl Table {
         let members = self.swarms.get(&discovery).into_iter().flat_map(|swarm| &swarm.members);
         members.flat_map(move |member| {
             member.records.iter().map(move |record| Told {
-                name: entry_name(&discovery, &member.peer, &record.home),
+                name: record.name,
                 seq: record.seq,
                 home: record.home,
                 kind: record.kind,
                 bytes: record.bytes.clone(),
             })
         })
+    }
+
+    /// The record of a name in a swarm, if it is present. Looks at all of them.
+    pub(crate) fn present_named(&self, discovery: &DiscoveryKey, name: u64) -> Option<(u64, Arc<[u8]>)> {
+        let mut records = self.swarms.get(discovery)?.members.iter().flat_map(|member| &member.records);
+        let record = records.find(|record| record.name == name && record.kind == Kind::Present)?;
+        Some((record.seq, record.bytes.clone()))
+    }
+
+    /// How many records a sibling brought first: of those that are at home there, or of the others.
+    pub(crate) fn share_of(&self, id: &SignalerId, own: bool) -> usize {
+        self.sources.iter().find(|(known, _)| *known == (*id, own)).map_or(0, |(_, count)| *count)
+    }
+
+    /// A sibling brought a record that was not known.
+    pub(crate) fn charge(&mut self, key: &Key, id: SignalerId) {
+        let whose = (id, key.home == id);
+        let known = self.sources.iter().position(|(known, _)| *known == whose);
+        let at = known.or_else(|| self.sources.iter().position(|(_, count)| *count == 0));
+        let at = at.unwrap_or_else(|| {
+            self.sources.push((whose, 0));
+            self.sources.len() - 1
+        });
+        let Ok(source) = u16::try_from(at) else { return };
+        if let Some(record) = self.record_mut(key).filter(|record| record.source.is_none()) {
+            record.source = Some(source);
+            self.sources[at] = (whose, self.sources[at].1 + 1);
+        }
     }
 
     /// Who is in a swarm, and at home where.
@@ -576,6 +638,9 @@ impl Table {
         }
         swarm.count(was, is, &mut self.sizes);
         self.log.remove(&record.version);
+        if let Some(source) = record.source {
+            self.sources[usize::from(source)].1 -= 1;
+        }
         let was_here = record.kind == Kind::Present;
         if was_here {
             self.mark(key, record.seq);

@@ -429,6 +429,59 @@ fn signalers_that_admit_only_the_one_in_the_middle_still_share_their_swarms() {
 }
 
 #[test]
+fn a_sibling_of_the_version_before_gets_everything_and_its_peers_are_found_by_all() {
+    // Linked with one that knows it, or with all.
+    for call in [vec![0], vec![0, 1, 2, 3, 4]] {
+        let old = 5;
+        let mut calls = [vec![], vec![0], vec![0], vec![0], vec![0], call.clone()];
+        let configs = (0..6).map(|at| star_config(at, &core::mem::take(&mut calls[at])));
+        let mut world = World::of_some_old(configs.collect(), &[old]);
+        world.pass(millis(15_000));
+        assert_eq!(world.signaler(0).gauges().members.len(), 4, "it is no member");
+        let mut pairs = Vec::new();
+        for n in 0..20_u8 {
+            let at = usize::from(n % 5);
+            let (here, there) = (world.client(old, 2 * n + 1), world.client(at, 2 * n + 2));
+            let (first, second) = if n % 2 == 0 { (here, there) } else { (there, here) };
+            world.announce(first, swarm(n));
+            world.pass(millis(30));
+            world.announce(second, swarm(n));
+            world.pass(millis(30));
+            pairs.extend([(here, swarm(n)), (there, swarm(n))]);
+            // In the list, or a moment later: who is linked with one alone has to wait for what that one asks for.
+            for (client, other) in [(first, second), (second, first)] {
+                let peer = world.peer(other);
+                let tells = |got: &&Got| match got {
+                    Got::Members(_, members, _) => members.contains(&peer),
+                    Got::Joined(joined, _) => *joined == peer,
+                    _ => false,
+                };
+                assert_eq!(world.take(client).iter().filter(tells).count(), 1, "swarm {n} at {at}");
+            }
+            if call.len() == 1 {
+                continue;
+            }
+            // It has what nobody there asked for, as before: its siblings tell it all that they have.
+            let lone = world.client(at, 100 + n);
+            world.announce(lone, swarm(100 + n));
+            world.pass(millis(30));
+            assert_eq!(world.signaler(old).entries(&swarm(100 + n)).len(), 1);
+            world.forward(here, 1, world.peer(lone), None, b"sealed");
+            assert_eq!(world.take(here), [Got::Ack(1)]);
+        }
+        // Refreshed for longer than a TTL, and gone when they leave.
+        for _ in 0..4 {
+            world.pass(millis(40_000));
+            for (client, discovery) in &pairs {
+                world.announce(*client, *discovery);
+            }
+        }
+        world.pass(millis(100));
+        assert!((0..20).all(|n| world.signaler(old).entries(&swarm(n)).len() == 2));
+    }
+}
+
+#[test]
 fn an_entry_for_the_wrong_signaler_is_passed_on_once_and_does_not_stay() {
     let mut world = settled(8);
     let (elsewhere, _) = elsewhere_and_here(&world, 1);

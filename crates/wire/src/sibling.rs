@@ -146,6 +146,16 @@ pub enum Sibling<'a> {
         #[cbor(with = "minicbor::bytes")]
         packet: &'a [u8],
     },
+    /// Entries whose peers say that they are still there, to those that were told of them before.
+    #[n(14)]
+    Refreshes {
+        /// What is new in each.
+        #[n(0)]
+        refreshes: List<Refresh, { limits::ENTRIES }>,
+        /// As in `Entries`.
+        #[n(1)]
+        ring: Option<u64>,
+    },
     /// What the sender has of one swarm: whoever keeps it, too, asks for the rest with `Wanted`.
     #[n(15)]
     Offer {
@@ -239,6 +249,27 @@ pub enum Sibling<'a> {
         #[n(0)]
         statements: List<Sealed, { limits::REGISTRY_STATEMENTS }>,
     },
+}
+
+/// What differs between a signed [`crate::Entry`] and an older one about the same: with that and this the whole can be put
+/// together again.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Refresh {
+    /// The swarm.
+    #[n(0)]
+    pub discovery: DiscoveryKey,
+    /// What the entry is about, as in `Offer`.
+    #[n(1)]
+    pub name: u64,
+    /// Its number.
+    #[n(2)]
+    pub seq: u64,
+    /// When it expires.
+    #[n(3)]
+    pub until: u64,
+    /// The peer's, over the whole entry.
+    #[n(4)]
+    pub signature: Signature,
 }
 
 /// What a [`Sibling::Watch`] means.

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 
 use weft_wire::gossip::{GossipHead, Life, Said, Standing, Update};
 use weft_wire::registry::{NetworkName, Sealed};
-use weft_wire::sibling::{Sibling, Watching};
+use weft_wire::sibling::{Refresh, Sibling, Watching};
 use weft_wire::signaler::{FromSignaler, ToSignaler};
 use weft_wire::{
     Bytes, Code, Digest, DiscoveryKey, List, Nonce, PeerId, SignalerId, Signature, Text, WireError, decode,
@@ -179,6 +179,19 @@ fn vectors() -> Vec<Vector> {
         sibling("ping", &Sibling::Ping { token: 9 }),
         sibling("pong", &Sibling::Pong { token: 9 }),
         sibling("gossip", &Sibling::Gossip { packet: sealed }),
+        sibling(
+            "refreshes",
+            &Sibling::Refreshes {
+                refreshes: List::first([Refresh {
+                    discovery,
+                    name: 7,
+                    seq: 1_700_000_040_000,
+                    until: 1_700_000_160_000,
+                    signature,
+                }]),
+                ring: Some(5),
+            },
+        ),
         sibling("offer", &Sibling::Offer { discovery, names: Bytes(vec![0x77; 24]) }),
         sibling("wanted", &Sibling::Wanted { discovery, names: Bytes(vec![0x77; 12]) }),
         sibling("watch: begin", &Sibling::Watch { discovery, said: Watching::Begin, sum: u64::MAX, hops: 1 }),
