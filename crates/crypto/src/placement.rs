@@ -7,7 +7,7 @@
 
 use core::cmp::Reverse;
 
-use weft_wire::SignalerId;
+use weft_wire::{DiscoveryKey, PeerId, SignalerId};
 
 /// Signalers that keep one thing: one may be lost while another is being replaced, and the third still has it.
 pub const REPLICAS: usize = 3;
@@ -27,6 +27,40 @@ pub fn placed<'a>(key: &[u8; 32], among: impl IntoIterator<Item = &'a SignalerId
         }
     }
     best.into_iter().map(|(_, id)| id).collect()
+}
+
+/// A short name for what an entry is about, whichever its number.
+pub fn entry_name(discovery: &DiscoveryKey, peer: &PeerId, home: &SignalerId) -> u64 {
+    let mut hash = blake3::Hasher::new_keyed(&discovery.0);
+    hash.update(b"weft/v1/entry-name").update(&peer.0).update(&home.0);
+    first(&hash)
+}
+
+/// Stands for an entry of a name with a number: two that have the same XOR of such marks have, but for an accident of 1 in
+/// 2^64, the same entries. Whoever makes many peers can choose them so that they cancel out, and hides its own only. The
+/// mixing is that of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
+pub const fn entry_mark(name: u64, seq: u64) -> u64 {
+    let mixed = name ^ seq;
+    let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+/// A short name for a set of signalers, in order of their ids.
+pub fn ring_name(signalers: &[SignalerId]) -> u64 {
+    let mut hash = blake3::Hasher::new();
+    hash.update(b"weft/v1/ring-name");
+    for id in signalers {
+        hash.update(&id.0);
+    }
+    first(&hash)
+}
+
+/// The first eight bytes, the first the highest.
+fn first(hash: &blake3::Hasher) -> u64 {
+    let mut bytes = [0; 8];
+    hash.finalize_xof().fill(&mut bytes);
+    u64::from_be_bytes(bytes)
 }
 
 /// How much a signaler is wanted for a key; compared as a number, the first byte the highest.
@@ -91,6 +125,19 @@ mod tests {
         }
         // R/11 of 10,000, five standard deviations either way.
         assert!(moved.abs_diff(2_727) <= 223, "{moved}");
+    }
+
+    #[test]
+    fn marks_tell_entries_and_their_numbers_apart() {
+        let (one, other) = (SignalerId([1; 32]), SignalerId([2; 32]));
+        let name = |home| entry_name(&DiscoveryKey([3; 32]), &PeerId([4; 32]), home);
+        let marks =
+            [(&one, 1), (&one, 2), (&other, 1), (&other, 2)].map(|(home, seq)| entry_mark(name(home), seq));
+        for (at, mark) in marks.iter().enumerate() {
+            assert!(!marks[..at].contains(mark));
+        }
+        assert_ne!(marks[0] ^ marks[1], marks[2] ^ marks[3], "numbers that change places are seen");
+        assert_ne!(ring_name(&[one, other]), ring_name(&[one]));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::simulated::SigningKey;
 use ed25519_dalek::SigningKey;
 use minicbor::Encode;
 use weft_wire::cbor::Decode;
+use weft_wire::sibling::Refresh;
 use weft_wire::{Card, Entry, Gone, PeerRecord, Presence, Signed, WireError, decode, encode, limits};
 
 use crate::keys::{IdentityKey, PeerKey, SignalerKey};
@@ -89,6 +90,21 @@ pub fn peek_entry(bytes: &[u8]) -> Result<Entry, StatementError> {
 /// See [`StatementError`].
 pub fn open_entry(bytes: &[u8]) -> Result<Entry, StatementError> {
     open(bytes)
+}
+
+/// The whole of an entry of which a refresh says what is new, not verified. None: `old` is no entry.
+pub fn refreshed(old: &[u8], refresh: &Refresh) -> Option<Vec<u8>> {
+    let entry = Entry { seq: refresh.seq, until: refresh.until, ..peek_entry(old).ok()? };
+    Some(encode(&Signed { body: &encode(&entry), signature: refresh.signature }))
+}
+
+/// What is new in an entry, if that and an older one are enough to put it together again.
+pub fn refresh_of(old: &[u8], new: &[u8], name: u64) -> Option<Refresh> {
+    let signature = decode::<Signed<'_>>(new, limits::ENTRY).ok()?.signature;
+    let entry = peek_entry(new).ok()?;
+    let Entry { discovery, seq, until, .. } = entry;
+    let refresh = Refresh { discovery, name, seq, until, signature };
+    (refreshed(old, &refresh)? == new).then_some(refresh)
 }
 
 /// Signs a removal.
@@ -249,6 +265,23 @@ mod tests {
         let bytes = sign_presence(&key, &presence);
         assert!(bytes.len() <= limits::PRESENCE, "{}", bytes.len());
         assert_eq!(open_presence(&bytes), Ok(presence));
+    }
+
+    #[test]
+    fn an_entry_is_put_together_from_an_older_one_and_what_is_new() {
+        let key = PeerKey::new(&Seed::new([3; 32]));
+        let old = Entry { seq: 5, until: 9, left: false, ..entry(&key) };
+        let [first, later] =
+            [old.clone(), Entry { seq: 6, until: 10, ..old.clone() }].map(|entry| sign_entry(&key, &entry));
+        let refresh = refresh_of(&first, &later, 7).unwrap();
+        assert_eq!((refresh.name, refresh.seq, refresh.until), (7, 6, 10));
+        assert_eq!(refreshed(&first, &refresh), Some(later.clone()));
+        assert!(open_entry(&later).is_ok());
+        // Whatever else differs has to be told whole.
+        for other in [Entry { since: 1, seq: 6, ..old.clone() }, Entry { left: true, seq: 6, ..old }] {
+            assert_eq!(refresh_of(&first, &sign_entry(&key, &other), 7), None);
+        }
+        assert_eq!((refresh_of(b"x", &later, 7), refreshed(b"x", &refresh)), (None, None));
     }
 
     #[test]

@@ -53,6 +53,9 @@ pub struct Config {
     /// How long a member that is down is called and remembered: longer than outages of a line commonly last, and than this
     /// program takes to be updated.
     pub forget_ms: u64,
+    /// How long after somebody came or went those still keep a swarm who did before: a few times as long as news of members
+    /// take to be everywhere.
+    pub settle_ms: u64,
     /// Least and most delay before a sibling is dialled again.
     pub redial_min_ms: u64,
     /// See `redial_min_ms`.
@@ -66,6 +69,11 @@ pub struct Config {
     pub max_members_per_swarm: u32,
     /// Entries in the discovery table, those of siblings and tombstones included; about 600 bytes each.
     pub max_entries: u32,
+    /// Entries of its own peers that one sibling may bring, and half as many of other homes behind it: less than the table, so that
+    /// there is room for others whatever it does.
+    pub max_entries_per_sibling: u32,
+    /// Swarms that one sibling may watch here: as many as all of its peers may be in, if most are in one or two.
+    pub max_watches_per_sibling: u32,
     /// Forwarded frames whose outcome is awaited.
     pub max_pending: u32,
     /// Malformed frames after which a connection is closed.
@@ -118,12 +126,15 @@ impl Default for Config {
             probe_ms: 1_000,
             suspect_ms: 5_000,
             forget_ms: 3_600_000,
+            settle_ms: 5_000,
             redial_min_ms: 1_000,
             redial_max_ms: 60_000,
             max_connections: 20_000,
             max_swarms_per_peer: 64,
             max_members_per_swarm: 10_000,
             max_entries: 200_000,
+            max_entries_per_sibling: 100_000,
+            max_watches_per_sibling: 50_000,
             max_pending: 20_000,
             strikes: 3,
             frames_per_second: 1_000,

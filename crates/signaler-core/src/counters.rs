@@ -31,6 +31,26 @@ pub struct Counters {
     pub dropped_entries: u64,
     /// Entries of siblings that did not verify.
     pub forged_entries: u64,
+    /// Entries of siblings beyond the share of the one that brought them.
+    pub refused_entries: u64,
+    /// Entries of siblings whose time had passed: some clock is wrong.
+    pub expired_entries: u64,
+    /// Entries of siblings that say something else than a known one with the same number, signed by the same peer: the first stays.
+    pub equivocations: u64,
+    /// Refreshes of siblings for which the whole entry had to be asked for.
+    pub asked_entries: u64,
+    /// Requests and entries of siblings that reached the wrong signaler: it does not keep that swarm.
+    pub misdirected: u64,
+    /// Those of them that were passed on to whoever does.
+    pub forwarded_once: u64,
+    /// Entries and withdrawals that a sibling lacked, as comparing showed, and got.
+    pub repaired: u64,
+    /// Entries given to those that keep them now, before they were deleted here.
+    pub handed_over: u64,
+    /// Swarms that a sibling wanted to watch beyond its share.
+    pub refused_watches: u64,
+    /// Peers that a sibling said are connected to it, beyond its share.
+    pub refused_peers: u64,
     /// Peers that authenticated.
     pub authenticated: u64,
     refused: [u64; Code::ALL.len() + 1],
@@ -52,6 +72,12 @@ pub struct Gauges {
     pub swarm_sizes: [usize; 16],
     /// Entries and tombstones.
     pub entries: usize,
+    /// Swarms with members here that others keep.
+    pub watches: usize,
+    /// Swarms that siblings watch here, each sibling counted.
+    pub watched: usize,
+    /// Peers of siblings whose residence this is.
+    pub residents: usize,
     /// Forwarded frames whose outcome is awaited.
     pub pending: usize,
     /// Siblings, configured or connected.

@@ -14,6 +14,7 @@ use crate::io::{ConnId, Event, Output};
 use crate::signaler::Signaler;
 use crate::table::{Change, Key, Kind, News, Statement};
 use crate::timers::Timer;
+use crate::watches::Waiter;
 
 /// A peer whose socket was lost.
 #[derive(Debug)]
@@ -47,7 +48,7 @@ impl Signaler {
         let until = Time::from_millis(entry.until).min(now + self.config.ttl());
         let bytes: Arc<[u8]> = bytes.into();
         let statement = Statement { key, seq: entry.seq, kind: Kind::Present, until, bytes: bytes.clone() };
-        let change = self.table.apply(statement, None);
+        let change = self.table.apply(statement, None, false);
         let attached = self.table.attach(&key.discovery, peer, conn);
         if attached && let Some(at) = self.peers.conn_mut(conn) {
             at.swarms.push(key.discovery);
@@ -57,11 +58,27 @@ impl Signaler {
         }
         self.tell(&key, change, &bytes);
         self.arm_flush(now);
-        let limit = if attached { limits::ENTRIES } else { REFRESH_SAMPLE };
-        let (entries, total) = self.table.members(&key.discovery, &peer, limit, &mut self.rng);
+        if !attached {
+            return self.tell_members(conn, peer, &key.discovery, REFRESH_SAMPLE);
+        }
+        self.reconsider(now, &key.discovery);
+        if self.watches.wait(&key.discovery, Waiter::Member { conn, peer }).is_some() {
+            self.tell_members(conn, peer, &key.discovery, limits::ENTRIES);
+        }
+    }
+
+    /// Answers an announce.
+    pub(crate) fn tell_members(
+        &mut self,
+        conn: ConnId,
+        peer: PeerId,
+        discovery: &DiscoveryKey,
+        limit: usize,
+    ) {
+        let (entries, total) = self.table.members(discovery, &peer, limit, &mut self.rng);
         let size = entries.iter().map(|entry| entry.len() + 4).sum();
         let frame = FromSignaler::Members {
-            discovery: key.discovery,
+            discovery: *discovery,
             entries: List::first(entries.into_iter().map(|entry| weft_wire::Bytes(entry.to_vec()))),
             total: u32::try_from(total).unwrap_or(u32::MAX),
         };
@@ -78,7 +95,9 @@ impl Signaler {
         match news {
             News::Newer => {}
             News::New => return self.refuse(conn, Code::NotAMember, None, discovery),
-            News::Same | News::Old => return self.refuse(conn, Code::Replayed, None, discovery),
+            News::Same | News::Other | News::Old => {
+                return self.refuse(conn, Code::Replayed, None, discovery);
+            }
         }
         if open_entry(bytes).is_err() {
             return self.refuse_entry(now, conn, Code::BadSignature, discovery);
@@ -97,6 +116,7 @@ impl Signaler {
         for discovery in peer.swarms {
             self.keep_place(now, id, discovery);
         }
+        self.tell_disconnected(id, &peer.residences);
         self.put(Output::Event(Event::PeerDown(id)));
     }
 
@@ -131,6 +151,9 @@ impl Signaler {
                 self.detach(&key.discovery, key.peer, conn);
             }
             self.tell(&key, change, &[]);
+            if key.home == self.us {
+                self.reconsider(now, &key.discovery);
+            }
         }
     }
 
@@ -157,7 +180,7 @@ impl Signaler {
         }
     }
 
-    /// Takes a verified withdrawal and tells everybody.
+    /// Takes a verified withdrawal and tells everybody. `from`: over which link it came, and whether it is to be passed on.
     pub(crate) fn withdraw(
         &mut self,
         now: Time,
@@ -165,12 +188,17 @@ impl Signaler {
         seq: u64,
         kind: Kind,
         bytes: Arc<[u8]>,
-        via: Option<ConnId>,
+        from: Option<(ConnId, bool)>,
     ) {
         let until = now + self.config.ttl();
-        let change = self.table.apply(Statement { key, seq, kind, until, bytes }, via);
+        let via = from.map(|(via, _)| via);
+        let pass = from.is_some_and(|(_, pass)| pass);
+        let change = self.table.apply(Statement { key, seq, kind, until, bytes }, via, pass);
         self.tell(&key, change, &[]);
         self.arm_flush(now);
+        if key.home == self.us {
+            self.reconsider(now, &key.discovery);
+        }
     }
 
     /// Tells the local members of a swarm about a change.
@@ -187,6 +215,7 @@ impl Signaler {
         };
         let others = self.table.locals(&key.discovery).iter().filter(|local| local.peer != key.peer);
         let mut to: Vec<ConnId> = others.map(|local| local.conn).collect();
+        to.retain(|conn| !self.watches.is_waiting(&key.discovery, *conn));
         let (present, _) = self.table.presence(&key.discovery, &key.peer);
         if present > limits::ENTRIES {
             // Nobody has a whole list. Who comes is told to some, so that it is found; who goes is forgotten by the
@@ -250,7 +279,7 @@ impl Signaler {
 
     /// Why an entry that belongs here is not taken.
     fn admission(&self, now: Time, conn: ConnId, entry: &Entry, news: News) -> Option<Code> {
-        if matches!(news, News::Same | News::Old) {
+        if matches!(news, News::Same | News::Other | News::Old) {
             return Some(Code::Replayed);
         }
         if entry.until <= now.millis() {

@@ -9,6 +9,7 @@ use crate::io::ConnId;
 use crate::pending::{Asker, Wants};
 use crate::signaler::Signaler;
 use crate::timers::Timer;
+use crate::watches::Waiter;
 
 /// An envelope on its way.
 pub(crate) struct Passage<'a> {
@@ -48,7 +49,7 @@ impl Signaler {
         let here = passage.home == Some(self.us);
         let outcome = if passage.envelope.len() > limits::ENVELOPE {
             Some(Err(Code::TooLarge))
-        } else if here && self.peers.conn_of(&passage.to).is_none() {
+        } else if here && !self.knows_better(passage) {
             Some(Err(Code::UnknownPeer))
         } else if passage.hops >= limits::HOPS {
             Some(Err(Code::TooManyHops))
@@ -74,6 +75,11 @@ impl Signaler {
         }
         if !self.table.is_local(&discovery, &peer, conn) {
             return self.refuse(conn, Code::NotAMember, Some(re), Some(discovery));
+        }
+        if self.watches.is_filling(&discovery) {
+            // Who else is there is being found out.
+            let _ = self.watches.wait(&discovery, Waiter::Fan { asker, peer, payload: payload.to_vec() });
+            return;
         }
         self.fan(discovery, peer, payload);
         let homes: Vec<SignalerId> = self.table.homes(&discovery).collect();
@@ -129,6 +135,12 @@ impl Signaler {
         }
     }
 
+    /// Whether an envelope that was sent here can go on: to its recipient, or, if we are only its residence, to its home.
+    fn knows_better(&self, passage: &Passage<'_>) -> bool {
+        self.peers.conn_of(&passage.to).is_some()
+            || (passage.hops == 0 && !self.residences.homes(&passage.to).is_empty())
+    }
+
     /// Hands an envelope to its recipient or to the next signaler. None: the outcome is awaited.
     fn pass(&mut self, now: Time, asker: Asker, passage: &Passage<'_>) -> Option<Result<(), Code>> {
         if let Some(conn) = self.peers.conn_of(&passage.to) {
@@ -159,12 +171,27 @@ impl Signaler {
     fn way(&self, passage: &Passage<'_>) -> Option<(SignalerId, ConnId)> {
         let hint = passage.home;
         let agreed = hint.filter(|hint| self.table.whereabouts(&passage.to).any(|home| home == *hint));
-        agreed
-            .into_iter()
-            .chain(self.table.whereabouts(&passage.to))
+        let told = self.residences.homes(&passage.to).iter();
+        let told = told.filter_map(|conn| self.links.link(*conn)?.id());
+        let homes = agreed.into_iter().chain(self.table.whereabouts(&passage.to)).chain(told);
+        homes
             .chain(hint)
             .filter(|home| *home != self.us)
             .find_map(|home| Some((home, self.links.next_hop(&home, passage.from)?)))
+            .or_else(|| self.residence_of(passage))
+    }
+
+    /// Whoever knows where a peer is whose home is unknown here. Only the first signaler asks, and nobody asks again.
+    fn residence_of(&self, passage: &Passage<'_>) -> Option<(SignalerId, ConnId)> {
+        if passage.from.is_some() {
+            return None;
+        }
+        let placed = self.ring.place(&passage.to.0);
+        if placed.is_whole(&self.us) {
+            return None;
+        }
+        let others = placed.all().into_iter().filter(|id| *id != self.us);
+        others.into_iter().find_map(|id| Some((id, self.placed_link(&id)?)))
     }
 
     fn deliver(&mut self, conn: ConnId, envelope: &[u8]) -> Result<(), Code> {

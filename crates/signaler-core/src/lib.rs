@@ -26,6 +26,7 @@ mod federation;
 mod forwarding;
 mod frames;
 mod io;
+mod keeping;
 mod links;
 mod map;
 #[cfg(feature = "measured")]
@@ -37,10 +38,15 @@ mod peers;
 mod pending;
 mod quota;
 pub mod registry;
+mod residences;
+mod residing;
+mod ring;
 mod signaler;
 mod table;
 mod timers;
 mod turn;
+mod watches;
+mod watching;
 
 pub use config::{Config, SiblingConfig};
 pub use counters::{Counters, Gauges, MemberStatus, SiblingStatus};

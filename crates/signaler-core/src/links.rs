@@ -6,6 +6,7 @@
 //! Invariants: a link is up when both sides proved their keys and both said `Admitted`; at most one link per sibling is
 //! in [`Links::to`]; every route leads over a link that is up.
 
+use core::time::Duration;
 use std::collections::BTreeMap;
 
 use weft_crypto::SignalerKey;
@@ -30,10 +31,26 @@ pub(crate) struct Link {
     /// It said `Admitted`.
     pub(crate) admits_us: bool,
     pub(crate) opened: Time,
+    /// When it came up.
+    up: Option<Time>,
     pub(crate) pulse: Pulse,
     pub(crate) strikes: u32,
     /// The last change of the table that it was told.
     pub(crate) told: u64,
+    /// The last change of the table before it came up, or before it was known to live.
+    pub(crate) since: u64,
+    /// It has not been told of those, or what it has of them is not compared yet.
+    pub(crate) behind: bool,
+    /// It is told all of those, without comparing.
+    pub(crate) unlike: bool,
+    /// Summaries in a row by which it knows other members than we do.
+    pub(crate) differs: u32,
+    /// Summaries that it got in answer to its own since the last that it got anyway.
+    pub(crate) answers: u8,
+    /// No summary of its table is looked at before this.
+    pub(crate) compares_at: Time,
+    /// A summary that came while it was not known who keeps what.
+    pub(crate) summary: Option<Summary>,
     /// Where it says it can be reached.
     pub(crate) url: Option<String>,
     /// It understands gossip: the card that it sent, checked once the link is up.
@@ -55,6 +72,14 @@ impl Link {
     }
 }
 
+/// What a sibling has in common with us, by its own word.
+#[derive(Clone, Debug)]
+pub(crate) struct Summary {
+    pub(crate) ring: u64,
+    pub(crate) whole: bool,
+    pub(crate) sums: Vec<u8>,
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Links {
     conns: BTreeMap<ConnId, Link>,
@@ -74,9 +99,17 @@ impl Links {
             admitted: false,
             admits_us: false,
             opened: now,
+            up: None,
             pulse: Pulse::new(now),
             strikes: 0,
             told: 0,
+            since: 0,
+            behind: true,
+            unlike: false,
+            differs: 0,
+            answers: 0,
+            compares_at: now,
+            summary: None,
             url: None,
             card: None,
         };
@@ -120,16 +153,26 @@ impl Links {
         Ok(id)
     }
 
-    /// A link came up. Returns the connection that is to be closed if there were two: the one kept was dialled by the
-    /// lower id, or is the newer one if the same side dialled both. Both sides come to the same choice.
-    pub(crate) fn on_up(&mut self, conn: ConnId, us: SignalerId) -> Option<ConnId> {
-        let link = self.conns.get(&conn)?;
+    /// A link came up. Returns the connection that is to be closed if there were two. Of two that came up within `racing` of
+    /// each other, because both sides dialled, the one kept was dialled by the lower id, or is the newer one if the same side
+    /// dialled both: both sides come to the same choice. Else the newer one: whoever dials has lost the older.
+    pub(crate) fn on_up(
+        &mut self,
+        now: Time,
+        conn: ConnId,
+        us: SignalerId,
+        racing: Duration,
+    ) -> Option<ConnId> {
+        let link = self.conns.get_mut(&conn)?;
+        link.up = Some(now);
         let id = link.id()?;
-        let loser = self.by_id.get(&id).copied().filter(|old| *old != conn).map(|old| {
-            let we_dialled_new = link.dial.is_some();
-            let we_dialled_old = self.conns.get(&old).is_some_and(|old| old.dial.is_some());
-            let keep_new = we_dialled_new == we_dialled_old || we_dialled_new == (us < id);
-            if keep_new { old } else { conn }
+        let we_dialled_new = link.dial.is_some();
+        let loser = self.by_id.get(&id).copied().filter(|old| *old != conn).map(|at| {
+            let old = self.conns.get(&at);
+            let we_dialled_old = old.is_some_and(|old| old.dial.is_some());
+            let races = old.and_then(|old| old.up).is_some_and(|up| now <= up + racing);
+            let keep_new = !races || we_dialled_new == we_dialled_old || we_dialled_new == (us < id);
+            if keep_new { at } else { conn }
         });
         if loser != Some(conn) {
             self.by_id.insert(id, conn);

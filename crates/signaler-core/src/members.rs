@@ -4,7 +4,6 @@ use core::time::Duration;
 
 use bytes::Bytes;
 use rand_core::Rng as _;
-use weft_crypto::placement::placed;
 use weft_wire::sibling::Sibling;
 use weft_wire::signaler::FromSignaler;
 use weft_wire::{List, SignalerId, Time};
@@ -32,8 +31,7 @@ const ROLL: Duration = Duration::from_secs(10);
 impl Signaler {
     /// The signalers that placement chooses for a discovery key or a peer among those that live, the first first.
     pub fn residence(&self, key: &[u8; 32]) -> Vec<SignalerId> {
-        let members = self.membership.active().map(|known| &known.card.signaler);
-        placed(key, members.chain([&self.us]))
+        self.ring.place(key).now
     }
 
     /// Whether a signaler may be a sibling and a member. Whoever decides that asks here, and nowhere else.
@@ -107,6 +105,7 @@ impl Signaler {
 
     /// Does what the membership wants done, and sees to it that it is asked again in time.
     pub(crate) fn settle_members(&mut self, now: Time) {
+        self.on_ring(now);
         while let Some(told) = self.membership.poll() {
             match told {
                 Told::Packet { to, packet } => self.pass_packet(&to, &packet),

@@ -71,6 +71,8 @@ pub(crate) struct Peer {
     pub(crate) turn_at: Time,
     /// Which version of the list of signalers it was told, and when it may be told of another.
     pub(crate) roll: (u64, Time),
+    /// Links to its residences that were told of it.
+    pub(crate) residences: Vec<ConnId>,
     frames: Rate,
     bytes: Rate,
     /// In which it stands for its peer.
@@ -160,6 +162,7 @@ impl Peers {
             refusals: 0,
             turn_at: now,
             roll: (0, now),
+            residences: Vec::new(),
             frames: Rate::new(config.frames_per_second, config.frames_burst, clock),
             bytes: Rate::new(config.bytes_per_second, config.bytes_burst, clock),
             swarms: Vec::new(),

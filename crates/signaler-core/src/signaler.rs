@@ -8,7 +8,7 @@ use rand_core::{Rng as _, SeedableRng as _};
 use weft_crypto::SignalerKey;
 use weft_wire::sibling::Sibling;
 use weft_wire::signaler::{FromSignaler, ToSignaler};
-use weft_wire::{Code, Nonce, PeerId, SignalerId, Time, WireError, decode, limits};
+use weft_wire::{Code, DiscoveryKey, Nonce, PeerId, SignalerId, Time, WireError, decode, limits};
 
 use crate::admission::COMPARING;
 use crate::config::Config;
@@ -19,6 +19,7 @@ use crate::federation::Inbox;
 use crate::forwarding::Passage;
 use crate::frames;
 use crate::io::{ConnId, Event, Input, Origin, Output};
+use crate::keeping::Moves;
 use crate::links::Links;
 use crate::members::Roll;
 use crate::membership::Membership;
@@ -26,8 +27,12 @@ use crate::peers::{Beat, Gate, Peers};
 use crate::pending::{Asker, Pending};
 use crate::quota::{Rate, SharedClock};
 use crate::registry::Registry;
+use crate::residences::Residences;
+use crate::ring::Ring;
 use crate::table::Table;
 use crate::timers::{Timer, Timers};
+use crate::watches::Watches;
+use crate::watching::REFRESH;
 
 /// A signaler without its sockets: see the crate's documentation for the run loop.
 #[derive(Debug)]
@@ -51,6 +56,13 @@ pub struct Signaler {
     pub(crate) inbox: Inbox,
     pub(crate) registry: Registry,
     pub(crate) membership: Membership,
+    /// Who lives, and so keeps what.
+    pub(crate) ring: Ring,
+    pub(crate) moves: Moves,
+    pub(crate) watches: Watches,
+    pub(crate) residences: Residences,
+    /// Peers whose residences are to be looked at.
+    pub(crate) retell: Vec<ConnId>,
     /// When the [`Timer::Members`] that counts is armed for.
     pub(crate) members_armed: Option<Time>,
     /// What peers are told of the members.
@@ -79,6 +91,8 @@ impl Signaler {
         timers.arm(now + COMPARING, Timer::Registry);
         let registry = Registry::new(config.registry.clone(), us);
         let (peers, table) = (Peers::new(rng.next_u64()), Table::new(us, rng.next_u64()));
+        let residences = Residences::new(rng.next_u64());
+        timers.arm(now + REFRESH, Timer::Refresh);
         let mut seed = [0; 32];
         rng.fill_bytes(&mut seed);
         let membership = Membership::new(&config, &key, ChaCha20Rng::from_seed(seed), now);
@@ -87,6 +101,11 @@ impl Signaler {
             peers,
             table,
             membership,
+            ring: Ring::new(us),
+            moves: Moves::default(),
+            watches: Watches::default(),
+            residences,
+            retell: Vec::new(),
             members_armed: None,
             roll: Roll::default(),
             config,
@@ -122,6 +141,11 @@ impl Signaler {
         &self.counters
     }
 
+    /// The entries of a swarm that are known here: who is in it, and at home where.
+    pub fn entries(&self, discovery: &DiscoveryKey) -> Vec<(PeerId, SignalerId)> {
+        self.table.present(discovery)
+    }
+
     /// How things stand. Walks over the siblings only.
     pub fn gauges(&self) -> Gauges {
         let mut siblings: Vec<SiblingStatus> = self
@@ -145,6 +169,9 @@ impl Signaler {
             local_swarms: self.table.local_swarms(),
             swarm_sizes: self.table.sizes(),
             entries: self.table.len(),
+            watches: self.watches.len(),
+            watched: self.watches.watched(),
+            residents: self.residences.len(),
             pending: self.pending.len(),
             siblings,
             members: self.member_statuses(),
@@ -191,7 +218,7 @@ impl Signaler {
         self.on_expiry(now, EXPIRE_AT_ONCE);
         self.registry.on_time(now);
         self.on_registry(now, None);
-        let mut verified = false;
+        let mut worked = false;
         while let Some(timer) = self.timers.due(now) {
             match timer {
                 Timer::Pulse(conn) => self.on_pulse(now, conn),
@@ -201,14 +228,34 @@ impl Signaler {
                 Timer::Registry => self.on_compare(now),
                 Timer::Dial(dial) => self.on_dial(now, dial),
                 Timer::Members => self.on_members_due(now),
+                Timer::Settle => self.on_settle(now),
+                Timer::Compare(conn) => self.on_compare_again(now, conn),
+                Timer::Quiet => {
+                    self.on_put_off(now);
+                    self.arm_flush(now);
+                }
+                Timer::Fill(discovery) => self.on_fill_over(now, &discovery),
+                Timer::Refresh => self.on_refresh(now),
                 // Re-armed for the same moment if there is more: other inputs come first.
-                Timer::Inbox if verified => {
-                    self.timers.arm(now, Timer::Inbox);
+                Timer::Inbox | Timer::Walk | Timer::Unlike | Timer::Retell if worked => {
+                    self.timers.arm(now, timer);
                     break;
                 }
                 Timer::Inbox => {
-                    verified = true;
+                    worked = true;
                     self.on_inbox(now);
+                }
+                Timer::Walk => {
+                    worked = true;
+                    self.on_walk(now);
+                }
+                Timer::Unlike => {
+                    worked = true;
+                    self.on_unlike(now);
+                }
+                Timer::Retell => {
+                    worked = true;
+                    self.on_retell(now);
                 }
             }
         }
@@ -333,6 +380,7 @@ impl Signaler {
         self.put(Output::Raise { conn });
         self.send(conn, frame);
         self.put(Output::Event(Event::PeerUp(peer)));
+        self.tell_connected(conn);
         self.tell_ice_servers(now, conn);
         self.tell_signalers(now, conn);
     }
@@ -426,13 +474,17 @@ impl Signaler {
     fn on_shutdown(&mut self, now: Time) {
         self.stopping = true;
         self.keep_cards(now);
+        let since = self.table.version();
         self.withdraw_all(now);
         for conn in self.peers.all() {
             self.close_peer(now, conn, Code::ShuttingDown);
         }
         let links: Vec<ConnId> = self.links.all().map(|(conn, _)| conn).collect();
+        // All hear of it before one is closed: then they need not tell each other.
+        for conn in &links {
+            self.flush_all(now, *conn, since);
+        }
         for conn in links {
-            self.flush_all(conn);
             self.close_link(now, conn, Code::ShuttingDown);
         }
     }

@@ -12,15 +12,19 @@
 //! - Every record has exactly one place in the log (its last change) and one live place in the expiry buckets.
 //! - A swarm without records does not exist.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::Rng as _;
+use weft_crypto::placement::{entry_mark, entry_name};
+use weft_crypto::statement::refresh_of;
 use weft_wire::{DiscoveryKey, PeerId, SignalerId, Time};
 
 use crate::io::ConnId;
 use crate::map::{Map, map, trim};
+use crate::ring::Placed;
 
 /// What a record is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -71,7 +75,9 @@ pub(crate) enum News {
     Newer,
     /// The very same bytes are known: it need not be verified to be believed.
     Same,
-    /// As old as, or older than what is known.
+    /// As new as what is known, and something else: somebody signed both.
+    Other,
+    /// Older than what is known.
     Old,
 }
 
@@ -87,6 +93,14 @@ struct Record {
     bucket: u64,
     /// The sibling connection it came from.
     via: Option<ConnId>,
+    /// Whoever told us did not tell the others that keep it.
+    pass: bool,
+    /// See [`entry_name`].
+    name: u64,
+    /// The change since which it was only refreshed.
+    base: u64,
+    /// The sibling that brought it first, by its place in [`Table::sources`].
+    source: Option<u16>,
     bytes: Arc<[u8]>,
 }
 
@@ -120,14 +134,35 @@ struct Swarm {
     locals: Vec<Local>,
     /// Homes elsewhere with members of this swarm, and how many.
     homes: Vec<(SignalerId, u32)>,
+    /// Entries that are present and at home here.
+    own: usize,
+    /// The marks of the entries that are present, XORed.
+    sum: u64,
+    /// Who keeps it.
+    placed: Option<Arc<Placed>>,
+}
+
+/// One record, as others are told of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Told {
+    pub(crate) name: u64,
+    pub(crate) seq: u64,
+    pub(crate) home: SignalerId,
+    pub(crate) kind: Kind,
+    pub(crate) bytes: Arc<[u8]>,
 }
 
 /// One change, as it is told to siblings.
 #[derive(Clone, Debug)]
 pub(crate) struct Logged {
     pub(crate) version: u64,
+    pub(crate) key: Key,
+    pub(crate) pass: bool,
     pub(crate) kind: Kind,
     pub(crate) via: Option<ConnId>,
+    pub(crate) name: u64,
+    /// Whoever was told of this change can do with what is new in a refresh.
+    pub(crate) base: u64,
     pub(crate) bytes: Arc<[u8]>,
 }
 
@@ -138,13 +173,20 @@ const BUCKET_MICROS: u64 = 250_000;
 pub(crate) struct Table {
     us: SignalerId,
     swarms: Map<DiscoveryKey, Swarm>,
+    /// The swarms in order.
+    order: BTreeSet<DiscoveryKey>,
     /// Homes elsewhere at which a peer has entries, and how many.
     whereabouts: Map<PeerId, Vec<(SignalerId, u32)>>,
     log: BTreeMap<u64, Key>,
     version: u64,
     buckets: BTreeMap<u64, Vec<Key>>,
     local_swarms: usize,
+    /// By sibling and first byte of the discovery key: the marks of the entries that both should have, XORed. Those of swarms
+    /// of which it is known who keeps them.
+    shared: BTreeMap<SignalerId, Vec<u64>>,
     sizes: [usize; SIZES],
+    /// Siblings, whether it is about records of which they are the home, and how many of those each brought first.
+    sources: Vec<((SignalerId, bool), usize)>,
 }
 
 /// Classes of swarms by their size: 1, 2 and 3, 4 to 7, and so on; the last one has all that are larger.
@@ -155,12 +197,15 @@ impl Table {
         Self {
             us,
             swarms: map(seed),
+            order: BTreeSet::new(),
             whereabouts: map(seed.rotate_left(17)),
             log: BTreeMap::new(),
             version: 0,
             buckets: BTreeMap::new(),
             local_swarms: 0,
+            shared: BTreeMap::new(),
             sizes: [0; SIZES],
+            sources: Vec::new(),
         }
     }
 
@@ -196,6 +241,7 @@ impl Table {
             None => News::New,
             Some(record) if (seq, kind.rank()) > (record.seq, record.kind.rank()) => News::Newer,
             Some(record) if *record.bytes == *bytes => News::Same,
+            Some(record) if (seq, kind) == (record.seq, record.kind) => News::Other,
             Some(_) => News::Old,
         }
     }
@@ -205,20 +251,31 @@ impl Table {
         self.record(key).filter(|record| record.kind == Kind::Present).map(|record| record.seq)
     }
 
-    /// Takes a verified statement whose [`News`] is new or newer.
-    pub(crate) fn apply(&mut self, statement: Statement, via: Option<ConnId>) -> Change {
+    /// Takes a verified statement whose [`News`] is new or newer. `pass`: whoever told us of it did not tell the others that
+    /// keep it.
+    pub(crate) fn apply(&mut self, statement: Statement, via: Option<ConnId>, pass: bool) -> Change {
         let Statement { key, seq, kind, until, bytes } = statement;
         self.version += 1;
         let version = self.version;
         self.log.insert(version, key);
         let wanted = bucket(until);
-        let swarm = self.swarms.entry(key.discovery).or_default();
+        let order = &mut self.order;
+        let swarm = self.swarms.entry(key.discovery).or_insert_with(|| {
+            order.insert(key.discovery);
+            Swarm::default()
+        });
         let member = swarm.member_or_new(&key.peer);
         let was = (member.is_present(), false);
+        let mut old_seq = None;
         let was_here = match member.records.binary_search_by(|record| record.home.cmp(&key.home)) {
             Ok(at) => {
                 let record = &mut member.records[at];
                 let was_here = record.kind == Kind::Present;
+                let refreshes = was_here && kind == Kind::Present;
+                if !(refreshes && refresh_of(&record.bytes, &bytes, record.name).is_some()) {
+                    record.base = version;
+                }
+                old_seq = was_here.then_some(record.seq);
                 self.log.remove(&record.version);
                 if wanted < record.bucket {
                     record.bucket = wanted;
@@ -226,14 +283,27 @@ impl Table {
                 }
                 (record.seq, record.kind, record.until) = (seq, kind, until);
                 (record.version, record.via, record.bytes) = (version, via, bytes);
+                record.pass = pass;
                 was_here
             }
             Err(at) => {
                 self.buckets.entry(wanted).or_default().push(key);
                 let home = key.home;
-                member
-                    .records
-                    .insert(at, Record { home, seq, kind, until, version, bucket: wanted, via, bytes });
+                let record = Record {
+                    home,
+                    seq,
+                    kind,
+                    until,
+                    version,
+                    bucket: wanted,
+                    via,
+                    pass,
+                    name: entry_name(&key.discovery, &key.peer, &home),
+                    base: version,
+                    source: None,
+                    bytes,
+                };
+                member.records.insert(at, record);
                 false
             }
         };
@@ -242,6 +312,12 @@ impl Table {
         swarm.count(was.0, is, &mut self.sizes);
         if was_here != here {
             self.moved(&key, here);
+        }
+        if let Some(old) = old_seq {
+            self.mark(&key, old);
+        }
+        if here {
+            self.mark(&key, seq);
         }
         Change { joined: here && !was_here, left: was.0 && !is }
     }
@@ -389,11 +465,148 @@ impl Table {
             let record = self.record(key)?;
             Some(Logged {
                 version: *version,
+                key: *key,
+                pass: record.pass,
                 kind: record.kind,
                 via: record.via,
+                name: record.name,
+                base: record.base,
                 bytes: record.bytes.clone(),
             })
         })
+    }
+
+    /// Whether a member of a swarm is here, or was a moment ago.
+    pub(crate) fn is_own(&self, discovery: &DiscoveryKey) -> bool {
+        self.swarms.get(discovery).is_some_and(|swarm| swarm.own > 0 || !swarm.locals.is_empty())
+    }
+
+    /// The marks of the entries of a swarm that are present, XORed.
+    pub(crate) fn sum(&self, discovery: &DiscoveryKey) -> u64 {
+        self.swarms.get(discovery).map_or(0, |swarm| swarm.sum)
+    }
+
+    /// Who keeps a swarm, as far as it was found out.
+    pub(crate) fn placed(&self, discovery: &DiscoveryKey) -> Option<&Arc<Placed>> {
+        self.swarms.get(discovery)?.placed.as_ref()
+    }
+
+    /// Remembers who keeps a swarm that is there.
+    pub(crate) fn place(&mut self, discovery: &DiscoveryKey, placed: &Arc<Placed>) {
+        let Some(swarm) = self.swarms.get_mut(discovery) else { return };
+        let old = swarm.placed.replace(placed.clone());
+        if old.as_ref().is_some_and(|old| old.now == placed.now) {
+            return;
+        }
+        for told in self.records(discovery).filter(|told| told.kind == Kind::Present).collect::<Vec<_>>() {
+            let mark = entry_mark(told.name, told.seq);
+            if let Some(old) = &old {
+                self.share(discovery, &told.home, mark, old);
+            }
+            self.share(discovery, &told.home, mark, placed);
+        }
+    }
+
+    /// What a sibling and we should both have, as far as we have it: see [`weft_wire::sibling::Sibling::Summary`].
+    pub(crate) fn shared(&self, id: &SignalerId) -> Vec<u8> {
+        let sums = self.shared.get(id).map_or(&[][..], Vec::as_slice);
+        let rest = core::iter::repeat_n(&0, 256 - sums.len());
+        sums.iter().chain(rest).flat_map(|sum| sum.to_be_bytes()).collect()
+    }
+
+    /// Siblings that no longer live have nothing in common with us.
+    pub(crate) fn retain_shared(&mut self, lives: impl Fn(&SignalerId) -> bool) {
+        self.shared.retain(|id, sums| lives(id) || sums.iter().any(|sum| *sum != 0));
+    }
+
+    /// The swarms whose discovery key has this first byte, in order.
+    pub(crate) fn bucket(&self, first: u8) -> Vec<DiscoveryKey> {
+        let (mut low, mut high) = ([0; 32], [u8::MAX; 32]);
+        (low[0], high[0]) = (first, first);
+        self.order.range(DiscoveryKey(low)..=DiscoveryKey(high)).copied().collect()
+    }
+
+    /// An entry is, or no longer is, among what each that should have it has in common with us.
+    fn share(&mut self, discovery: &DiscoveryKey, home: &SignalerId, mark: u64, placed: &Placed) {
+        let elsewhere = Some(home).filter(|home| !placed.now.contains(home));
+        for id in placed.now.iter().chain(elsewhere).filter(|id| **id != self.us) {
+            if placed.is_shared(&self.us, id, home) {
+                let sums = self.shared.entry(*id).or_insert_with(|| vec![0; 256]);
+                sums[usize::from(discovery.0[0])] ^= mark;
+            }
+        }
+    }
+
+    /// The first swarm after one, in order; without one, the first of all.
+    pub(crate) fn next(&self, after: Option<DiscoveryKey>) -> Option<DiscoveryKey> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.order.range((from, Bound::Unbounded)).next().copied()
+    }
+
+    /// The records of a swarm in order, withdrawals included.
+    pub(crate) fn records(&self, discovery: &DiscoveryKey) -> impl Iterator<Item = Told> {
+        let discovery = *discovery;
+        let members = self.swarms.get(&discovery).into_iter().flat_map(|swarm| &swarm.members);
+        members.flat_map(move |member| {
+            member.records.iter().map(move |record| Told {
+                name: record.name,
+                seq: record.seq,
+                home: record.home,
+                kind: record.kind,
+                bytes: record.bytes.clone(),
+            })
+        })
+    }
+
+    /// The record of a name in a swarm, if it is present. Looks at all of them.
+    pub(crate) fn present_named(&self, discovery: &DiscoveryKey, name: u64) -> Option<(u64, Arc<[u8]>)> {
+        let mut records = self.swarms.get(discovery)?.members.iter().flat_map(|member| &member.records);
+        let record = records.find(|record| record.name == name && record.kind == Kind::Present)?;
+        Some((record.seq, record.bytes.clone()))
+    }
+
+    /// How many records a sibling brought first: of those that are at home there, or of the others.
+    pub(crate) fn share_of(&self, id: &SignalerId, own: bool) -> usize {
+        self.sources.iter().find(|(known, _)| *known == (*id, own)).map_or(0, |(_, count)| *count)
+    }
+
+    /// A sibling brought a record that was not known.
+    pub(crate) fn charge(&mut self, key: &Key, id: SignalerId) {
+        let whose = (id, key.home == id);
+        let known = self.sources.iter().position(|(known, _)| *known == whose);
+        let at = known.or_else(|| self.sources.iter().position(|(_, count)| *count == 0));
+        let at = at.unwrap_or_else(|| {
+            self.sources.push((whose, 0));
+            self.sources.len() - 1
+        });
+        let Ok(source) = u16::try_from(at) else { return };
+        if let Some(record) = self.record_mut(key).filter(|record| record.source.is_none()) {
+            record.source = Some(source);
+            self.sources[at] = (whose, self.sources[at].1 + 1);
+        }
+    }
+
+    /// Who is in a swarm, and at home where.
+    pub(crate) fn present(&self, discovery: &DiscoveryKey) -> Vec<(PeerId, SignalerId)> {
+        let members = self.swarms.get(discovery).into_iter().flat_map(|swarm| &swarm.members);
+        let present = members.flat_map(|member| {
+            let records = member.records.iter().filter(|record| record.kind == Kind::Present);
+            records.map(|record| (member.peer, record.home))
+        });
+        present.collect()
+    }
+
+    /// Forgets what is at home elsewhere.
+    pub(crate) fn forget_foreign(&mut self, discovery: &DiscoveryKey) {
+        let us = self.us;
+        let members = self.swarms.get(discovery).into_iter().flat_map(|swarm| &swarm.members);
+        let foreign = members.flat_map(|member| {
+            let records = member.records.iter().filter(|record| record.home != us);
+            records.map(|record| Key { discovery: *discovery, peer: member.peer, home: record.home })
+        });
+        for key in foreign.collect::<Vec<_>>() {
+            self.remove(&key);
+        }
     }
 
     fn record(&self, key: &Key) -> Option<&Record> {
@@ -425,8 +638,12 @@ impl Table {
         }
         swarm.count(was, is, &mut self.sizes);
         self.log.remove(&record.version);
+        if let Some(source) = record.source {
+            self.sources[usize::from(source)].1 -= 1;
+        }
         let was_here = record.kind == Kind::Present;
         if was_here {
+            self.mark(key, record.seq);
             self.moved(key, false);
         }
         if let Some(swarm) = self.swarms.get(&key.discovery)
@@ -434,17 +651,29 @@ impl Table {
         {
             self.local_swarms -= usize::from(!swarm.locals.is_empty());
             self.swarms.remove(&key.discovery);
+            self.order.remove(&key.discovery);
             trim(&mut self.swarms);
         }
         (was_here, Change { joined: false, left: was && !is })
     }
 
+    /// An entry with this number is, or no longer is, present.
+    fn mark(&mut self, key: &Key, seq: u64) {
+        let mark = entry_mark(entry_name(&key.discovery, &key.peer, &key.home), seq);
+        let Some(swarm) = self.swarms.get_mut(&key.discovery) else { return };
+        swarm.sum ^= mark;
+        if let Some(placed) = swarm.placed.clone() {
+            self.share(&key.discovery, &key.home, mark, &placed);
+        }
+    }
+
     /// A present record came to or went from a home: the counts by home follow.
     fn moved(&mut self, key: &Key, here: bool) {
-        if key.home == self.us {
-            return;
-        }
         if let Some(swarm) = self.swarms.get_mut(&key.discovery) {
+            if key.home == self.us {
+                swarm.own = swarm.own + usize::from(here) - usize::from(!here);
+                return;
+            }
             adjust(&mut swarm.homes, key.home, here);
         }
         let homes = self.whereabouts.entry(key.peer).or_default();

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use weft_wire::{PeerId, Time};
+use weft_wire::{DiscoveryKey, PeerId, Time};
 
 use crate::io::{ConnId, DialId};
 
@@ -28,6 +28,22 @@ pub(crate) enum Timer {
     Registry,
     /// Look after the members.
     Members,
+    /// Look who keeps the swarms now.
+    Walk,
+    /// Those who kept a swarm before the last changes no longer do.
+    Settle,
+    /// Somebody waited for the first answer about a swarm for long enough.
+    Fill(DiscoveryKey),
+    /// Nobody came or went for a moment: those that did are told.
+    Quiet,
+    /// Say what we have where a sibling has something else.
+    Unlike,
+    /// Compare again with a sibling that knew other members.
+    Compare(ConnId),
+    /// Say again what is watched.
+    Refresh,
+    /// Tell residences of peers.
+    Retell,
 }
 
 #[derive(Debug, Default)]

@@ -8,9 +8,9 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 use weft_signaler_core::{Config, ConnId, Event, Input, Origin, Output, SiblingConfig, Signaler};
-use weft_wire::sibling::Sibling;
+use weft_wire::sibling::{Sibling, Watching};
 use weft_wire::signaler::ToSignaler;
-use weft_wire::{Code, Nonce, PeerId, SignalerId, Signature, Text, Time, encode};
+use weft_wire::{Bytes, Code, List, Nonce, PeerId, SignalerId, Signature, Text, Time, encode};
 use world::{Got, World, millis, signaler_key, swarm};
 
 fn named(id: Option<usize>, url: Option<usize>) -> SiblingConfig {
@@ -199,7 +199,7 @@ proptest! {
     fn mutated_frames_never_panic(
         at in any::<prop::sample::Index>(),
         byte in any::<u8>(),
-        which in 0..8_usize,
+        which in 0..13_usize,
         cut in any::<prop::sample::Index>(),
     ) {
         let mut world = World::linked(2, &[(0, 1)]);
@@ -220,6 +220,14 @@ proptest! {
             }),
             encode(&Sibling::Challenge { signaler: world.id(0), nonce: Nonce([1; 32]) }),
             encode(&Sibling::Outcome { re: 1, code: Some(Code::UnknownPeer) }),
+            encode(&Sibling::Offer { discovery: swarm(1), names: Bytes(vec![1; 16]) }),
+            encode(&Sibling::Wanted { discovery: swarm(1), names: Bytes(vec![1; 16]) }),
+            encode(&Sibling::Watch { discovery: swarm(1), said: Watching::Begin, sum: 1, hops: 0 }),
+            encode(&Sibling::Watch { discovery: swarm(1), said: Watching::Done, sum: 1, hops: 0 }),
+            encode(&Sibling::Connected {
+                peers: List::first([world.peer(a)]),
+                gone: List::first([world.peer(b)]),
+            }),
         ];
         let mut bytes = frames[which].clone();
         let place = at.index(bytes.len());

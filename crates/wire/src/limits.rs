@@ -48,6 +48,14 @@ pub const CARD: usize = 512;
 pub const MEMBERS: usize = 256;
 /// Bytes of one packet about who is a member: the cards of 256 members with URLs of 60 bytes.
 pub const GOSSIP: usize = 64 * 1024;
+/// Entries named in one frame about what somebody has of a swarm: three quarters of a frame.
+pub const NAMES: usize = 16 * 1024;
+/// Bytes by which an entry is named there: eight for what it is about, four for its number.
+pub const NAME_BYTES: usize = 12;
+/// Bytes of a summary of a table: eight for each first byte of a discovery key.
+pub const TABLE_SUMS: usize = 256 * 8;
+/// Peers in one frame about who is connected.
+pub const CONNECTED: usize = 1024;
 /// Bytes of one signed peer record (it has about 250).
 pub const RECORD: usize = 512;
 /// Bytes of an SDP: a data-channel offer with its candidates has under 2 KiB.

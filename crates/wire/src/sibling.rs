@@ -56,6 +56,10 @@ pub enum Sibling<'a> {
         /// Signed [`crate::Entry`]s.
         #[n(0)]
         entries: List<EntryBytes, { limits::ENTRIES }>,
+        /// The sender itself tells everybody who keeps them; this names the signalers that live, as it sees it. Absent, or
+        /// another than the receiver's: they are to be passed on to those who keep them.
+        #[n(1)]
+        ring: Option<u64>,
     },
     /// Entries whose home says that they are gone: signed [`crate::Gone`]s.
     #[n(6)]
@@ -63,6 +67,9 @@ pub enum Sibling<'a> {
         /// Signed [`crate::Gone`]s.
         #[n(0)]
         gone: List<EntryBytes, { limits::ENTRIES }>,
+        /// As in `Entries`.
+        #[n(1)]
+        ring: Option<u64>,
     },
     /// An envelope for a peer whose home is `home`.
     #[n(7)]
@@ -139,6 +146,75 @@ pub enum Sibling<'a> {
         #[cbor(with = "minicbor::bytes")]
         packet: &'a [u8],
     },
+    /// Entries whose peers say that they are still there, to those that were told of them before.
+    #[n(14)]
+    Refreshes {
+        /// What is new in each.
+        #[n(0)]
+        refreshes: List<Refresh, { limits::ENTRIES }>,
+        /// As in `Entries`.
+        #[n(1)]
+        ring: Option<u64>,
+    },
+    /// What the sender has of one swarm: whoever keeps it, too, asks for the rest with `Wanted`.
+    #[n(15)]
+    Offer {
+        /// The swarm.
+        #[n(0)]
+        discovery: DiscoveryKey,
+        /// Entries that are present: eight bytes for what each is about, then the lower four of its number.
+        #[n(1)]
+        names: Bytes<{ limits::NAMES * limits::NAME_BYTES }>,
+    },
+    /// Answers an `Offer`: what the sender of this lacks. Without any it has everything.
+    #[n(16)]
+    Wanted {
+        /// The swarm.
+        #[n(0)]
+        discovery: DiscoveryKey,
+        /// As in `Offer`.
+        #[n(1)]
+        names: Bytes<{ limits::NAMES * limits::NAME_BYTES }>,
+    },
+    /// Interest in a swarm, and the answer to it.
+    #[n(17)]
+    Watch {
+        /// The swarm.
+        #[n(0)]
+        discovery: DiscoveryKey,
+        /// What is meant.
+        #[n(1)]
+        said: Watching,
+        /// The marks of the entries that the sender has and that are present, XORed.
+        #[n(2)]
+        sum: u64,
+        /// 1: on behalf of somebody else, and not to be passed on again.
+        #[n(3)]
+        hops: u8,
+    },
+    /// Peers that are connected to the sender, or no longer are: for their residences.
+    #[n(18)]
+    Connected {
+        /// Who is.
+        #[n(0)]
+        peers: List<PeerId, { limits::CONNECTED }>,
+        /// Who no longer is.
+        #[n(1)]
+        gone: List<PeerId, { limits::CONNECTED }>,
+    },
+    /// What the sender and the receiver should both have, as far as the sender has it.
+    #[n(19)]
+    Summary {
+        /// Names the signalers that live, as the sender sees it.
+        #[n(0)]
+        ring: u64,
+        /// They are so few that each keeps everything.
+        #[n(1)]
+        whole: bool,
+        /// For each first byte of a discovery key, in order, eight bytes: the marks of those entries, XORed.
+        #[n(2)]
+        sums: Bytes<{ limits::TABLE_SUMS }>,
+    },
     /// This signaler is about to close.
     #[n(12)]
     Goodbye {
@@ -173,4 +249,43 @@ pub enum Sibling<'a> {
         #[n(0)]
         statements: List<Sealed, { limits::REGISTRY_STATEMENTS }>,
     },
+}
+
+/// What differs between a signed [`crate::Entry`] and an older one about the same: with that and this the whole can be put
+/// together again.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Refresh {
+    /// The swarm.
+    #[n(0)]
+    pub discovery: DiscoveryKey,
+    /// What the entry is about, as in `Offer`.
+    #[n(1)]
+    pub name: u64,
+    /// Its number.
+    #[n(2)]
+    pub seq: u64,
+    /// When it expires.
+    #[n(3)]
+    pub until: u64,
+    /// The peer's, over the whole entry.
+    #[n(4)]
+    pub signature: Signature,
+}
+
+/// What a [`Sibling::Watch`] means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+pub enum Watching {
+    /// Tell me what you have of it, and what changes from now on.
+    #[n(0)]
+    Begin,
+    /// Tell me what you have of it.
+    #[n(1)]
+    Look,
+    /// Tell me nothing any more.
+    #[n(2)]
+    End,
+    /// Answers `Begin` and `Look`: this was all.
+    #[n(3)]
+    Done,
 }

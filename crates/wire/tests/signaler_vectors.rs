@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 
 use weft_wire::gossip::{GossipHead, Life, Said, Standing, Update};
 use weft_wire::registry::{NetworkName, Sealed};
-use weft_wire::sibling::Sibling;
+use weft_wire::sibling::{Refresh, Sibling, Watching};
 use weft_wire::signaler::{FromSignaler, ToSignaler};
 use weft_wire::{
     Bytes, Code, Digest, DiscoveryKey, List, Nonce, PeerId, SignalerId, Signature, Text, WireError, decode,
@@ -168,8 +168,10 @@ fn vectors() -> Vec<Vector> {
         ),
         sibling("admitted with card", &Sibling::Admitted { url: None, card: Some(Bytes(vec![1, 2])) }),
         sibling("error", &Sibling::Error { code: Code::NotAdmitted, text: Text::cut("no") }),
-        sibling("entries", &Sibling::Entries { entries: entries() }),
-        sibling("gone", &Sibling::Gone { gone: entries() }),
+        sibling("entries", &Sibling::Entries { entries: entries(), ring: None }),
+        sibling("entries, told to all keepers", &Sibling::Entries { entries: entries(), ring: Some(5) }),
+        sibling("gone", &Sibling::Gone { gone: entries(), ring: None }),
+        sibling("gone, told to all keepers", &Sibling::Gone { gone: entries(), ring: Some(5) }),
         sibling("forward", &Sibling::Forward { re: 1, to: peer, home, hops: 0, envelope: sealed }),
         sibling("outcome: delivered", &Sibling::Outcome { re: 1, code: None }),
         sibling("outcome: refused", &Sibling::Outcome { re: 1, code: Some(Code::RecipientBusy) }),
@@ -177,6 +179,31 @@ fn vectors() -> Vec<Vector> {
         sibling("ping", &Sibling::Ping { token: 9 }),
         sibling("pong", &Sibling::Pong { token: 9 }),
         sibling("gossip", &Sibling::Gossip { packet: sealed }),
+        sibling(
+            "refreshes",
+            &Sibling::Refreshes {
+                refreshes: List::first([Refresh {
+                    discovery,
+                    name: 7,
+                    seq: 1_700_000_040_000,
+                    until: 1_700_000_160_000,
+                    signature,
+                }]),
+                ring: Some(5),
+            },
+        ),
+        sibling("offer", &Sibling::Offer { discovery, names: Bytes(vec![0x77; 24]) }),
+        sibling("wanted", &Sibling::Wanted { discovery, names: Bytes(vec![0x77; 12]) }),
+        sibling("watch: begin", &Sibling::Watch { discovery, said: Watching::Begin, sum: u64::MAX, hops: 1 }),
+        sibling("watch: look", &Sibling::Watch { discovery, said: Watching::Look, sum: 0, hops: 0 }),
+        sibling("watch: end", &Sibling::Watch { discovery, said: Watching::End, sum: 0, hops: 0 }),
+        sibling("watch: done", &Sibling::Watch { discovery, said: Watching::Done, sum: 6, hops: 0 }),
+        sibling(
+            "connected",
+            &Sibling::Connected { peers: List::first([peer]), gone: List::first([PeerId([0x88; 32])]) },
+        ),
+        sibling("summary", &Sibling::Summary { ring: 5, whole: false, sums: Bytes(vec![0x99; 16]) }),
+        sibling("summary of few", &Sibling::Summary { ring: 5, whole: true, sums: Bytes(vec![0x99; 8]) }),
         sibling("goodbye", &Sibling::Goodbye { code: Code::ShuttingDown }),
         sibling(
             "registry-summary",

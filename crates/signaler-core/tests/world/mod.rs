@@ -9,6 +9,7 @@ use weft_crypto::challenge::{answer_as_peer, check_signaler};
 use weft_crypto::statement::{open_card, open_entry, sign_entry};
 use weft_crypto::{PeerKey, Seed, SignalerKey};
 use weft_signaler_core::{Config, ConnId, Event, Input, Origin, Output, SiblingConfig, Signaler};
+use weft_wire::sibling::Sibling;
 use weft_wire::signaler::{FromSignaler, ToSignaler};
 use weft_wire::{Code, DiscoveryKey, Entry, Nonce, PeerId, SignalerId, Text, Time, decode, encode, limits};
 
@@ -53,6 +54,14 @@ pub(crate) struct World {
     pub(crate) pings: usize,
     /// Frames between signalers: by sender, receiver.
     pub(crate) sibling_frames: BTreeMap<(usize, usize), usize>,
+    /// Frames between signalers, by what they are.
+    pub(crate) kinds: BTreeMap<u8, usize>,
+    /// Their bytes, likewise.
+    pub(crate) sizes: BTreeMap<u8, usize>,
+    /// Signalers of the version before: nobody sees a card of theirs, and they see nobody's.
+    pub(crate) old: BTreeSet<usize>,
+    /// How often signalers were woken because something was due.
+    pub(crate) ticks: usize,
     /// Links that lose everything: pairs of signalers, either order.
     pub(crate) cut: BTreeSet<(usize, usize)>,
     muted: BTreeSet<(usize, ConnId)>,
@@ -80,6 +89,33 @@ pub(crate) fn signaler_key(at: usize) -> SignalerKey {
 
 pub(crate) fn swarm(byte: u8) -> DiscoveryKey {
     DiscoveryKey([byte; 32])
+}
+
+/// A frame as a signaler without cards sends it, or takes it.
+fn of_the_version_before(frame: &[u8]) -> Vec<u8> {
+    match decode::<Sibling<'_>>(frame, limits::FRAME).expect("signalers send valid frames") {
+        Sibling::Admitted { url, .. } => encode(&Sibling::Admitted { url, card: None }),
+        Sibling::Entries { entries, .. } => encode(&Sibling::Entries { entries, ring: None }),
+        Sibling::Gone { gone, .. } => encode(&Sibling::Gone { gone, ring: None }),
+        _ => {
+            assert!(frame[1] < 13 || frame[1] > 19, "frame {} is none of the version before", frame[1]);
+            frame.to_vec()
+        }
+    }
+}
+
+/// Open, at `ws://AT`, calling those of `call`.
+pub(crate) fn star_config(at: usize, call: &[usize]) -> Config {
+    let siblings = call
+        .iter()
+        .map(|other| SiblingConfig { id: None, url: Some(format!("ws://{other}")), pinned: None })
+        .collect();
+    Config { open: true, public_url: Some(format!("ws://{at}")), siblings, ..Config::default() }
+}
+
+/// `count` of them; all but the first know its address and nothing else.
+pub(crate) fn star(count: usize) -> World {
+    World::of((0..count).map(|at| star_config(at, if at == 0 { &[] } else { &[0] })).collect())
 }
 
 pub(crate) fn millis(millis: u64) -> Duration {
@@ -111,6 +147,10 @@ impl World {
     }
 
     pub(crate) fn of(configs: Vec<Config>) -> Self {
+        Self::of_some_old(configs, &[])
+    }
+
+    pub(crate) fn of_some_old(configs: Vec<Config>, old: &[usize]) -> Self {
         let now = Time::from_millis(1_700_000_000_000);
         let count = configs.len();
         let mut world = Self {
@@ -124,6 +164,10 @@ impl World {
             told: BTreeMap::new(),
             pings: 0,
             sibling_frames: BTreeMap::new(),
+            kinds: BTreeMap::new(),
+            sizes: BTreeMap::new(),
+            old: BTreeSet::new(),
+            ticks: 0,
             cut: BTreeSet::new(),
             muted: BTreeSet::new(),
             peers: BTreeMap::new(),
@@ -132,6 +176,7 @@ impl World {
             nonces: BTreeMap::new(),
             next: 0,
         };
+        world.old.extend(old);
         for (at, config) in configs.into_iter().enumerate() {
             world.signalers.push(Some(world.make(at, config)));
         }
@@ -161,6 +206,7 @@ impl World {
                 if due.is_some_and(|due| due <= self.now) {
                     let now = self.now;
                     self.signalers[at].as_mut().unwrap().handle(now, Input::Tick);
+                    self.ticks += 1;
                     worked = true;
                 }
                 worked |= self.carry_out(at);
@@ -197,7 +243,12 @@ impl World {
                     if let Some((other, theirs)) = self.links.get(&(at, conn)).copied() {
                         if !self.is_cut(at, other) {
                             *self.sibling_frames.entry((at, other)).or_default() += 1;
-                            self.inputs.push_back((other, Owned::Frame(theirs, frame.to_vec())));
+                            // An array of the frame's number and its fields.
+                            *self.kinds.entry(frame[1]).or_default() += 1;
+                            *self.sizes.entry(frame[1]).or_default() += frame.len();
+                            let is_old = self.old.contains(&at) || self.old.contains(&other);
+                            let frame = if is_old { of_the_version_before(&frame) } else { frame.to_vec() };
+                            self.inputs.push_back((other, Owned::Frame(theirs, frame)));
                         }
                     } else if let Some(client) = self.peers.get(&(at, conn)).copied() {
                         self.on_client_frame(client, &frame);
@@ -392,6 +443,30 @@ impl World {
         self.settle();
     }
 
+    /// As `send`, but nothing is carried out yet.
+    pub(crate) fn queue(&mut self, client: usize, frame: &ToSignaler<'_>) {
+        let (server, conn) = (self.clients[client].server, self.clients[client].conn);
+        self.inputs.push_back((server, Owned::Frame(conn, encode(frame))));
+    }
+
+    /// The queue between two signalers is full, at the first one's end, or short again.
+    pub(crate) fn full(&mut self, from: usize, to: usize, is_full: bool) {
+        let mut links = self.links.iter().filter(|((at, _), (other, _))| *at == from && *other == to);
+        let conn = links.next().expect("they are linked").0.1;
+        let input = if is_full { Input::Full { conn } } else { Input::Drained { conn } };
+        let now = self.now;
+        self.signalers[from].as_mut().unwrap().handle(now, input);
+        self.settle();
+    }
+
+    /// Bytes that reach a signaler over its link with another.
+    pub(crate) fn between(&mut self, from: usize, to: usize, bytes: Vec<u8>) {
+        let mut links = self.links.iter().filter(|((at, _), (other, _))| *at == from && *other == to);
+        let conn = links.next().expect("they are linked").1.1;
+        self.inputs.push_back((to, Owned::Frame(conn, bytes)));
+        self.settle();
+    }
+
     pub(crate) fn send(&mut self, client: usize, frame: &ToSignaler<'_>) {
         self.raw(client, encode(frame));
     }
@@ -411,6 +486,15 @@ impl World {
             until,
             left,
         }
+    }
+
+    /// An entry that differs from an earlier one as a refresh does.
+    pub(crate) fn refresh(&mut self, client: usize, entry: &Entry) -> Entry {
+        let later = self.entry(client, entry.discovery, false);
+        let entry = Entry { since: entry.since, ..later };
+        let signed = sign_entry(&self.clients[client].key, &entry);
+        self.send(client, &ToSignaler::Announce { entry: &signed });
+        entry
     }
 
     pub(crate) fn announce(&mut self, client: usize, discovery: DiscoveryKey) {
