@@ -26,7 +26,7 @@ impl Discovery {
     pub fn announce(&mut self, discovery: DiscoveryKey, peer: PeerId, seq: u64, until: Time, bytes: &[u8]) {
         let key = Key { discovery, peer, home: self.us };
         let statement = Statement { key, seq, kind: Kind::Present, until, bytes: bytes.into() };
-        self.table.apply(statement, None);
+        self.table.apply(statement, None, false);
     }
 
     /// The entries that somebody who asks is told, at most so many.
