@@ -106,7 +106,7 @@ try {
     `\n${MINUTES} minutes: ${took.length} readers got everything, in ${median} ms (median), ${most} ms at most; ${killed} were killed`,
   );
   console.log(`${documents} documents in the end; ${deaths} times a signaler was killed\n`);
-  console.log("| resident memory, MB | second quarter | last quarter | ratio |\n|---|---|---|---|");
+  console.log("| memory, MB | second quarter | last quarter | ratio |\n|---|---|---|---|");
   for (const [name, values] of Object.entries(memory)) {
     const quarter = (n: number) =>
       quantile(values.slice((values.length * n) / 4, (values.length * (n + 1)) / 4), 0.5);
@@ -124,10 +124,10 @@ function pause(milliseconds: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, Math.max(0, milliseconds)));
 }
 
-/** Resident memory of a process, bytes. */
+/** Resident memory of a process, bytes, without what is mapped from files: those pages come as they are needed first. */
 function resident(pid: number | undefined): number {
   const status = readFileSync(`/proc/${pid}/status`, "utf8");
-  return 1024 * Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1]);
+  return 1024 * Number(/^RssAnon:\s+(\d+)/m.exec(status)?.[1]);
 }
 
 function megabytes(bytes = 0): string {
