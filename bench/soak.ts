@@ -1,7 +1,7 @@
 /**
  * `cargo xtask bench soak [--minutes N]`: a `weft seed` and two signalers that run for long while readers come and go.
  *
- * The seed serves a file of 1,000 documents that gains one every two seconds. Every two seconds, or as soon as the one before has
+ * The seed serves a file of 1,000 documents that gains one every half minute. Every two seconds, or as soon as the one before has
  * gone, a reader comes to either signaler, in turns, and asks for everything there is; every third is killed on the way. Every five minutes one of the signalers is
  * killed and started again. Whoever stays must get every document that was there when it came, in order, once. Resident
  * memory is looked at every ten seconds; when it is over, its median in the last quarter is held against the second.
@@ -17,7 +17,7 @@ const MINUTES = asked < 0 ? 60 : Number(process.argv[asked + 1]);
 if (!(MINUTES > 0)) throw new Error("--minutes takes a number above 0");
 const FIRST = 1_000;
 /** Milliseconds between documents, readers, looks at memory, deaths of a signaler; the same of lines of progress. */
-const [DOCUMENT, READER, LOOK, DEATH, PROGRESS] = [2_000, 2_000, 10_000, 300_000, 60_000];
+const [DOCUMENT, READER, LOOK, DEATH, PROGRESS] = [30_000, 2_000, 10_000, 300_000, 60_000];
 /** Longest that a reader may take, milliseconds. */
 const PATIENCE = 60_000;
 /** Memory in the last quarter, of that in the second. */
