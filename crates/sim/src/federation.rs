@@ -358,6 +358,11 @@ impl<'a> Run<'a> {
         if alone > 0 {
             return format!("{alone} signalers do not run or do not know all others");
         }
+        let links = |node: &SignalerNode| node.gauges().siblings.iter().filter(|sibling| sibling.up).count();
+        let unlinked = self.world.signalers().filter(|node| links(node) + 1 < all.len()).count();
+        if unlinked > 0 {
+            return format!("{unlinked} signalers are not linked with all others");
+        }
         let standing = self.standing();
         if standing < self.scenario.peers as usize {
             return format!("only {standing} of {} peers are announced", self.scenario.peers);
@@ -367,20 +372,25 @@ impl<'a> Run<'a> {
             let peers = swarm.members.iter().filter_map(|node| self.world.announced(*node));
             let now = self.world.now();
             let is_due = |stand: &&Stand| stand.lost.is_none() && stand.since + AGE <= now;
-            let stands: Vec<(PeerId, NodeId)> =
-                peers.filter_map(|peer| Some((peer.id(), peer.stands().find(is_due)?.home))).collect();
+            // What was refreshed a moment ago may be under way; the refresh before it is too old to wait for.
+            let fresh = |stand: &Stand| (stand.signed + AGE <= now).then(|| stand.signed.millis());
+            let stands: Vec<(PeerId, NodeId, u64)> = peers
+                .filter_map(|peer| {
+                    let stand = peer.stands().find(is_due)?;
+                    Some((peer.id(), stand.home, fresh(stand).unwrap_or_default()))
+                })
+                .collect();
             let keepers =
                 placed(&swarm.discovery.0, &all).into_iter().filter_map(|id| self.nodes.get(&id).copied());
-            let homes = stands.iter().map(|(_, home)| *home);
+            let homes = stands.iter().map(|(_, home, _)| *home);
             for at in keepers.chain(homes).collect::<BTreeSet<NodeId>>() {
                 let Some(node) = self.world.signaler(at) else { continue };
-                let has: BTreeSet<(PeerId, SignalerId)> =
-                    node.entries(&swarm.discovery).into_iter().collect();
                 let id_of = |home: NodeId| self.world.signaler(home).map(SignalerNode::id);
-                lacking += stands
-                    .iter()
-                    .filter(|(peer, home)| id_of(*home).is_none_or(|home| !has.contains(&(*peer, home))))
-                    .count();
+                let has = |(peer, home, seq): &&(PeerId, NodeId, u64)| {
+                    let known = id_of(*home).and_then(|home| node.seq_of(swarm.discovery, *peer, home));
+                    known.is_some_and(|known| known >= *seq)
+                };
+                lacking += stands.len() - stands.iter().filter(has).count();
             }
         }
         if lacking > 0 { format!("{lacking} entries are not where they should be") } else { String::new() }

@@ -83,6 +83,11 @@ impl SignalerNode {
         self.signaler.entries(discovery)
     }
 
+    /// The number of the entry of a peer at one home, if it has it.
+    pub fn seq_of(&self, discovery: DiscoveryKey, peer: PeerId, home: SignalerId) -> Option<u64> {
+        self.signaler.seq_of(discovery, peer, home)
+    }
+
     /// Who keeps a key, as it sees it.
     pub fn residence(&self, key: &[u8; 32]) -> Vec<SignalerId> {
         self.signaler.residence(key)
