@@ -26,6 +26,8 @@ pub(crate) struct Moves {
     walks: bool,
     /// The last one that was.
     seen: Option<DiscoveryKey>,
+    /// Things have settled: once all swarms have been looked at, all siblings hear what they should have.
+    compares: bool,
     /// Swarms that are to be deleted here: who has not confirmed yet that it has everything, and how often it was offered.
     leaving: BTreeMap<DiscoveryKey, BTreeMap<SignalerId, u8>>,
     /// The list of members that the ring was made from.
@@ -48,7 +50,7 @@ const ASKED: usize = 65_536;
 const COMPARING: Duration = Duration::from_secs(1);
 /// How long until two that know different members compare again: news of members take about as long.
 const AGAIN: Duration = Duration::from_secs(2);
-/// Summaries in a row by which a sibling knows other members than we do before it is told everything.
+/// Summaries in a row by which a sibling knows other members than we do, always the same ones, before it is told everything.
 const DIFFERS: u32 = 6;
 /// Summaries that one sibling gets in answer to its own, between those that it gets anyway.
 const ANSWERS: u8 = 4;
@@ -91,6 +93,8 @@ impl Signaler {
 
     pub(crate) fn on_settle(&mut self, now: Time) {
         if self.ring.settle(now) {
+            // Siblings that settled before us offered what we keep now when we did not know that we do.
+            self.moves.compares = true;
             self.walk(now);
         }
     }
@@ -107,6 +111,9 @@ impl Signaler {
                     self.reconsider(now, &discovery);
                 }
                 self.retell_connected(now);
+                if core::mem::take(&mut self.moves.compares) {
+                    self.compare_all(now);
+                }
                 self.on_put_off(now);
                 return self.arm_flush(now);
             };
@@ -320,7 +327,12 @@ impl Signaler {
         }
         link.compares_at = now + COMPARING;
         let Some(id) = link.id() else { return };
-        if summary.ring != self.ring.name() && !(summary.whole && self.ring.is_whole()) {
+        let ring = self.ring.name();
+        if summary.ring != ring && !(summary.whole && self.ring.is_whole()) {
+            // Who finds out later than others that somebody is down knows other members only for so long.
+            if core::mem::replace(&mut link.rings, (summary.ring, ring)) != (summary.ring, ring) {
+                link.differs = 0;
+            }
             link.differs = link.differs.saturating_add(1);
             if link.differs == DIFFERS {
                 // From now on it hears of everything.

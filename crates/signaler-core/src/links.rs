@@ -45,6 +45,8 @@ pub(crate) struct Link {
     pub(crate) unlike: bool,
     /// Summaries in a row by which it knows other members than we do.
     pub(crate) differs: u32,
+    /// Those that it knew by the last of them, and those that we did.
+    pub(crate) rings: (u64, u64),
     /// Summaries that it got in answer to its own since the last that it got anyway.
     pub(crate) answers: u8,
     /// No summary of its table is looked at before this.
@@ -107,6 +109,7 @@ impl Links {
             behind: true,
             unlike: false,
             differs: 0,
+            rings: (0, 0),
             answers: 0,
             compares_at: now,
             summary: None,

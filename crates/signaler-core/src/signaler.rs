@@ -29,7 +29,7 @@ use crate::quota::{Rate, SharedClock};
 use crate::registry::Registry;
 use crate::residences::Residences;
 use crate::ring::Ring;
-use crate::table::Table;
+use crate::table::{Key, Table};
 use crate::timers::{Timer, Timers};
 use crate::watches::Watches;
 use crate::watching::REFRESH;
@@ -144,6 +144,11 @@ impl Signaler {
     /// The entries of a swarm that are known here: who is in it, and at home where.
     pub fn entries(&self, discovery: &DiscoveryKey) -> Vec<(PeerId, SignalerId)> {
         self.table.present(discovery)
+    }
+
+    /// The number of the entry of a peer at one home, if it is known here that it is there.
+    pub fn seq_of(&self, discovery: DiscoveryKey, peer: PeerId, home: SignalerId) -> Option<u64> {
+        self.table.present_seq(&Key { discovery, peer, home })
     }
 
     /// How things stand. Walks over the siblings only.

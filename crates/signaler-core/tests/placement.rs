@@ -326,6 +326,41 @@ fn entries_of_a_dead_home_are_found_until_they_expire_whoever_keeps_them() {
 }
 
 #[test]
+fn who_finds_out_late_that_others_are_dead_gets_what_it_keeps_instead_of_them() {
+    for first in 0..6 {
+        let mut world = settled(8);
+        // All have just compared what they have, which they do each half minute.
+        world.pass(millis(20_000));
+        let dead = [first, first + 2];
+        let living: Vec<usize> = (0..8).filter(|at| !dead.contains(at)).collect();
+        for n in 0..60_u8 {
+            let client = world.client(dead[usize::from(n % 2)], n + 1);
+            world.announce(client, swarm(n));
+        }
+        world.pass(millis(100));
+        // Their links stand, and nothing comes over them: each finds out by itself, one some seconds after another.
+        for (at, dead) in living.iter().flat_map(|at| dead.map(|dead| (*at, dead))) {
+            world.cut.insert((at, dead));
+        }
+        let lives = |world: &World, at: usize| {
+            let members = world.signaler(at).gauges().members;
+            members.iter().filter(|member| member.active).count() + 1 == living.len()
+        };
+        let began = world.now;
+        while !living.iter().all(|at| lives(&world, *at)) {
+            world.pass(millis(100));
+            assert!(world.now < began + millis(30_000), "nobody is found dead");
+        }
+        // Until the last one takes things for settled, and a second.
+        world.pass(millis(6_000));
+        for n in 0..60 {
+            let kept = keepers(&world, living[0], swarm(n));
+            assert!(kept.is_subset(&holders(&world, swarm(n))), "{dead:?}: swarm {n} is kept by {kept:?}");
+        }
+    }
+}
+
+#[test]
 fn what_was_lost_on_a_link_that_stood_is_found_by_comparing_and_costs_no_table() {
     let mut world = settled(2);
     for n in 0..200_u8 {

@@ -1,13 +1,14 @@
 //! A seeded world in which Weft's peers and signalers run by the thousand, unmodified.
 //!
-//! [`engine`] moves time and messages; a [`scenario`] says what happens, [`simulate`] and [`phases`] let it happen, and a
-//! [`report`] says what was found out. [`measure`] knows how a peer's figures are called.
+//! [`engine`] moves time and messages; a [`scenario`] says what happens, [`simulate`] and [`phases`] let it happen (or
+//! `federation`, where peers only announce themselves), and a [`report`] says what was found out. [`measure`] knows how a peer's figures are called.
 
 #![forbid(unsafe_code)]
 
 pub mod against;
 mod cost;
 pub mod engine;
+mod federation;
 pub mod graph;
 pub mod measure;
 pub mod phases;

@@ -6,7 +6,7 @@ use weft_peer_core::Command;
 use weft_wire::Time;
 
 use crate::engine::parcel::Act;
-use crate::engine::{Content, NodeId, Vice, Violation};
+use crate::engine::{Content, Divided, NodeId, Vice, Violation};
 use crate::graph::Graph;
 use crate::measure;
 use crate::report::{Messages, PhaseReport, Publications, Round, Spread, figure, ratio, round};
@@ -29,15 +29,7 @@ const FLOOR_EVERY: u64 = 50;
 /// # Errors
 /// See [`Failure`].
 pub fn play(run: &mut Run<'_>, phase: &Phase) -> Result<PhaseReport, Failure> {
-    let mut report = PhaseReport {
-        kind: kind(phase),
-        at_s: run.elapsed_s(),
-        note: String::new(),
-        publications: None,
-        messages: None,
-        healed_s: None,
-        rounds: Vec::new(),
-    };
+    let mut report = PhaseReport { kind: phase.kind(), at_s: run.elapsed_s(), ..PhaseReport::default() };
     run.tell(report.kind);
     match phase {
         Phase::Broadcast { rounds, every_ms, sender, body_bytes } => {
@@ -94,7 +86,8 @@ pub fn play(run: &mut Run<'_>, phase: &Phase) -> Result<PhaseReport, Failure> {
             report.note = format!("{} peers are gone", victims.len());
         }
         Phase::Partition { groups, seconds: time, signalers } => {
-            run.world.cut(*groups, seconds(*time), *signalers);
+            let divided = if *signalers { Divided::All } else { Divided::Peers };
+            run.world.cut(*groups, seconds(*time), divided);
             report.note = format!("{groups} groups for {time} s");
             run.advance(seconds(*time))?;
         }
@@ -125,6 +118,11 @@ pub fn play(run: &mut Run<'_>, phase: &Phase) -> Result<PhaseReport, Failure> {
             report.note = format!("{time} s");
             run.advance(seconds(*time))?;
         }
+        Phase::Restarts { .. } => {
+            return Err(
+                anyhow::anyhow!("signalers restart only where peers are announced, and no more").into()
+            );
+        }
         Phase::Heal { within_s } => {
             let healed = heal(run, seconds(*within_s))?;
             report.note = format!("one swarm again after {healed} s");
@@ -132,21 +130,6 @@ pub fn play(run: &mut Run<'_>, phase: &Phase) -> Result<PhaseReport, Failure> {
         }
     }
     Ok(report)
-}
-
-fn kind(phase: &Phase) -> &'static str {
-    match phase {
-        Phase::Broadcast { .. } => "broadcast",
-        Phase::Stream { .. } => "stream",
-        Phase::Crash { .. } => "crash",
-        Phase::Churn { .. } => "churn",
-        Phase::Partition { .. } => "partition",
-        Phase::Messages { .. } => "messages",
-        Phase::Hostile { .. } => "hostile",
-        Phase::Suspend { .. } => "suspend",
-        Phase::Wait { .. } => "wait",
-        Phase::Heal { .. } => "heal",
-    }
 }
 
 /// A peer that can publish.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 /// A whole run. Times are simulated.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {
     /// Name of the scenario.
     pub scenario: String,
@@ -21,6 +21,9 @@ pub struct Report {
     pub phases: Vec<PhaseReport>,
     /// The state at the end.
     pub end: Sample,
+    /// Where peers are announced and no more: the signalers at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub federation: Option<Federation>,
     /// Sums over the whole run.
     pub totals: Totals,
     /// The state of the swarm each second.
@@ -92,8 +95,42 @@ impl Spread {
     }
 }
 
+/// Signalers, where peers are announced and no more. Counters are those of the present lives.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Federation {
+    /// Peers that have a place in their swarm.
+    pub announced: usize,
+    /// Swarms.
+    pub swarms: usize,
+    /// Peers that each signaler has in its table.
+    pub known: Spread,
+    /// Swarms with members at a signaler that others keep, all signalers together.
+    pub watches: usize,
+    /// Entries that comparing found missing.
+    pub repaired: u64,
+    /// Entries that were given to those that keep them now.
+    pub handed_over: u64,
+    /// Frames between signalers.
+    pub sibling_frames: u64,
+    /// Bytes in them.
+    pub sibling_bytes: u64,
+}
+
+/// Questions who is in a swarm.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Lookups {
+    /// How many were judged.
+    pub asked: u64,
+    /// Peers that had to be found, and were.
+    pub due: u64,
+    /// Peers that need not be found: too new, or out of reach as far as anybody could know.
+    pub excused: u64,
+    /// From a question until all that were due had been found, milliseconds.
+    pub found_ms: Spread,
+}
+
 /// What a phase found out.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct PhaseReport {
     /// Its kind, as in the scenario.
     pub kind: &'static str,
@@ -107,6 +144,9 @@ pub struct PhaseReport {
     /// Of messages, if it sent some.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub messages: Option<Messages>,
+    /// Of questions who is in a swarm, where peers are announced and no more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lookups: Option<Lookups>,
     /// Seconds until the swarm was one again, if that was waited for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub healed_s: Option<u64>,

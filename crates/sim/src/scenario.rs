@@ -35,9 +35,22 @@ pub struct Scenario {
     /// Share of the peers that subscribe to topic 0, which is what is published; the others subscribe to another one.
     /// Not given: everybody subscribes to everything.
     pub interested: Option<f64>,
+    /// Peers announce themselves and do nothing else, in small swarms. Not given: they are one swarm, with links.
+    pub announced: Option<Announced>,
     /// What happens, one after another.
     #[serde(default)]
     pub phase: Vec<Phase>,
+}
+
+/// Peers that only announce themselves.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Announced {
+    /// Peers in each swarm.
+    pub members: u32,
+    /// Of three signalers one has a clock that is ahead by so many seconds, one is behind.
+    #[serde(default)]
+    pub skew_s: f64,
 }
 
 fn two() -> u32 {
@@ -214,11 +227,43 @@ pub enum Phase {
         /// How much.
         seconds: f64,
     },
+    /// Signalers end and start again, some at a time. Only where peers are announced.
+    Restarts {
+        /// How often.
+        rounds: u32,
+        /// How many at a time.
+        at_once: u32,
+        /// For how long they do not run, seconds.
+        down_s: f64,
+        /// Seconds from their start to the next round.
+        between_s: f64,
+        /// Share of the rounds in which they say goodbye; in the others they crash.
+        graceful: f64,
+    },
     /// Time passes until everybody is connected to everybody again; a violation if that takes longer than it may.
     Heal {
         /// How long it may take.
         within_s: f64,
     },
+}
+
+impl Phase {
+    /// Its kind, as in a scenario.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Broadcast { .. } => "broadcast",
+            Self::Stream { .. } => "stream",
+            Self::Crash { .. } => "crash",
+            Self::Churn { .. } => "churn",
+            Self::Partition { .. } => "partition",
+            Self::Messages { .. } => "messages",
+            Self::Hostile { .. } => "hostile",
+            Self::Suspend { .. } => "suspend",
+            Self::Wait { .. } => "wait",
+            Self::Heal { .. } => "heal",
+            Self::Restarts { .. } => "restarts",
+        }
+    }
 }
 
 /// [`Vice`], as in a scenario.
@@ -310,7 +355,7 @@ impl Scenario {
         let fewer = |count: &mut u32| *count = (f64::from(*count) * by).ceil() as u32;
         for phase in &mut self.phase {
             match phase {
-                Phase::Broadcast { rounds, .. } => fewer(rounds),
+                Phase::Broadcast { rounds, .. } | Phase::Restarts { rounds, .. } => fewer(rounds),
                 Phase::Messages { count, .. } => fewer(count),
                 Phase::Stream { seconds, .. } => *seconds *= by,
                 Phase::Churn { minutes, .. } => *minutes *= by,
@@ -329,6 +374,7 @@ impl Scenario {
             loss: self.network.loss,
             bandwidth: self.network.bandwidth,
             unreachable: self.network.unreachable,
+            skew: Duration::ZERO,
         }
     }
 

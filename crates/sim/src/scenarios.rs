@@ -14,7 +14,7 @@ macro_rules! scenarios {
     };
 }
 scenarios!("single" "rotating" "crash30" "crash50" "crash80" "churn" "churn-messages" "interest" "interest-crash" "interest-hostile" "control" "unicast" "hostile"
-    "partition" "firewalls" "tabs" "small");
+    "partition" "firewalls" "tabs" "small" "federation");
 
 /// A scenario by its name or by the path of its file.
 ///

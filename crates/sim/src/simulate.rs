@@ -5,7 +5,7 @@ use crate::graph::Graph;
 use crate::report::{Cost, Report, figure};
 use crate::run::{Failure, Options, Run};
 use crate::scenario::Scenario;
-use crate::{phases, svg};
+use crate::{federation, phases, svg};
 
 /// What a run leaves behind.
 #[derive(Clone, Debug)]
@@ -27,6 +27,9 @@ pub fn run(
     options: Options,
     progress: &mut dyn FnMut(&str),
 ) -> Result<Results, Failure> {
+    if let Some(announced) = &scenario.announced {
+        return federation::run(scenario, announced, options, progress);
+    }
     let mut watch = Stopwatch::start();
     let mut run = Run::new(scenario, options, progress)?;
     let bootstrap = run.bootstrap()?;
@@ -50,6 +53,7 @@ pub fn run(
         phases: reports,
         end: run.sample(&Graph::of(&run.world, |_| true)),
         totals: run.totals(),
+        federation: None,
         timeline: run.timeline,
     };
     Ok(Results { report, cost, pictures: run.pictures })

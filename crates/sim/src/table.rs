@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use crate::report::{Cost, Messages, PhaseReport, Publications, Report, Round, figure};
+use crate::report::{Cost, Federation, Messages, PhaseReport, Publications, Report, Round, figure};
 
 /// The report as text of at most 110 columns.
 pub fn text(report: &Report, about: &str, cost: &Cost) -> String {
@@ -15,6 +15,32 @@ pub fn text(report: &Report, about: &str, cost: &Cost) -> String {
 fn write(out: &mut String, report: &Report, about: &str, cost: &Cost) -> std::fmt::Result {
     writeln!(out, "{}: {about}", report.scenario)?;
     writeln!(out, "seed {}, {} peers, {} signalers", report.seed, report.peers, report.signalers)?;
+    if report.federation.is_none() {
+        write_bootstrap(out, report)?;
+    }
+    for phase in &report.phases {
+        write_phase(out, phase)?;
+    }
+    let totals = &report.totals;
+    match &report.federation {
+        Some(federation) => write_federation(out, federation, totals.simulated_s)?,
+        None => write_end(out, report)?,
+    }
+    writeln!(
+        out,
+        "{:>11}{} events in {:.1} s ({:.0} a second); phases {:.1} s, {:.0} deliveries a second; {:.0} MiB at most; {} threads",
+        "",
+        totals.events,
+        cost.wall_s,
+        cost.events_per_s,
+        cost.phases_s,
+        cost.deliveries_per_s,
+        cost.peak_mib,
+        cost.threads
+    )
+}
+
+fn write_bootstrap(out: &mut String, report: &Report) -> std::fmt::Result {
     let start = &report.bootstrap;
     let swarm = &start.swarm;
     let connected = match start.connected_s {
@@ -30,10 +56,10 @@ fn write(out: &mut String, report: &Report, about: &str, cost: &Cost) -> std::fm
         out,
         "{:>11}degree {}..{} mean {:.2}, diameter {}",
         "", swarm.degree_min, swarm.degree_max, swarm.degree_mean, start.diameter
-    )?;
-    for phase in &report.phases {
-        write_phase(out, phase)?;
-    }
+    )
+}
+
+fn write_end(out: &mut String, report: &Report) -> std::fmt::Result {
     let (end, totals) = (&report.end, &report.totals);
     writeln!(
         out,
@@ -50,18 +76,26 @@ fn write(out: &mut String, report: &Report, about: &str, cost: &Cost) -> std::fm
         totals.forged,
         totals.malformed,
         totals.warnings.iter().fold(String::new(), |text, (code, times)| format!("{text}, {code} {times}"))
+    )
+}
+
+fn write_federation(out: &mut String, end: &Federation, at_s: f64) -> std::fmt::Result {
+    writeln!(
+        out,
+        "\n{at_s:>7} s  end: {} peers announced in {} swarms, {} watched",
+        end.announced, end.swarms, end.watches
     )?;
     writeln!(
         out,
-        "{:>11}{} events in {:.1} s ({:.0} a second); phases {:.1} s, {:.0} deliveries a second; {:.0} MiB at most; {} threads",
+        "{:>11}peers known to a signaler: {:.0} mean, {:.0} max; {} found missing by comparing, {} handed over",
+        "", end.known.mean, end.known.max, end.repaired, end.handed_over
+    )?;
+    writeln!(
+        out,
+        "{:>11}between signalers, in their present lives: {} frames, {:.1} MB",
         "",
-        totals.events,
-        cost.wall_s,
-        cost.events_per_s,
-        cost.phases_s,
-        cost.deliveries_per_s,
-        cost.peak_mib,
-        cost.threads
+        end.sibling_frames,
+        figure(end.sibling_bytes) / 1e6
     )
 }
 
@@ -75,6 +109,19 @@ fn write_phase(out: &mut String, phase: &PhaseReport) -> std::fmt::Result {
     }
     if let Some(messages) = &phase.messages {
         write_messages(out, messages)?;
+    }
+    if let Some(lookups) = phase.lookups.as_ref().filter(|lookups| lookups.asked > 0) {
+        writeln!(
+            out,
+            "{:>11}{} lookups found all {} peers that were due ({} were not): {:.0} ms p50, {:.0} p99, {:.0} max",
+            "",
+            lookups.asked,
+            lookups.due,
+            lookups.excused,
+            lookups.found_ms.p50,
+            lookups.found_ms.p99,
+            lookups.found_ms.max
+        )?;
     }
     Ok(())
 }

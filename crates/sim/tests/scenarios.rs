@@ -80,6 +80,39 @@ fn assert_selective(report: &Report) {
     assert!(last.published > 0 && last.frames * 10 < everybody * 7, "{} of {everybody}", last.frames);
 }
 
+#[test]
+fn c2_d5_eight_signalers_part_restart_and_find_every_announced_peer() {
+    let mut scenario = scenarios::find("federation").unwrap();
+    (scenario.peers, scenario.signalers, scenario.join_s) = (1_000, 8, 10.0);
+    // Each signaler restarts once.
+    scenario.scale(0.125);
+    let report = run(&scenario, 1);
+    let federation = report.federation.as_ref().unwrap();
+    assert_eq!(federation.announced, 1_000);
+    // Nobody keeps everything, and everything is kept.
+    assert!(federation.known.mean < 900.0 && federation.known.mean > 3.0 * 1_000.0 / 8.0, "{federation:?}");
+    for phase in &report.phases {
+        let lookups = phase.lookups.as_ref().unwrap();
+        // One that misses somebody who is due ends the run.
+        assert!(
+            phase.kind == "heal" || (lookups.asked > 50 && lookups.due > 100),
+            "{} {lookups:?}",
+            phase.kind
+        );
+    }
+    let healed: Vec<u64> = report.phases.iter().filter_map(|phase| phase.healed_s).collect();
+    assert_eq!(healed.len(), 4, "{healed:?}");
+}
+
+#[test]
+fn what_happens_to_a_federation_does_not_depend_on_the_number_of_threads() {
+    let mut scenario = scenarios::find("federation").unwrap();
+    (scenario.peers, scenario.signalers, scenario.join_s) = (60, 5, 5.0);
+    scenario.phase.truncate(3);
+    let text = |threads| serde_json::to_string_pretty(&run(&scenario, threads)).unwrap();
+    assert_eq!(text(1), text(2));
+}
+
 macro_rules! scaled_down {
     ($($test:ident: $name:literal $peers:ident $check:expr;)*) => {$(
         #[test]

@@ -1,5 +1,6 @@
 //! The discrete-event engine: nodes, the network between them, and time.
 
+pub mod announced_node;
 mod clock;
 mod connection;
 pub mod content;
@@ -19,12 +20,14 @@ pub mod world;
 #[cfg(test)]
 mod tests;
 
+pub use announced_node::{AnnouncedNode, Answer, Stand};
 pub use clock::START;
 pub use content::Content;
 pub use dice::Dice;
-pub use network::{Cut, Laws, Network};
+pub use network::{Cut, Divided, Laws, Network};
 pub use parcel::{NodeId, Vice};
 pub use peer_node::PeerNode;
+pub use signaler_node::SignalerNode;
 pub use tally::{Delivery, Tally, Violation};
 pub use trace::Trace;
 pub use world::World;

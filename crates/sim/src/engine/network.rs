@@ -26,6 +26,8 @@ pub struct Laws {
     pub bandwidth: u64,
     /// Share of the pairs of peers between which no connection comes about, 0 to 1.
     pub unreachable: f64,
+    /// Of three signalers one has a clock that is right, one is ahead by so much, one is behind.
+    pub skew: Duration,
 }
 
 impl Default for Laws {
@@ -38,6 +40,7 @@ impl Default for Laws {
             loss: 0.0,
             bandwidth: 0,
             unreachable: 0.0,
+            skew: Duration::ZERO,
         }
     }
 }
@@ -53,8 +56,19 @@ pub struct Cut {
     pub groups: u64,
     /// Decides who is in which group.
     pub seed: u64,
-    /// Signalers are in groups too; otherwise everybody reaches them.
-    pub signalers: bool,
+    /// Whom it keeps apart.
+    pub divided: Divided,
+}
+
+/// Whom a division keeps apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Divided {
+    /// Peers; everybody reaches the signalers.
+    Peers,
+    /// Signalers; each reaches the peers.
+    Signalers,
+    /// Everybody.
+    All,
 }
 
 impl Cut {
@@ -121,6 +135,24 @@ impl Network {
         (low + Duration::from_micros(hash % span)).max(self.least_latency())
     }
 
+    /// Time as a signaler has it.
+    pub(crate) fn by_clock_of(&self, node: NodeId, at: Time) -> Time {
+        match node.0 % 3 {
+            1 => at + self.laws.skew,
+            2 => at - self.laws.skew,
+            _ => at,
+        }
+    }
+
+    /// When a signaler's clock says so.
+    pub(crate) fn when_by_clock_of(&self, node: NodeId, said: Time) -> Time {
+        match node.0 % 3 {
+            1 => said - self.laws.skew,
+            2 => said + self.laws.skew,
+            _ => said,
+        }
+    }
+
     /// No connection comes about between these two.
     pub fn is_unreachable(&self, a: NodeId, b: NodeId) -> bool {
         self.laws.unreachable > 0.0 && is_in_share(self.pair(a, b, 2), self.laws.unreachable)
@@ -136,7 +168,11 @@ impl Network {
         let parts = |cut: &&Cut| {
             cut.from <= now
                 && now < cut.until
-                && (cut.signalers || !(self.is_signaler(a) || self.is_signaler(b)))
+                && match cut.divided {
+                    Divided::Peers => !(self.is_signaler(a) || self.is_signaler(b)),
+                    Divided::Signalers => self.is_signaler(a) && self.is_signaler(b),
+                    Divided::All => true,
+                }
                 && cut.group(a) != cut.group(b)
         };
         self.cuts.iter().filter(parts).map(|cut| cut.until).max()
@@ -203,7 +239,7 @@ mod tests {
     fn a_partition_holds_between_groups_and_for_its_time() {
         let mut network = network(Laws::default());
         let at = Time::from_millis;
-        network.cut(Cut { from: at(100), until: at(200), groups: 2, seed: 1, signalers: false });
+        network.cut(Cut { from: at(100), until: at(200), groups: 2, seed: 1, divided: Divided::Peers });
         let cut = network.cuts[0].clone();
         let a = NodeId(1);
         let same = (2..50).map(NodeId).find(|node| cut.group(*node) == cut.group(a)).unwrap();

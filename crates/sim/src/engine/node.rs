@@ -2,6 +2,7 @@
 
 use weft_wire::Time;
 
+use super::announced_node::AnnouncedNode;
 use super::network::Network;
 use super::parcel::{Act, Cargo, NodeId};
 use super::peer_node::{PeerNode, Plan};
@@ -16,6 +17,7 @@ pub(crate) enum Role {
     Planned(Box<Plan>),
     Peer(Box<PeerNode>),
     Signaler(Box<SignalerNode>),
+    Announced(Box<AnnouncedNode>),
     /// It has left or crashed.
     Gone,
     /// Measures the engine itself.
@@ -81,16 +83,19 @@ impl Node {
             match (&mut self.role, cargo) {
                 (Role::Peer(peer), None) => peer.tick(&mut scope),
                 (Role::Signaler(signaler), None) => signaler.tick(&mut scope),
+                (Role::Announced(peer), None) => peer.tick(&mut scope),
                 (_, Some(Cargo::Act(act))) => self.act(*act, now, network, post),
                 (Role::Peer(peer), Some(cargo)) => peer.happen(cargo, &mut scope),
                 (Role::Signaler(signaler), Some(cargo)) => signaler.happen(cargo, &mut scope),
+                (Role::Announced(peer), Some(cargo)) => peer.happen(cargo, &mut scope),
                 #[cfg(test)]
                 (Role::Probe(probe), cargo) => probe.happen(cargo, &mut scope),
                 (Role::Planned(_) | Role::Gone, _) => {}
             }
             self.timer = match &self.role {
                 Role::Peer(peer) => peer.deadline(),
-                Role::Signaler(signaler) => signaler.deadline(),
+                Role::Signaler(signaler) => signaler.deadline(self.id, network),
+                Role::Announced(peer) => peer.deadline(),
                 Role::Planned(_) | Role::Gone => None,
                 #[cfg(test)]
                 Role::Probe(_) => None,
@@ -108,6 +113,16 @@ impl Node {
                 }
             }
             Act::Sleep { until } => self.asleep_until = until,
+            Act::Ask { discovery } => {
+                if let Role::Announced(peer) = &mut self.role {
+                    peer.ask(discovery, &mut scope);
+                }
+            }
+            Act::Restart { gracefully, at } => {
+                if let Role::Signaler(signaler) = &mut self.role {
+                    signaler.restart(gracefully, at, &mut scope);
+                }
+            }
             act => {
                 let ends = matches!(act, Act::Leave | Act::Crash);
                 if let Role::Peer(peer) = &mut self.role {

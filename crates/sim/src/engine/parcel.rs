@@ -4,7 +4,7 @@ use bytes::Bytes;
 use weft_crypto::Party;
 use weft_peer_core::{Command, HomeIndex, LinkId};
 use weft_query::Document;
-use weft_wire::Time;
+use weft_wire::{DiscoveryKey, Time};
 
 /// A node: signalers first, then peers in the order in which they were added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -107,6 +107,10 @@ pub(crate) enum Act {
     CutFails,
     /// What a partition had interrupted works again.
     CutHealed,
+    /// Asks who is in a swarm.
+    Ask { discovery: DiscoveryKey },
+    /// A signaler ends, and starts again at a time.
+    Restart { gracefully: bool, at: Time },
     /// From now on the node does this to what it sends.
     Turn(Vice),
 }

@@ -226,7 +226,7 @@ impl PeerNode {
             }
             Act::CutHealed => self.heal(scope),
             Act::Turn(vice) => self.vice = Some(vice),
-            Act::Start { .. } | Act::Sleep { .. } => {}
+            Act::Start { .. } | Act::Sleep { .. } | Act::Ask { .. } | Act::Restart { .. } => {}
         }
     }
 

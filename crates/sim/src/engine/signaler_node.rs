@@ -4,21 +4,41 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use weft_signaler_core::{ConnId, Counters, DialId, Gauges, Input, Origin, Output, Signaler};
-use weft_wire::Time;
+use weft_crypto::SignalerKey;
+use weft_signaler_core::{Config, ConnId, Counters, DialId, Gauges, Input, Origin, Output, Signaler};
+use weft_wire::{DiscoveryKey, PeerId, SignalerId, Time};
 
+use super::dice::Dice;
+use super::network::Network;
 use super::parcel::{Cargo, NodeId, Socket};
 use super::queue::Scope;
 
 /// A dial that leads nowhere fails after this long.
-const NOBODY: Duration = Duration::from_secs(5);
+pub(crate) const NOBODY: Duration = Duration::from_secs(5);
 /// One-way latencies until a WebSocket is open at the signaler: TCP, TLS 1.3 and the upgrade.
 pub(crate) const OPENING: u32 = 5;
+
+/// What stays of a signaler when it ends: its files.
+#[derive(Debug)]
+pub(crate) struct Files {
+    pub(crate) config: Config,
+    pub(crate) key: SignalerKey,
+    pub(crate) seed: [u8; 32],
+}
 
 /// A signaler and its sockets.
 #[derive(Debug)]
 pub struct SignalerNode {
     signaler: Signaler,
+    files: Files,
+    /// Cards that it was told to keep.
+    cards: BTreeMap<SignalerId, Vec<u8>>,
+    /// It has ended, and starts again then.
+    ended: Option<Time>,
+    /// When its present life began.
+    began: Time,
+    /// The last end was no crash.
+    gracefully: bool,
     /// Open sockets: who is at the other end, and when the last message arrives there.
     open: BTreeMap<Socket, (NodeId, Time)>,
     /// Sockets to siblings that are being opened.
@@ -27,11 +47,53 @@ pub struct SignalerNode {
 }
 
 impl SignalerNode {
-    pub(crate) fn new(signaler: Signaler) -> Self {
-        Self { signaler, open: BTreeMap::new(), dialling: BTreeMap::new(), dials: 0 }
+    /// `clock` is the time as it has it.
+    pub(crate) fn new(files: Files, now: Time, clock: Time) -> Self {
+        let signaler = Signaler::new(files.config.clone(), files.key.clone(), files.seed, clock);
+        Self {
+            signaler,
+            files,
+            cards: BTreeMap::new(),
+            ended: None,
+            began: now,
+            gracefully: false,
+            open: BTreeMap::new(),
+            dialling: BTreeMap::new(),
+            dials: 0,
+        }
     }
 
-    /// What happened since the start.
+    /// Who it is.
+    pub fn id(&self) -> SignalerId {
+        self.signaler.id()
+    }
+
+    /// Since when it has been running; none if it is not.
+    pub fn runs_since(&self) -> Option<Time> {
+        self.ended.is_none().then_some(self.began)
+    }
+
+    /// Whether its last end was no crash.
+    pub fn was_graceful(&self) -> bool {
+        self.gracefully
+    }
+
+    /// The entries of a swarm that it has.
+    pub fn entries(&self, discovery: &DiscoveryKey) -> Vec<(PeerId, SignalerId)> {
+        self.signaler.entries(discovery)
+    }
+
+    /// The number of the entry of a peer at one home, if it has it.
+    pub fn seq_of(&self, discovery: DiscoveryKey, peer: PeerId, home: SignalerId) -> Option<u64> {
+        self.signaler.seq_of(discovery, peer, home)
+    }
+
+    /// Who keeps a key, as it sees it.
+    pub fn residence(&self, key: &[u8; 32]) -> Vec<SignalerId> {
+        self.signaler.residence(key)
+    }
+
+    /// What happened in its present life, or in its last one.
     pub fn counters(&self) -> &Counters {
         self.signaler.counters()
     }
@@ -41,15 +103,56 @@ impl SignalerNode {
         self.signaler.gauges()
     }
 
-    pub(crate) fn deadline(&self) -> Option<Time> {
-        self.signaler.deadline()
+    /// When it wants to be called, by its own clock; by everybody's if it has ended.
+    pub(crate) fn deadline(&self, me: NodeId, network: &Network) -> Option<Time> {
+        self.ended.or_else(|| self.signaler.deadline().map(|at| network.when_by_clock_of(me, at)))
     }
 
     pub(crate) fn tick(&mut self, scope: &mut Scope<'_>) {
-        self.input(Input::Tick, scope);
+        match self.ended {
+            None => self.input(Input::Tick, scope),
+            Some(at) if at <= scope.now => {
+                let files = &self.files;
+                let config = Config { cards: self.cards.values().cloned().collect(), ..files.config.clone() };
+                let first = files.seed.first_chunk().copied().unwrap_or_default();
+                let seed = Dice::new(u64::from_be_bytes(first), scope.now.micros()).bytes();
+                let clock = scope.network.by_clock_of(scope.me, scope.now);
+                self.signaler = Signaler::new(config, files.key.clone(), seed, clock);
+                (self.ended, self.began) = (None, scope.now);
+                self.drain(scope);
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// The process ends, and starts again at a time.
+    pub(crate) fn restart(&mut self, gracefully: bool, at: Time, scope: &mut Scope<'_>) {
+        if self.ended.is_some() {
+            return;
+        }
+        if gracefully {
+            self.input(Input::Shutdown, scope);
+        }
+        // The system closes what the program did not.
+        let (me, now) = (scope.me, scope.now);
+        let dialled = core::mem::take(&mut self.dialling).into_iter();
+        let open = core::mem::take(&mut self.open).into_iter();
+        let all = open.chain(dialled.map(|(socket, (_, to))| (socket, (to, now))));
+        for (socket, (to, last)) in all.filter(|(_, (to, _))| *to != me) {
+            let at = arrival(to, last, scope);
+            scope.send(to, at, Cargo::SocketClosed { socket });
+        }
+        (self.ended, self.gracefully) = (Some(at), gracefully);
     }
 
     pub(crate) fn happen(&mut self, cargo: Cargo, scope: &mut Scope<'_>) {
+        if self.ended.is_some() {
+            if let Cargo::Dial { socket } = cargo {
+                let dialler = socket.dialler();
+                scope.send(dialler, scope.now + scope.latency(dialler), Cargo::SocketClosed { socket });
+            }
+            return;
+        }
         match cargo {
             Cargo::Frame { socket, bytes } if self.open.contains_key(&socket) => {
                 self.input(Input::Frame { conn: ConnId(socket.0), bytes: &bytes }, scope);
@@ -85,7 +188,8 @@ impl SignalerNode {
     }
 
     fn input(&mut self, input: Input<'_>, scope: &mut Scope<'_>) {
-        self.signaler.handle(scope.now, input);
+        let now = scope.network.by_clock_of(scope.me, scope.now);
+        self.signaler.handle(now, input);
         self.drain(scope);
     }
 
@@ -110,11 +214,12 @@ impl SignalerNode {
                     }
                 }
                 Output::Dial { dial, url } => self.dial(dial, &url, scope),
+                Output::KeepCard { id, card: Some(card) } => _ = self.cards.insert(id, card.to_vec()),
+                Output::KeepCard { id, card: None } => _ = self.cards.remove(&id),
                 Output::Raise { .. }
                 | Output::PinSibling { .. }
                 | Output::Record(_)
                 | Output::Registrant(_)
-                | Output::KeepCard { .. }
                 | Output::Event(_) => {}
             }
         }

@@ -7,7 +7,7 @@ use weft_wire::Time;
 
 use super::connection::Connection;
 use super::content::Content;
-use super::network::{Cut, Laws, Network};
+use super::network::{Cut, Divided, Laws, Network};
 use super::parcel::{Act, Cargo, NodeId};
 use super::queue::{Post, Queue, SHARDS, Scope};
 use super::world::World;
@@ -134,7 +134,7 @@ fn channels(world: &World) -> Vec<(NodeId, NodeId)> {
 #[test]
 fn nothing_crosses_a_partition() {
     let mut world = world(Laws::default(), 12);
-    let cut: Cut = world.cut(2, Duration::from_secs(10), false);
+    let cut: Cut = world.cut(2, Duration::from_secs(10), Divided::Peers);
     let sender = NodeId(1);
     let document = super::Content { number: 9, topic: 0 }.document(100).unwrap();
     let now = world.now();
@@ -155,7 +155,7 @@ fn nothing_crosses_a_partition() {
 fn links_outlive_a_short_partition() {
     let mut world = world(Laws::default(), 12);
     let before = channels(&world);
-    world.cut(2, Duration::from_secs(3), false);
+    world.cut(2, Duration::from_secs(3), Divided::Peers);
     world.run(Duration::from_secs(6)).unwrap();
     let after = channels(&world);
     let kept = before.iter().filter(|pair| after.contains(pair)).count();

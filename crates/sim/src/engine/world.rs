@@ -11,18 +11,19 @@ use anyhow::{Context as _, Result};
 use rayon::prelude::*;
 use weft_crypto::{IdentityKey, Party, PeerKey, Seed, SignalerKey};
 use weft_peer_core::{Config, Keys};
-use weft_signaler_core::{Config as SignalerConfig, SiblingConfig, Signaler};
-use weft_wire::{IdentityId, Time};
+use weft_signaler_core::{Config as SignalerConfig, SiblingConfig};
+use weft_wire::{DiscoveryKey, IdentityId, Time};
 
+use super::announced_node::AnnouncedNode;
 use super::clock::{Clock, START};
 use super::dice::Dice;
-use super::network::{Cut, Laws, Network};
+use super::network::{Cut, Divided, Laws, Network};
 use super::node::{Node, Role, UNLISTED};
 use super::parcel::{Act, Cargo, NodeId, Parcel};
 use super::peer_node::{ICE_NOTICES, PeerNode, Plan};
 use super::queue::{NEVER, SHARDS, place};
 use super::shard::Shard;
-use super::signaler_node::{SignalerNode, url_of};
+use super::signaler_node::{Files, SignalerNode, url_of};
 use super::tally::Violation;
 
 /// Windows with less to do than this are not worth waking other threads for.
@@ -94,8 +95,9 @@ impl World {
                 ..defaults
             };
             let key = keys[at as usize].clone();
-            let signaler = Signaler::new(config, key, self.dice.bytes(), self.now);
-            let id = self.add(Role::Signaler(Box::new(SignalerNode::new(signaler))));
+            let files = Files { config, key, seed: self.dice.bytes() };
+            let clock = self.network.by_clock_of(NodeId(at), self.now);
+            let id = self.add(Role::Signaler(Box::new(SignalerNode::new(files, self.now, clock))));
             // Its siblings are dialled at once.
             self.shards[place(id).0].rouse(id, self.now, self.clock);
         }
@@ -129,6 +131,14 @@ impl World {
         id
     }
 
+    /// A new peer that connects to a signaler at a time and announces itself in a swarm; without one, it waits to be told to ask.
+    pub fn add_announced(&mut self, discovery: Option<DiscoveryKey>, home: NodeId, at: Time) -> NodeId {
+        let key = PeerKey::new(&Seed::new(self.dice.bytes()));
+        let id = self.add(Role::Announced(Box::new(AnnouncedNode::new(key, discovery, home, at))));
+        self.shards[place(id).0].rouse(id, at, self.clock);
+        id
+    }
+
     /// Gives a chunk to a node.
     #[cfg(test)]
     pub(super) fn give(&mut self, to: NodeId, cargo: Cargo) {
@@ -144,9 +154,9 @@ impl World {
     }
 
     /// Divides the nodes into groups for a time, from now on.
-    pub fn cut(&mut self, groups: u64, time: Duration, signalers: bool) -> Cut {
+    pub fn cut(&mut self, groups: u64, time: Duration, divided: Divided) -> Cut {
         let seed = self.dice.roll();
-        let cut = Cut { from: self.now, until: self.now + time, groups, seed, signalers };
+        let cut = Cut { from: self.now, until: self.now + time, groups, seed, divided };
         self.network.cut(cut.clone());
         let consent = ICE_NOTICES + super::connection::CONSENT;
         for id in self.peers().map(|(id, _)| id).collect::<Vec<_>>() {
@@ -206,6 +216,22 @@ impl World {
         self.shards[place(id).0].node(id)?.peer()
     }
 
+    /// A peer that only announces itself.
+    pub fn announced(&self, id: NodeId) -> Option<&AnnouncedNode> {
+        match &self.shards[place(id).0].node(id)?.role {
+            Role::Announced(peer) => Some(peer),
+            _ => None,
+        }
+    }
+
+    /// A peer that only announces itself.
+    pub fn announced_mut(&mut self, id: NodeId) -> Option<&mut AnnouncedNode> {
+        match &mut self.shards[place(id).0].node_mut(id)?.role {
+            Role::Announced(peer) => Some(peer),
+            _ => None,
+        }
+    }
+
     /// Whether a node is in the background.
     pub fn is_asleep(&self, id: NodeId) -> bool {
         self.shards[place(id).0].node(id).is_some_and(|node| node.is_asleep(self.now))
@@ -218,12 +244,15 @@ impl World {
 
     /// The signalers.
     pub fn signalers(&self) -> impl Iterator<Item = &SignalerNode> + '_ {
-        (0..self.network.signalers).map(NodeId).filter_map(|id| {
-            match &self.shards[place(id).0].node(id)?.role {
-                Role::Signaler(signaler) => Some(&**signaler),
-                _ => None,
-            }
-        })
+        (0..self.network.signalers).map(NodeId).filter_map(|id| self.signaler(id))
+    }
+
+    /// A signaler, whether it runs or not.
+    pub fn signaler(&self, id: NodeId) -> Option<&SignalerNode> {
+        match &self.shards[place(id).0].node(id)?.role {
+            Role::Signaler(signaler) => Some(signaler),
+            _ => None,
+        }
     }
 
     /// Threads that work.
