@@ -213,6 +213,8 @@ impl Signaler {
             };
             if newer {
                 better.extend(ours.get(&name).cloned());
+            } else if !kept {
+                // It would not be taken, and nobody else asked for it meanwhile.
             } else if self.moves.asked.get(&name).is_some_and(|until| *until > now) {
                 // It is on its way from somebody else.
                 asked = true;
