@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use weft_signaler_core::{Config, SiblingConfig, Signaler};
 use weft_wire::sibling::{Sibling, Watching};
 use weft_wire::signaler::ToSignaler;
-use weft_wire::{Bytes, Code, DiscoveryKey, List, PeerId, SignalerId, encode};
+use weft_wire::{Bytes, Code, DiscoveryKey, List, PeerId, SignalerId, encode, limits};
 use world::{Got, World, millis, star, star_config, swarm};
 
 fn settled(count: usize) -> World {
@@ -533,6 +533,24 @@ fn an_entry_for_the_wrong_signaler_is_passed_on_once_and_does_not_stay() {
     assert!(world.members(3, elsewhere, 9).contains(&peer));
     world.pass(millis(121_000));
     assert!(holders(&world, elsewhere).is_empty());
+}
+
+#[test]
+fn who_neither_keeps_nor_wants_a_swarm_asks_for_nothing_of_it_and_a_lookup_right_after_does() {
+    let mut world = settled(8);
+    let (elsewhere, _) = elsewhere_and_here(&world, 1);
+    let keeper = keepers(&world, 0, elsewhere).into_iter().next().unwrap();
+    let client = world.client(keeper, 1);
+    world.announce(client, elsewhere);
+    world.pass(millis(50));
+    let misdirected = world.signaler(1).counters().misdirected;
+    world.kinds.clear();
+    let offer = Sibling::Offer { discovery: elsewhere, names: Bytes(vec![7; limits::NAME_BYTES]) };
+    world.between(keeper, 1, encode(&offer));
+    world.pass(millis(50));
+    assert_eq!(world.kinds.get(&16), None, "something was asked for");
+    assert_eq!(world.signaler(1).counters().misdirected, misdirected + 1);
+    assert_eq!(world.members(1, elsewhere, 9), BTreeSet::from([world.peer(client)]));
 }
 
 #[test]
