@@ -102,7 +102,7 @@ test("d10_a_message_to_a_paused_command_over_a_link_is_sent_again_and_confirmed_
   const tap = await Tap.open(t, signaler.url);
   const { page, listener, identity } = await pageAndListener(t, { page: tap.url, listener: signaler.url });
   await page.until("mesh.openLinks().length === 1");
-  listener.process.kill("SIGSTOP");
+  await listener.pause();
   const seen = loseReceipts(tap);
   let ended = "not yet";
   const outcome = page.send(identity, { n: 1, text: TEXT }).then((how) => {
@@ -121,7 +121,7 @@ test("d10_a_message_to_a_paused_command_over_a_link_is_sent_again_and_confirmed_
     }),
     ({ copies }) => copies >= 1,
   );
-  listener.process.kill("SIGCONT");
+  listener.resume();
   assert.equal(await outcome, "delivered");
   assert.equal(await page.send(identity, { n: 2 }), "delivered");
   await listener.count(2);
@@ -139,7 +139,7 @@ test("d10_a_recipient_that_does_not_answer_is_an_error_after_ten_seconds_for_pag
     listener: signaler.url,
   });
   await page.until("mesh.openLinks().length === 1");
-  listener.process.kill("SIGSTOP");
+  await listener.pause();
   const timed = async <T>(outcome: Promise<T>) => {
     const since = performance.now();
     return { outcome: await outcome, took: performance.now() - since };

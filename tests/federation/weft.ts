@@ -1,10 +1,11 @@
 /** The built `weft` command as a process: JSON lines in and out. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
-import { directory, type Ended, endsWith, environment, type Run, run } from "./signaler.ts";
+import { directory, type Ended, endsWith, environment, type Run, run, until } from "./signaler.ts";
 
 const ROOT = resolve(fileURLToPath(import.meta.url), "../../..");
 export const PROGRAM = process.env["WEFT"] ?? join(ROOT, "target/release/weft");
@@ -136,6 +137,29 @@ export class Weft {
   async interrupt(): Promise<Ended> {
     this.process.kill("SIGINT");
     return await this.ended;
+  }
+
+  /**
+   * Stops all its threads. One of them has to run to stop the others (signal(7)): on a busy machine they may do a lot until
+   * then, so that it is waited for.
+   */
+  async pause(): Promise<void> {
+    this.process.kill("SIGSTOP");
+    const tasks = `/proc/${this.process.pid}/task`;
+    const stops = (task: string): boolean => {
+      try {
+        return / T [^)]*$/.test(readFileSync(`${tasks}/${task}/stat`, "utf8"));
+      } catch {
+        return true; // It has ended meanwhile.
+      }
+    };
+    const running = () => readdirSync(tasks).filter((task) => !stops(task)).length;
+    await until("stop of every thread", running, (count) => count === 0);
+  }
+
+  /** Lets it go on. */
+  resume(): void {
+    this.process.kill("SIGCONT");
   }
 
   /** Ends it without a word. */
