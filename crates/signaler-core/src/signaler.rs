@@ -74,7 +74,7 @@ pub struct Signaler {
     pub(crate) stopping: bool,
 }
 
-/// Entries looked at for expiry at once: under a millisecond of work. (512 took up to 6 ms on a busy machine.)
+/// Entries looked at for expiry at once.
 const EXPIRE_AT_ONCE: usize = 64;
 
 impl Signaler {
