@@ -25,6 +25,7 @@ use crate::timers::Timer;
 pub(crate) struct Inbox {
     /// None is empty.
     waiting: BTreeMap<ConnId, VecDeque<Waiting>>,
+    /// How much that is, by [`Waiting::weight`].
     count: usize,
     last: Option<ConnId>,
     armed: bool,
@@ -33,9 +34,10 @@ pub(crate) struct Inbox {
 impl Inbox {
     fn push(&mut self, from: ConnId, said: impl IntoIterator<Item = Waiting>) {
         let queue = self.waiting.entry(from).or_default();
-        let before = queue.len();
-        queue.extend(said);
-        self.count += queue.len() - before;
+        for one in said {
+            self.count += one.weight();
+            queue.push_back(one);
+        }
         if queue.is_empty() {
             self.waiting.remove(&from);
         }
@@ -51,19 +53,23 @@ impl Inbox {
         if queue.is_empty() {
             self.waiting.remove(&from);
         }
-        self.count -= 1;
+        self.count -= said.weight();
         self.last = Some(from);
         Some((from, said))
     }
 
     /// Who has most to say.
     fn longest(&self) -> Option<ConnId> {
-        self.waiting.iter().max_by_key(|(_, queue)| queue.len()).map(|(from, _)| *from)
+        self.waiting.iter().max_by_key(|(_, queue)| weight(queue)).map(|(from, _)| *from)
     }
 
     fn forget(&mut self, from: ConnId) {
-        self.count -= self.waiting.remove(&from).map_or(0, |queue| queue.len());
+        self.count -= self.waiting.remove(&from).map_or(0, |queue| weight(&queue));
     }
+}
+
+fn weight(queue: &VecDeque<Waiting>) -> usize {
+    queue.iter().map(Waiting::weight).sum()
 }
 
 #[derive(Debug)]
@@ -73,6 +79,18 @@ enum Waiting {
     Offer { discovery: DiscoveryKey, names: Vec<u8> },
     Watch { discovery: DiscoveryKey, said: Watching, sum: u64, hops: u8 },
     Summary(Summary),
+}
+
+impl Waiting {
+    /// In statements: how much room it takes here.
+    fn weight(&self) -> usize {
+        let bytes = match self {
+            Self::Offer { names, .. } => names.len(),
+            Self::Summary(summary) => summary.sums.len(),
+            Self::Statement(_) | Self::Refresh { .. } | Self::Watch { .. } => 0,
+        };
+        1 + bytes / STATEMENT_BYTES
+    }
 }
 
 #[derive(Debug)]
@@ -87,6 +105,8 @@ struct Unverified {
 
 /// Signatures verified at once, so that nobody's answer waits for a whole table: about 1.5 ms.
 const VERIFY_AT_ONCE: usize = 32;
+/// About the bytes of a statement.
+const STATEMENT_BYTES: usize = 256;
 /// Statements looked at at once: most are known already and cost a lookup.
 const LOOK_AT_ONCE: usize = 512;
 /// Changes told at once per link: eight full frames.
@@ -340,12 +360,10 @@ impl Signaler {
     /// Verifies a portion of what siblings sent.
     pub(crate) fn on_inbox(&mut self, now: Time) {
         self.inbox.armed = false;
-        let mut verified = 0;
-        for _ in 0..LOOK_AT_ONCE {
-            if verified == VERIFY_AT_ONCE {
-                break;
-            }
+        let (mut verified, mut looked) = (0, 0);
+        while verified < VERIFY_AT_ONCE && looked < LOOK_AT_ONCE {
             let Some((from, waiting)) = self.inbox.pop() else { break };
+            looked += waiting.weight();
             match waiting {
                 Waiting::Statement(statement) => {
                     verified += usize::from(self.on_statement(now, from, &statement));

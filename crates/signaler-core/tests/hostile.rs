@@ -10,7 +10,7 @@ use weft_crypto::PeerKey;
 use weft_crypto::statement::{sign_entry, sign_gone};
 use weft_signaler_core::{Config, Counters};
 use weft_wire::sibling::{Refresh, Sibling};
-use weft_wire::{Bytes, Code, DiscoveryKey, Entry, Gone, List, Signature, encode};
+use weft_wire::{Bytes, Code, DiscoveryKey, Entry, Gone, List, Signature, encode, limits};
 use world::{Got, World, millis, seed, signaler_key, star_config, swarm};
 
 /// Three that keep everything; the second one is the bad one.
@@ -168,6 +168,21 @@ fn a_sibling_fills_no_more_than_its_share_of_a_table() {
     let (key, entry) = made_up(&world, swarm(200), 200);
     world.between(BAD, 0, entries([sign_entry(&key, &entry)]));
     assert_eq!(world.signaler(0).entries(&swarm(200)).len(), 1);
+}
+
+#[test]
+fn an_offer_takes_the_room_of_what_it_names() {
+    // Room for 600 statements of 256 bytes: 150 kB.
+    let mut world = three(|config| Config { max_entries: 300, ..config });
+    let offer = |names: usize| {
+        let names = Bytes(vec![7; names * limits::NAME_BYTES]);
+        encode(&Sibling::Offer { discovery: swarm(1), names })
+    };
+    world.between(BAD, 0, offer(10_000));
+    assert_eq!(world.signaler(0).counters().refused(Code::RateLimited), 0);
+    world.between(BAD, 0, offer(limits::NAMES));
+    assert_eq!(world.signaler(0).counters().refused(Code::RateLimited), 1);
+    assert_served(&mut world, 200);
 }
 
 #[test]
