@@ -61,6 +61,11 @@ impl KeyStore {
         Ok(store)
     }
 
+    /// There is an identity in a directory.
+    pub fn has_identity(directory: &Path) -> bool {
+        directory.join(IDENTITY).exists()
+    }
+
     /// Where the files are.
     pub fn directory(&self) -> &Path {
         &self.directory
@@ -68,7 +73,7 @@ impl KeyStore {
 
     /// Where the identity's seed is.
     pub fn identity_path(&self) -> PathBuf {
-        self.directory.join("identity.seed")
+        self.directory.join(IDENTITY)
     }
 
     /// The identity.
@@ -210,6 +215,8 @@ impl KeyStoreError {
 }
 
 /// Bytes of the largest file that is read: a seed has 65.
+/// The file with the identity's seed.
+const IDENTITY: &str = "identity.seed";
 const FILE_BYTES: u64 = 4096;
 
 fn directory_of(

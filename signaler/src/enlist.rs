@@ -77,6 +77,15 @@ impl Member {
         let signaler: SignalerId = info["id"].as_str().context("/info names no id")?.parse()?;
         let network: NetworkName =
             info["registry"]["network"].as_str().context("it has no registry")?.parse()?;
+        if let Some(ours) = hub.ask(Ask::About).await.map(|about| about.network) {
+            ensure!(
+                ours == network,
+                "it belongs to the federation {:?}, and this signaler to {:?}: start this one with --network {}",
+                &*network,
+                &*ours,
+                &*network
+            );
+        }
         let every = info["limits"]["registry_heartbeat_ms"].as_u64().map_or(WAITING, Duration::from_millis);
         let us = self.key.id();
         let id = self.enlist.id.clone().map_or_else(|| us.to_string().parse(), Ok)?;

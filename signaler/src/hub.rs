@@ -76,6 +76,8 @@ pub(crate) enum Submitted {
 #[derive(Clone, Debug)]
 pub(crate) struct About {
     pub(crate) network: NetworkName,
+    /// Those that were named when this signaler was started.
+    pub(crate) first_sovereigns: Vec<RegistryKey>,
     pub(crate) sovereigns: Vec<RegistryKey>,
     pub(crate) changed_at: u64,
     pub(crate) totals: Totals,
@@ -92,6 +94,12 @@ pub(crate) struct Snapshot {
     pub(crate) at: u64,
     /// Frames dropped because a queue had reached its hard limit; the connection was given up.
     pub(crate) overflows: u64,
+    /// Times that the database could not be written.
+    pub(crate) store_failures: u64,
+    /// Changes that count and are not durable yet.
+    pub(crate) unstored: u64,
+    /// Registrants by their standing.
+    pub(crate) totals: Totals,
 }
 
 /// A way to the hub, for whoever opens connections.
@@ -255,7 +263,11 @@ impl Hub {
             ToHub::DialFailed { dial } => self.core.handle(now, Input::DialFailed { dial }),
             ToHub::Registry(ask) => self.on_ask(now, ask),
             ToHub::Snapshot(to) => {
+                let (store_failures, unstored) = self.store.troubles();
                 let _ = to.send(Snapshot {
+                    store_failures,
+                    unstored,
+                    totals: self.core.registry().totals(now),
                     counters: self.core.counters().clone(),
                     gauges: self.core.gauges(),
                     uptime: self.clock.uptime(),
@@ -369,6 +381,7 @@ impl Hub {
             Ask::About(to) => {
                 let _ = to.send(About {
                     network: registry.network().clone(),
+                    first_sovereigns: registry.first_sovereigns().to_vec(),
                     sovereigns: registry.sovereigns().collect(),
                     changed_at: registry.sovereigns_changed_at(),
                     totals: registry.totals(now),
@@ -421,10 +434,22 @@ fn log(event: &Event) {
         Event::SiblingDown(id) => tracing::info!(sibling = %short(id), "sibling disconnected"),
         Event::MemberUp(id) => tracing::info!(member = %short(id), "member of the federation"),
         Event::MemberDown(id) => tracing::info!(member = %short(id), "member of the federation is down"),
-        Event::SiblingRefused { id, code } => {
-            let sibling = id.map(short).unwrap_or_default();
-            tracing::warn!(%sibling, %code, "sibling refused; a sovereign has to approve both, or each side must name the other (--sibling) or be --open");
+        Event::RefusedBySibling { id, code } => {
+            let sibling = id.map(show).unwrap_or_default();
+            tracing::warn!(%sibling, %code, "this sibling does not let us in yet: a sovereign has to approve this signaler there, or that one has to name ours (--sibling); we call again");
         }
+        Event::SiblingRefused { id, registered: true } => tracing::warn!(
+            sibling = %id,
+            "a signaler was not let in: it is registered, and pending, denied or revoked. `weft nodes` shows it, `weft approve` or `weft reset` by a sovereign changes it"
+        ),
+        Event::SiblingRefused { id, registered: false } => tracing::warn!(
+            sibling = %id,
+            "a signaler was not let in: it is not registered here and not named with --sibling. It may register (--register-with), or be named"
+        ),
+        Event::OtherNetwork { id, theirs } => tracing::error!(
+            sibling = %id, theirs = %**theirs,
+            "this sibling belongs to another federation, by the name that --network gives it: the registries have nothing in common until both have the same"
+        ),
         Event::WrongSibling { url, expected, proved } => tracing::error!(
             %url, expected = %expected, proved = %proved,
             "this sibling proved another key than the one that was named or pinned for it: if that is on purpose, name the new one, --sibling ID@URL"

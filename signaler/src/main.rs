@@ -6,7 +6,6 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::Parser as _;
 use tracing_subscriber::EnvFilter;
 use weft_signaler::{Args, LogFormat, Server, Settings, id_of};
 
@@ -17,7 +16,7 @@ fn main() -> ExitCode {
     // The allocator asks for huge pages where it may; small records all over them would keep them resident.
     #[cfg(target_os = "linux")]
     let _ = rustix::thread::disable_transparent_huge_pages(true);
-    match start(Args::parse()) {
+    match start(Args::read()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "weft-signaler: {error:#}");

@@ -93,7 +93,9 @@ impl Pages {
         json_page(
             StatusCode::OK,
             &json!({
-                "status": "ok",
+                // Not an error: who restarts a signaler for that loses what is not stored.
+                "status": if now.unstored == 0 { "ok" } else { "not-stored" },
+                "unstored": now.unstored,
                 "version": env!("CARGO_PKG_VERSION"),
                 "id": show(self.id),
                 "uptime_s": now.uptime.as_secs(),
@@ -217,6 +219,8 @@ fn limits_of(config: &Config) -> Value {
         "probe_ms": config.probe_ms,
         "suspect_ms": config.suspect_ms,
         "forget_ms": config.forget_ms,
+        "redial_min_ms": config.redial_min_ms,
+        "redial_max_ms": config.redial_max_ms,
         "members": limits::MEMBERS,
         "max_connections": config.max_connections,
         "max_swarms_per_peer": config.max_swarms_per_peer,
@@ -242,6 +246,10 @@ fn limits_of(config: &Config) -> Value {
         "registry_deny_after_missed": registry.deny_after_missed,
         "registry_max_nodes": registry.max_registrants,
         "registry_max_pending": registry.max_pending,
+        "registry_max_statements": registry.max_statements,
+        "registry_max_sovereigns": registry.max_sovereigns,
+        "registry_max_sovereign_changes": registry.max_sovereign_changes,
+        "registry_max_nonces": registry.max_nonces,
         "registry_body_bytes": rest::BODY,
     });
     if let (Value::Object(told), Value::Object(of_registry)) = (&mut told, of_registry) {
@@ -317,6 +325,7 @@ fn publish(now: &Snapshot) {
         ("weft_refused_residents_total", counters.refused_peers),
         ("weft_authenticated_total", counters.authenticated),
         ("weft_overflows_total", now.overflows),
+        ("weft_store_failures_total", now.store_failures),
     ] {
         metrics::counter!(name).absolute(value);
     }
@@ -343,5 +352,10 @@ fn publish(now: &Snapshot) {
     ] {
         metrics::gauge!(name).set(u32::try_from(value).map_or(f64::MAX, f64::from));
     }
+    for (status, count) in now.totals.all() {
+        metrics::gauge!("weft_registrants", "status" => status.name())
+            .set(u32::try_from(count).map_or(f64::MAX, f64::from));
+    }
+    metrics::gauge!("weft_unstored").set(u32::try_from(now.unstored).map_or(f64::MAX, f64::from));
     metrics::gauge!("weft_uptime_seconds").set(now.uptime.as_secs_f64());
 }

@@ -121,7 +121,7 @@ impl Rest {
             Some(Submitted::Taken(status)) => taken(kind, about.as_ref(), status),
             Some(Submitted::Refused(refusal)) => refused(refusal),
             Some(Submitted::Lost) => {
-                let text = "it could not be stored; the operator's log says why. Try again later";
+                let text = "it counts, and could not be stored yet: the signaler tries again until it can, and would forget it if it stopped before. The operator's log says why, /healthz when it is stored";
                 error(StatusCode::SERVICE_UNAVAILABLE, "not-stored", text)
             }
             None => stopping(),
@@ -314,6 +314,7 @@ pub(crate) fn about(about: &About) -> Value {
         about.totals.all().map(|(status, count)| (status.name().to_owned(), json!(count))).collect();
     json!({
         "network": &*about.network,
+        "first_sovereigns": about.first_sovereigns.iter().map(RegistryKey::to_string).collect::<Vec<_>>(),
         "sovereigns": about.sovereigns.iter().map(RegistryKey::to_string).collect::<Vec<_>>(),
         "sovereigns_changed_at": about.changed_at,
         "nodes": nodes,

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
-use clap::{Parser, ValueEnum};
+use clap::builder::Resettable;
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, ValueEnum};
 use serde::Deserialize;
 use weft_signaler_core::registry::RegistryConfig;
 use weft_signaler_core::{Config, SiblingConfig, TurnConfig};
@@ -330,10 +331,30 @@ impl Settings {
     }
 }
 
+impl Args {
+    /// The command line and the environment. What is empty in the environment is not set: files for containers leave values
+    /// out so. Ends the program with a message if there is something wrong, or only help was asked for.
+    pub fn read() -> Self {
+        let command = Self::command().mut_args(without_empty);
+        Self::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+    }
+}
+
+fn without_empty(arg: clap::Arg) -> clap::Arg {
+    let empty = arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
+    if empty { arg.env(Resettable::Reset) } else { arg }
+}
+
 impl TryFrom<Args> for Settings {
     type Error = anyhow::Error;
 
-    fn try_from(args: Args) -> anyhow::Result<Self> {
+    fn try_from(mut args: Args) -> anyhow::Result<Self> {
+        // A comma too many names nothing.
+        for list in
+            [&mut args.sibling, &mut args.turn, &mut args.sovereign, &mut args.acme, &mut args.acme_contact]
+        {
+            list.retain(|one| !one.trim().is_empty());
+        }
         let mut file = args.config.as_deref().map(read_file).transpose()?.unwrap_or_default();
         file.unite()?;
         let (listen, port) = match (&args.listen, &file.listen) {
@@ -476,7 +497,11 @@ fn enlist(
             "--register-with {url:?}: the URL of a signaler looks like http://host:8190 or https://host"
         ),
     };
-    check_url(&sibling).context("--register-with")?;
+    let parsed = check_url(&sibling).context("--register-with")?;
+    ensure!(
+        matches!(parsed.path(), "" | "/") && parsed.query().is_none(),
+        "--register-with {url:?}: a signaler is reached without a path, as in http://host:8190"
+    );
     if !core.siblings.iter().any(|known| known.url.as_deref() == Some(&sibling)) {
         core.siblings.push(SiblingConfig { id: None, url: Some(sibling.clone()), pinned: None });
     }
@@ -550,7 +575,7 @@ fn parse_listen(text: &str, port: u16) -> anyhow::Result<(Option<SocketAddr>, u1
     if let Ok(addr) = text.parse::<SocketAddr>() {
         return Ok((Some(addr), addr.port()));
     }
-    if let Ok(port) = text.trim_start_matches(':').parse::<u16>() {
+    if let Ok(port) = text.strip_prefix(':').unwrap_or(text).parse::<u16>() {
         return Ok((None, port));
     }
     let bare = text.trim_matches(['[', ']']);
@@ -594,6 +619,18 @@ fn check(core: &Config) -> anyhow::Result<()> {
     );
     ensure!(core.redial_min_ms > 0, "limits.redial_min_ms: at least 1");
     ensure!(
+        core.redial_max_ms >= core.redial_min_ms,
+        "limits.redial_max_ms must not be less than limits.redial_min_ms"
+    );
+    ensure!(
+        core.frames_per_second > 0 && core.frames_burst > 0,
+        "limits.frames_per_second and limits.frames_burst: at least 1, or no peer could say anything"
+    );
+    ensure!(
+        core.handshakes_per_second > 0 && core.handshakes_burst > 0,
+        "limits.handshakes_per_second and limits.handshakes_burst: at least 1, or no peer could connect"
+    );
+    ensure!(
         core.bytes_burst as usize >= limits::FRAME,
         "limits.bytes_burst: at least {}, the largest frame",
         limits::FRAME
@@ -623,6 +660,8 @@ mod tests {
         assert_eq!(listen("127.0.0.1").unwrap(), (Some("127.0.0.1:8190".into()), 8190));
         assert_eq!(listen("9000").unwrap(), (None, 9000));
         assert_eq!(listen("[::1]").unwrap(), (Some("[::1]:8190".into()), 8190));
+        assert_eq!(listen("::1").unwrap(), (Some("[::1]:8190".into()), 8190));
+        assert_eq!(listen(":9000").unwrap(), (None, 9000));
         assert!(listen("nowhere").unwrap_err().to_string().contains("127.0.0.1:8190"));
     }
 

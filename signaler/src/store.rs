@@ -3,11 +3,16 @@
 //! WAL, one writer thread, one signaler: the file is locked while one runs. What waits is written in one transaction, and copied
 //! from the log into the file at once, so that a copy of the file is all of it. Who asked is answered when that is done. What the
 //! signaler knows of peers is never stored: it expires anyway.
+//!
+//! What could not be written, as on a full disk, is written as soon as it can be; meanwhile it counts all the same, for siblings
+//! have it already, and `/healthz` says that it is not durable.
 
+use std::collections::VecDeque;
 use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -41,11 +46,13 @@ impl Stored {
     fn open(path: &Path) -> anyhow::Result<(Connection, Self)> {
         let mut db = Connection::open(path)
             .with_context(|| format!("cannot open {}: choose another place with --data", path.display()))?;
-        let stored = read(&mut db).with_context(|| {
-            format!(
-                "cannot use {}: put its backup back, or name another file with --data (a new file is a new signaler: siblings that know this one's key have to be told)",
-                path.display()
-            )
+        let stored = read(&mut db).map_err(|error| {
+            let advice = if is_full(&error) {
+                "make room on its disk and start again; nothing is broken"
+            } else {
+                "put its backup back, or name another file with --data (a new file is a new signaler: siblings that know this one's key have to be told)"
+            };
+            error.context(format!("cannot use {}: {advice}", path.display()))
         })?;
         Ok((db, stored))
     }
@@ -60,8 +67,18 @@ impl Stored {
 #[derive(Clone, Debug)]
 pub(crate) struct Store {
     to: SyncSender<Job>,
+    troubles: Arc<Troubles>,
     /// Held until the signaler has ended.
     _lock: Arc<File>,
+}
+
+/// What could not be written.
+#[derive(Debug, Default)]
+struct Troubles {
+    /// Times that writing failed.
+    failures: AtomicU64,
+    /// Writes that are made good as soon as that goes.
+    late: AtomicU64,
 }
 
 /// What is to be written.
@@ -80,6 +97,8 @@ const APPLICATION: i64 = 0x5745_4654;
 
 /// Writes that may wait; what comes beyond is not stored, and whoever asked is told.
 const QUEUE: usize = 1024;
+/// What could not be written is tried again after that.
+const AGAIN: Duration = Duration::from_secs(1);
 /// Writes in one transaction.
 const BATCH: usize = 256;
 /// Heartbeats that are kept of each registrant: the last three hours.
@@ -118,26 +137,16 @@ impl Store {
         hold(&lock, path)?;
         let (mut db, stored) = Stored::open(path)?;
         let (to, from) = sync_channel::<Job>(QUEUE);
-        std::thread::Builder::new().name("store".into()).spawn(move || {
-            while let Ok(first) = from.recv() {
-                let jobs: Vec<Job> = std::iter::once(first).chain(from.try_iter()).take(BATCH).collect();
-                let written = write(&mut db, &jobs).and_then(|()| into_file(&mut db));
-                if let Err(error) = &written {
-                    tracing::error!(%error, "the database could not be written: is the disk full?");
-                }
-                for job in jobs {
-                    match job {
-                        Job::Records(_, done) => done(written.is_ok()),
-                        Job::Card(id, Some(_)) if written.is_ok() => {
-                            tracing::debug!("stored: the card of {id}");
-                        }
-                        Job::Card(id, None) if written.is_ok() => tracing::debug!("stored: no card of {id}"),
-                        _ => {}
-                    }
-                }
-            }
-        })?;
-        Ok((Self { to, _lock: Arc::new(lock) }, stored))
+        let troubles = Arc::new(Troubles::default());
+        let counted = Arc::clone(&troubles);
+        let writer = std::thread::Builder::new().name("store".into());
+        writer.spawn(move || write_all(&mut db, &from, &counted))?;
+        Ok((Self { to, troubles, _lock: Arc::new(lock) }, stored))
+    }
+
+    /// Times that writing failed, and writes that are still to be made good.
+    pub(crate) fn troubles(&self) -> (u64, u64) {
+        (self.troubles.failures.load(Ordering::Relaxed), self.troubles.late.load(Ordering::Relaxed))
     }
 
     /// Remembers a key for a URL.
@@ -166,7 +175,63 @@ impl Store {
     }
 }
 
-fn write(db: &mut Connection, jobs: &[Job]) -> rusqlite::Result<()> {
+/// Writes what comes until nobody can send any more; first what could not be written before, which keeps the order.
+fn write_all(db: &mut Connection, from: &Receiver<Job>, troubles: &Troubles) {
+    let mut late: VecDeque<Job> = VecDeque::new();
+    loop {
+        let first = if late.is_empty() {
+            from.recv().map_err(|_| RecvTimeoutError::Disconnected)
+        } else {
+            from.recv_timeout(AGAIN)
+        };
+        let ended = matches!(first, Err(RecvTimeoutError::Disconnected));
+        if ended && late.is_empty() {
+            return;
+        }
+        // When too much is late nothing more is taken, so that who asks is told.
+        let room = (QUEUE - late.len().min(QUEUE)).min(BATCH);
+        let new: Vec<Job> = first.into_iter().chain(from.try_iter().take(room)).collect();
+        let written = write(db, late.iter().chain(&new)).and_then(|()| into_file(db));
+        match &written {
+            Ok(()) if !late.is_empty() => {
+                tracing::info!("the database could be written again, with {} changes of before", late.len());
+                late.clear();
+            }
+            Ok(()) => {}
+            Err(error) => {
+                if late.is_empty() {
+                    tracing::error!(%error, "the database could not be written and will be tried again: is the disk full?");
+                }
+                troubles.failures.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        let mut told = Vec::new();
+        for job in new {
+            match (job, written.is_ok()) {
+                (Job::Records(records, done), durable) => {
+                    told.push(done);
+                    if !durable {
+                        late.push_back(Job::Records(records, Box::new(|_| {})));
+                    }
+                }
+                (Job::Card(id, card), true) => {
+                    tracing::debug!("stored: {} card of {id}", if card.is_some() { "the" } else { "no" });
+                }
+                (job, false) => late.push_back(job),
+                _ => {}
+            }
+        }
+        troubles.late.store(late.len() as u64, Ordering::Relaxed);
+        for done in told {
+            done(written.is_ok());
+        }
+        if ended {
+            return;
+        }
+    }
+}
+
+fn write<'a>(db: &mut Connection, jobs: impl IntoIterator<Item = &'a Job>) -> rusqlite::Result<()> {
     let change = db.transaction()?;
     for job in jobs {
         match job {
@@ -274,14 +339,41 @@ fn read_records(db: &Connection) -> anyhow::Result<Vec<Record>> {
     Ok(records)
 }
 
+/// The disk is full, or the file may not grow.
+fn is_full(error: &anyhow::Error) -> bool {
+    let cause = error.chain().find_map(|cause| cause.downcast_ref::<rusqlite::Error>());
+    cause.and_then(rusqlite::Error::sqlite_error_code) == Some(rusqlite::ErrorCode::DiskFull)
+}
+
 fn create(path: &Path) -> anyhow::Result<File> {
     let mut options = std::fs::OpenOptions::new();
     options.create(true).append(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
+    let file = options
         .open(path)
-        .with_context(|| format!("cannot create {}: choose another place with --data", path.display()))
+        .with_context(|| format!("cannot create {}: choose another place with --data", path.display()))?;
+    #[cfg(unix)]
+    close_to_others(&file, path);
+    Ok(file)
+}
+
+/// A backup that was put back may be readable by everybody, and it holds the signaler's key.
+#[cfg(unix)]
+fn close_to_others(file: &File, path: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let Ok(about) = file.metadata() else { return };
+    let of_others = about.permissions().mode() & 0o077;
+    if of_others == 0 {
+        return;
+    }
+    match file.set_permissions(std::fs::Permissions::from_mode(0o600)) {
+        Ok(()) => tracing::warn!("{} was open to others; only its owner may read it now", path.display()),
+        Err(error) => tracing::warn!(
+            "{} holds the signaler's key and is open to others: chmod 600 it ({error})",
+            path.display()
+        ),
+    }
 }
 
 /// Two signalers with one key would take each other's places. Where locks are mandatory (Windows) SQLite's own have to do.
@@ -374,6 +466,65 @@ mod tests {
             use std::os::unix::fs::PermissionsExt as _;
             assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_others_may_read_is_closed_to_them() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("mesh.db");
+        drop(Store::open(&path).unwrap());
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        let (_store, _) = Store::open(&path).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    /// What was refused a place on the disk is there after all, once there is room, in the order in which it was said.
+    #[test]
+    fn n9_what_could_not_be_written_is_written_when_it_can_be() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("mesh.db");
+        let (store, _) = Store::open(&path).unwrap();
+        let full = "CREATE TRIGGER full BEFORE INSERT ON lapse BEGIN SELECT RAISE(ABORT, 'full'); END";
+        Connection::open(&path).unwrap().execute_batch(full).unwrap();
+        let lapse = |head: u8| Record::Lapse { id: "a".parse().unwrap(), head: Digest([head; 32]) };
+        let keep = |record: Record| {
+            let (done, durable) = sync_channel(1);
+            store.keep(vec![record], move |durable| done.send(durable).unwrap());
+            durable.recv().unwrap()
+        };
+        assert!(!keep(lapse(1)) && !keep(lapse(2)));
+        let (failures, late) = store.troubles();
+        assert!(failures >= 2 && late == 2, "{failures} failures, {late} late");
+        Connection::open(&path).unwrap().execute_batch("DROP TRIGGER full").unwrap();
+        assert!(keep(Record::Sovereign(RegistryKey([1; 32]))), "there is room again");
+        assert_eq!(store.troubles().1, 0);
+        drop(store);
+        let kept = Store::open(&path).unwrap().1.records;
+        assert!(kept.contains(&lapse(2)) && !kept.contains(&lapse(1)), "{kept:?}");
+    }
+
+    /// Nobody has to do anything for it.
+    #[test]
+    fn n9_what_could_not_be_written_is_tried_again_by_itself() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("mesh.db");
+        let (store, _) = Store::open(&path).unwrap();
+        let full = "CREATE TRIGGER full BEFORE INSERT ON pin BEGIN SELECT RAISE(ABORT, 'full'); END";
+        Connection::open(&path).unwrap().execute_batch(full).unwrap();
+        store.pin("ws://a".into(), SignalerId([1; 32]));
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let until = |what: &str, done: &dyn Fn() -> bool| {
+            while !done() {
+                assert!(Instant::now() < deadline, "{what}");
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        };
+        until("it is known to be late", &|| store.troubles().1 == 1);
+        Connection::open(&path).unwrap().execute_batch("DROP TRIGGER full").unwrap();
+        until("it is written", &|| store.troubles().1 == 0);
+        assert_eq!(Stored::read(&path).unwrap().pin("ws://a"), Some(SignalerId([1; 32])));
     }
 
     #[test]

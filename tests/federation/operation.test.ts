@@ -217,6 +217,7 @@ test("n4_healthz_metrics_and_info_say_what_is", async (t) => {
     { ...health, uptime_s: 0, now_ms: 0, version: "", received_bytes: 0, sent_bytes: 0, sent_frames: 0 },
     {
       status: "ok",
+      unstored: 0,
       version: "",
       id: a.idText,
       uptime_s: 0,

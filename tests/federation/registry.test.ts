@@ -1,5 +1,6 @@
 /** The registry of the shipped signaler over HTTP, and the `weft` command against it. */
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
 import { createServer } from "node:net";
 import { join, resolve } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -272,6 +273,32 @@ async function enlisted(t: TestContext, a: Registry): Promise<Signaler> {
   return b;
 }
 
+test("n8_a_signaler_of_another_network_does_not_register_and_its_log_names_both", async (t) => {
+  const a = await Registry.start(t, { args: ["--network", "one"] });
+  const http = a.signaler.url.replace(/^ws/, "http");
+  const args = ["--network", "two", "--register-with", http, "--node-id", "b"];
+  const b = await Signaler.start(t, { args });
+  await until(
+    "what is wrong",
+    () => b.log,
+    (log) => /federation "one", and this signaler to "two".*--network one/.test(log),
+  );
+  assert.deepEqual(await a.ids("?status=pending"), []);
+});
+
+test("n8_siblings_of_two_networks_say_so_in_the_log", async (t) => {
+  const a = await Registry.start(t, { args: ["--network", "one", "--open"] });
+  const say = new Statements(a.signaler.id, "one");
+  assert.equal(await a.outcome("/register", say.register(new Key(), "v", HOST, [])), "201");
+  const b = await Signaler.start(t, { args: ["--network", "two", "--open", "--sibling", a.signaler.url] });
+  await b.siblings(1);
+  await until(
+    "what is wrong",
+    () => b.log,
+    (log) => /another federation.*theirs=one|theirs=one.*another federation/.test(log),
+  );
+});
+
 test("n8_a_signaler_is_admitted_when_it_is_approved_and_leaves_at_once_when_it_is_revoked", async (t) => {
   const a = await Registry.start(t);
   const b = await enlisted(t, a);
@@ -441,10 +468,13 @@ test("n4_what_the_document_says_of_the_registry_is_what_it_answers", async (t) =
     const { status, json } =
       method === "post"
         ? await a.post(asked, {})
-        : await a.signaler.get(asked).then(async (r) => ({ status: r.status, json: await r.json() }));
+        : await a.signaler.get(asked).then(async (r) => ({
+            status: r.status,
+            json: r.headers.get("content-type")?.startsWith("text/") ? await r.text() : await r.json(),
+          }));
     const answer = about.responses[status];
     assert.ok(answer !== undefined, `${method} ${path}: ${status} is not documented`);
-    const schema = answer.content?.["application/json"].schema;
+    const schema = (answer.content?.["application/json"] ?? answer.content?.["text/plain"])?.schema;
     if (schema !== undefined) check(json, schema, schemas, path);
   }
   check(await a.get("/nodes/w"), { $ref: "#/components/schemas/NodeWithRegistration" }, schemas, "w");
@@ -457,6 +487,10 @@ function check(value: Json, schema: Json, schemas: Json, at: string): void {
     const holds = {
       $ref: () => {
         check(value, schemas[wanted.split("/").at(-1)], schemas, at);
+        return true;
+      },
+      additionalProperties: () => {
+        for (const [name, one] of Object.entries<Json>(value)) check(one, wanted, schemas, `${at}.${name}`);
         return true;
       },
       anyOf: () =>
@@ -556,6 +590,16 @@ test("n12_the_walk_through_of_the_registry_runs_with_the_weft_command", async (t
   const stranger = await run(WEFT, ["approve", "validator-002", "--signaler", http, ...keys("two")]);
   assert.equal(stranger.code, 1);
   assert.match(stranger.err, /not-sovereign/);
+  // No key is made for a decision, and none is signed for another key than the one that was told.
+  const nowhere = join(dir, "nowhere");
+  const keyless = await run(WEFT, ["approve", "validator-002", "--signaler", http, "--data", nowhere]);
+  assert.equal(keyless.code, 1);
+  assert.match(keyless.err, /no identity in .*nowhere.*--data/);
+  assert.equal(existsSync(nowhere), false);
+  const told = ["approve", "validator-002", "--signaler", http, "--key"];
+  const another = await run(WEFT, [...told, sovereign, ...keys("sovereign")]);
+  assert.equal(another.code, 1);
+  assert.match(another.err, /nothing was sent/);
   assert.equal((await weft("sovereign", "approve", "validator-002"))[0].status, "active");
   await weft("one", "heartbeat", "validator-001");
   const active = await weft("two", "nodes", "--status", "active");

@@ -146,7 +146,7 @@ impl Signaler {
             Sibling::Error { code, .. } => {
                 if !up {
                     let id = self.links.link(conn).and_then(crate::links::Link::id);
-                    self.put(Output::Event(Event::SiblingRefused { id, code }));
+                    self.put(Output::Event(Event::RefusedBySibling { id, code }));
                 }
             }
             Sibling::Goodbye { code } => {
@@ -387,7 +387,8 @@ impl Signaler {
     fn on_proved(&mut self, now: Time, conn: ConnId, id: SignalerId) {
         let dial = self.links.link(conn).and_then(|link| link.dial);
         let may_admit = self.may_admit(&id);
-        let verdict = match self.standing_of(id) {
+        let standing = self.standing_of(id);
+        let verdict = match standing {
             Standing::Barred => Verdict::Refuse,
             Standing::Admitted | Standing::Unknown => self.dials.judge(dial, id, may_admit),
         };
@@ -400,7 +401,10 @@ impl Signaler {
             }
             Verdict::Refuse => {
                 self.counters.refuse(Code::NotAdmitted);
-                self.put(Output::Event(Event::SiblingRefused { id: Some(id), code: Code::NotAdmitted }));
+                self.put(Output::Event(Event::SiblingRefused {
+                    id,
+                    registered: standing == Standing::Barred,
+                }));
                 self.send(conn, frames::sibling_error(Code::NotAdmitted));
                 return self.close_link(now, conn, Code::NotAdmitted);
             }

@@ -1,6 +1,7 @@
 //! What goes into and comes out of a signaler.
 
 use bytes::Bytes;
+use weft_wire::registry::NetworkName;
 use weft_wire::{Code, PeerId, SignalerId};
 
 use crate::registry::{Record, Shown};
@@ -154,12 +155,26 @@ pub enum Event {
     MemberUp(SignalerId),
     /// A member is down: it stopped, or was not heard of.
     MemberDown(SignalerId),
-    /// A signaler is not, or does not let us be, a sibling.
-    SiblingRefused {
+    /// A signaler does not let us be its sibling.
+    RefusedBySibling {
         /// Which, if it proved who it is.
         id: Option<SignalerId>,
         /// Why.
         code: Code,
+    },
+    /// We do not let a signaler be a sibling.
+    SiblingRefused {
+        /// Which; it proved who it is.
+        id: SignalerId,
+        /// The registry knows it, and nobody has approved it, or not any more. Otherwise nobody has named it here.
+        registered: bool,
+    },
+    /// A sibling's registry is that of another federation: neither takes anything from the other.
+    OtherNetwork {
+        /// Which.
+        id: SignalerId,
+        /// The name of its federation.
+        theirs: NetworkName,
     },
     /// A URL proved a key other than the one configured or pinned for it.
     WrongSibling {

@@ -185,7 +185,12 @@ impl Registry {
         unread
     }
 
-    /// The federation's name.
+    /// The sovereigns that the configuration names.
+    pub fn first_sovereigns(&self) -> &[RegistryKey] {
+        &self.config.sovereigns
+    }
+
+    /// The name of the federation.
     pub fn network(&self) -> &NetworkName {
         &self.config.network
     }

@@ -202,11 +202,26 @@ impl KeyArgs {
     }
 
     fn store(&self) -> Result<KeyStore, Failure> {
-        let directory = match &self.data {
-            Some(directory) => directory.clone(),
-            None => KeyStore::default_directory().map_err(|error| Failure::usage(&error))?,
-        };
-        KeyStore::open(directory).map_err(|error| Failure::error(&error))
+        KeyStore::open(self.directory()?).map_err(|error| Failure::error(&error))
+    }
+
+    /// For what a new key would be of no use for.
+    fn existing_store(&self) -> Result<KeyStore, Failure> {
+        let directory = self.directory()?;
+        if !KeyStore::has_identity(&directory) {
+            return Err(Failure::error(&format!(
+                "there is no identity in {}: name the folder with the keys, --data FOLDER",
+                directory.display()
+            )));
+        }
+        self.store()
+    }
+
+    fn directory(&self) -> Result<PathBuf, Failure> {
+        match &self.data {
+            Some(directory) => Ok(directory.clone()),
+            None => KeyStore::default_directory().map_err(|error| Failure::usage(&error)),
+        }
     }
 }
 

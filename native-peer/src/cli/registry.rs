@@ -3,6 +3,7 @@
 //!
 //! What is decided about is what the registration says, as its owner signed it, not what the signaler makes of it.
 
+use std::io::IsTerminal as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Subcommand};
@@ -54,6 +55,9 @@ pub(crate) struct DecideArgs {
     registry: RegistryArgs,
     /// About whom.
     id: RegistrantId,
+    /// Only if it is registered with this key: the one that its operator has told you.
+    #[arg(long, value_name = "KEY")]
+    key: Option<RegistryKey>,
 }
 
 #[derive(Debug, Args)]
@@ -149,7 +153,7 @@ pub(crate) async fn register(args: RegisterArgs) -> Result<Exit, Failure> {
 }
 
 pub(crate) async fn decide(kind: Kind, args: DecideArgs) -> Result<Exit, Failure> {
-    let registry = Registry::open(&args.registry).await?;
+    let registry = Registry::open_to_decide(&args.registry).await?;
     let Some(node) = registry.node(&args.id).await? else {
         return Err(Failure::error(&format!("nobody is registered as {}", args.id)));
     };
@@ -162,6 +166,12 @@ pub(crate) async fn decide(kind: Kind, args: DecideArgs) -> Result<Exit, Failure
     eprintln!("{}: key {}, at {}", args.id, registration.key, &*registration.host);
     for service in registration.services.iter() {
         eprintln!("  {} on port {}, key {}", &*service.kind, service.port, service.key);
+    }
+    if let Some(key) = args.key.filter(|key| *key != registration.key) {
+        return Err(Failure::error(&format!("{} is not registered with {key}: nothing was sent", args.id)));
+    }
+    if kind == Kind::Approve && args.key.is_none() && !confirmed(&args.id)? {
+        return Err(Failure::error(&"nothing was sent"));
     }
     let body = Decision {
         network: registry.network.clone(),
@@ -180,6 +190,17 @@ pub(crate) async fn decide(kind: Kind, args: DecideArgs) -> Result<Exit, Failure
         _ => ("revoke", Statement::Revoke(body)),
     };
     registry.say(&format!("/{verb}/{}", args.id), &statement).await
+}
+
+/// Asks whoever sits at a terminal. A script has compared already, or says the key with --key.
+fn confirmed(id: &RegistrantId) -> Result<bool, Failure> {
+    if !std::io::stdin().is_terminal() {
+        return Ok(true);
+    }
+    eprint!("Is this what its operator has told you? Approve {id}? [y/N] ");
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer).map_err(|error| Failure::error(&error))?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 pub(crate) async fn heartbeat(args: HeartbeatArgs) -> Result<Exit, Failure> {
@@ -215,7 +236,7 @@ pub(crate) async fn sovereign(args: SovereignArgs) -> Result<Exit, Failure> {
         Change::Revoke { registry, key } => ("revoke", registry, Some(key), None, String::new()),
         Change::Rotate { registry, new, old } => ("rotate", registry, old, Some(new), String::new()),
     };
-    let registry = Registry::open(&args).await?;
+    let registry = Registry::open_to_decide(&args).await?;
     let description = match description.as_str() {
         "" => None,
         text => Some(Text::new(text).ok_or_else(|| {
@@ -288,6 +309,12 @@ impl Registry {
             changed_at: info["registry"]["sovereigns_changed_at"].as_u64().unwrap_or(0),
             every: Duration::from_millis(every),
         })
+    }
+
+    /// As [`Self::open`], with a key that is there: a new one would be nobody's sovereign.
+    async fn open_to_decide(args: &RegistryArgs) -> Result<Self, Failure> {
+        args.keys.existing_store()?;
+        Self::open(args).await
     }
 
     fn key(&self) -> RegistryKey {

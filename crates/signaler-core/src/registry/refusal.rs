@@ -108,12 +108,22 @@ impl Refusal {
             }
             Self::Replayed => "this nonce was used before: sign anew, with a fresh one",
             Self::AlreadyRegistered(status) => {
-                return format!(
-                    "this id is taken and {status}: choose another, or ask a sovereign to reset it"
-                );
+                let next = match status {
+                    Status::Pending => "a sovereign decides about it next",
+                    Status::Active | Status::Offline => {
+                        "to register anew, ask a sovereign to revoke it and then to reset it"
+                    }
+                    Status::Denied | Status::Revoked => "to register anew, ask a sovereign to reset it",
+                };
+                return format!("this id is taken and {status}: choose another; {next}");
             }
             Self::AlreadyDecided(status) => {
-                return format!("it is {status}, which this decision cannot follow: see GET /nodes/ID");
+                let next = match status {
+                    Status::Pending => "only an approval or a denial can follow",
+                    Status::Active | Status::Offline => "only a revocation can follow",
+                    Status::Denied | Status::Revoked => "only a reset can follow",
+                };
+                return format!("it is {status}: {next}. See GET /nodes/ID");
             }
             Self::Superseded => {
                 "something else was decided meanwhile: read GET /nodes/ID and sign for its head"

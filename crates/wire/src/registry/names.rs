@@ -82,7 +82,7 @@ name!(
 );
 name!(
     /// An IP address as text, in its usual form (RFC 5952).
-    Address, limits::ADDRESS, "an IP address in its shortest form", is_address
+    Address, limits::ADDRESS, "an IP address, in its shortest form", is_address
 );
 
 impl Default for NetworkName {
