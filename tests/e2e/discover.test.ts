@@ -19,8 +19,8 @@ test("c1_a_page_that_was_given_one_address_goes_on_and_comes_back_when_that_sign
   const all = await three(t);
   const [a, , c] = all;
   const lab = await Lab.open(t);
-  const page = await lab.peer([a.url], "movies");
-  await page.subscribe("movies", GREAT);
+  const page = await (await lab.page()).start({ signalers: [a.url] });
+  await page.enter("movies", GREAT);
   const other = await lab.peer([c.url], "movies");
   await other.subscribe("movies", {});
   // The one that was given, and one that it told of.
@@ -36,7 +36,7 @@ test("c1_a_page_that_was_given_one_address_goes_on_and_comes_back_when_that_sign
   await until(
     "rows in the browser's store",
     () => page.look<number>(STORED),
-    (rows) => rows === 2,
+    (rows) => rows === 3,
   );
 
   const killed = performance.now();
@@ -72,7 +72,8 @@ test("c1_a_page_that_may_not_discover_has_the_given_signalers_alone", async (t) 
   const page = await lab.page();
   await page.start({ signalers: [a.url], discover: false });
   // Whoever does discover has two homes long since.
-  await connected(await lab.peer([a.url]), (homes) => homes.length === 2);
+  const free = await (await lab.page()).start({ signalers: [a.url] });
+  await connected(free, (homes) => homes.length === 2);
   assert.deepEqual(
     (await connected(page, () => true)).map(({ url }) => url),
     [a.url],
@@ -87,7 +88,8 @@ test("c1_a_page_that_may_not_discover_has_the_given_signalers_alone", async (t) 
 test("c1_a_weft_command_that_was_given_one_address_goes_on_and_starts_again_when_that_signaler_is_killed", async (t) => {
   const [a, , c] = await three(t);
   const data = directory(t);
-  const subscribe = () => Weft.start(t, "subscribe", [JSON.stringify(GREAT)], { signalers: [a.url], data });
+  const subscribe = () =>
+    Weft.start(t, "subscribe", [JSON.stringify(GREAT)], { signalers: [a.url], discover: true, data });
   const publish = (title: string): void => {
     const author = Weft.start(t, "publish", [], { signalers: [c.url] });
     author.write({ title, rating: 9 });
@@ -120,10 +122,13 @@ test("c1_a_weft_command_that_was_given_one_address_goes_on_and_starts_again_when
 
   // Without leave to discover, what is remembered is of no use.
   const options = { signalers: [a.url], data };
-  const { code, err } = await Weft.run(t, "peers", ["--no-discovery", "--timeout", "2"], options);
+  const { code, err } = await Weft.run(t, "peers", ["--timeout", "2"], options);
   assert.equal(code, 4, err);
   assert.match(err, /no signaler was reached/);
-  const { code: reached, err: said } = await Weft.run(t, "peers", ["--timeout", "2"], options);
+  const { code: reached, err: said } = await Weft.run(t, "peers", ["--timeout", "2"], {
+    ...options,
+    discover: true,
+  });
   assert.equal(reached, 0, said);
 });
 
