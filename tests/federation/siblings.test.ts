@@ -172,7 +172,8 @@ test("a_sibling_that_never_reads_is_closed_and_nobody_waits_for_it", async (t) =
     await peer.announce(discovery);
     await watcher.joined(peer.id, 2_000);
   }
-  await a.siblings(1);
+  const up = async () => (await a.health()).siblings.filter((sibling) => sibling.up).length;
+  await until("its link closed", up, (count) => count === 1, 30_000);
   const closed = performance.now() - stopped;
   t.diagnostic(`closed after ${Math.round(closed)} ms, the limit is 3000`);
   assert.equal((await a.metrics()).refused("timed-out"), 1);
