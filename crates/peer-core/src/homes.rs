@@ -63,7 +63,7 @@ pub(crate) struct Homes {
     closing: bool,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Home {
     url: String,
     state: State,
@@ -89,7 +89,7 @@ struct Home {
     announced: Map<DiscoveryKey, Announced>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Announced {
     refresh_at: Time,
     entry: Vec<u8>,
@@ -116,8 +116,8 @@ enum State {
 
 impl Homes {
     pub(crate) fn new(now: Time, env: &mut Env) -> Self {
-        let home = |url: &String| Home {
-            url: url.clone(),
+        let home = |url: String| Home {
+            url,
             state: State::Idle,
             stand_in: None,
             proved: None,
@@ -135,9 +135,9 @@ impl Homes {
         };
         let configured = env.config.signalers.len();
         let places = if env.config.discover { env.config.homes } else { 0 };
-        let places = core::iter::repeat_n(home(&String::new()), places);
+        let places = core::iter::repeat_n(String::new(), places);
         Self {
-            list: env.config.signalers.iter().map(home).chain(places).collect(),
+            list: env.config.signalers.iter().cloned().chain(places).map(home).collect(),
             configured,
             told: Told::new(env),
             wanted: Map::new(),
@@ -326,7 +326,7 @@ impl Homes {
                 home.since = now;
                 home.failures = 0;
                 if home.stand_in.is_none() {
-                    self.told.on_ours(now, &signaler);
+                    self.told.on_ours(now, signaler);
                 }
                 home.code = None;
                 home.ttl = env.config.entry_ttl.min(Duration::from_millis(ttl_ms));
@@ -374,17 +374,18 @@ impl Homes {
                 if env.config.discover {
                     let through = home.stand_in.as_ref().map(|(_, through)| through.clone());
                     let teller = Teller {
+                        id: signaler,
                         configured: through.is_none(),
                         through: through.unwrap_or_else(|| home.url.clone()),
                         at: now,
                         heard: true,
                     };
-                    let from = (signaler, home.url.clone());
+                    let url = home.url.clone();
                     let ours: Vec<_> =
                         self.list[..self.configured].iter().filter_map(|home| home.proved).collect();
                     let up: Vec<_> = self.signalers().collect();
                     let cards = cards.into_iter().map(|card| card.0);
-                    self.told.on_list((from.0, &from.1), teller, cards, (&ours, &up), env);
+                    self.told.on_list(teller, &url, cards, (&ours, &up), env);
                 }
                 None
             }
@@ -443,7 +444,11 @@ impl Homes {
             }
         });
         let surplus = self.surplus(env).map(|(at, _)| at);
-        per_home.chain(self.next_dial(env).map(|(at, _)| at)).chain(surplus).chain(self.told.deadline()).min()
+        per_home
+            .chain(self.next_dial(Time::ZERO, env).map(|(at, _)| at))
+            .chain(surplus)
+            .chain(self.told.deadline())
+            .min()
     }
 
     fn check(&mut self, now: Time, index: usize, env: &mut Env) -> Option<HomeEvent> {
@@ -493,8 +498,8 @@ impl Homes {
         idle.min_by_key(|&index| (self.list[index].not_before, self.list[index].failures, index))
     }
 
-    /// When something is to be dialled, and what.
-    fn next_dial(&self, env: &Env) -> Option<(Time, Next)> {
+    /// When something is to be dialled, not before this, and what.
+    fn next_dial(&self, from: Time, env: &Env) -> Option<(Time, Next)> {
         if self.closing || self.busy() > env.config.homes {
             return None;
         }
@@ -512,8 +517,8 @@ impl Homes {
             let candidate = self.told.next(&self.met())?;
             Some((candidate.at.max(self.list[place].not_before), Next::StandIn(place, candidate)))
         });
-        // Of two that may be dialled now, the configured one.
-        [ours, other].into_iter().flatten().min_by_key(|(at, _)| *at)
+        // Of two that may be dialled, the configured one.
+        [ours, other].into_iter().flatten().min_by_key(|(at, _)| from.max(*at))
     }
 
     /// Who need not be dialled as one that was told of: our homes, and all that are configured.
@@ -525,7 +530,7 @@ impl Homes {
     }
 
     fn dial(&mut self, now: Time, env: &mut Env) {
-        while let Some((_, next)) = self.next_dial(env).filter(|(at, _)| *at <= now) {
+        while let Some((_, next)) = self.next_dial(now, env).filter(|(at, _)| *at <= now) {
             let index = match next {
                 Next::Configured(index) => index,
                 Next::StandIn(index, candidate) => {
@@ -628,7 +633,7 @@ impl Homes {
         let home = &mut self.list[index];
         let was_up = matches!(home.state, State::Up { .. });
         if let State::Up { signaler } = home.state {
-            self.told.on_teller_gone(now, &signaler);
+            self.told.on_teller_gone(now, signaler);
         }
         home.state = State::Idle;
         home.announced.clear();
@@ -636,7 +641,7 @@ impl Homes {
         let wait = env.backoff(home.failures, env.config.reconnect_most);
         if let Some((id, _)) = &home.stand_in {
             let stable = was_up && now.since(home.since) >= env.config.link_stable;
-            self.told.on_lost(now, id, (stable, home.not_before), env);
+            self.told.on_lost(now, *id, (stable, home.not_before), env);
             // The next one here may be another.
             home.not_before = now + wait;
         } else {

@@ -5,9 +5,6 @@
 //! encrypted connection never leads to one that is not. A name may still lead anywhere: what is sent there is the opening of a
 //! WebSocket and no more, unless the signaler there proves the key that it was told of with.
 
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use core::num::NonZeroU16;
-
 /// The innermost first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Place {
@@ -40,25 +37,17 @@ fn look(url: &str) -> Option<(bool, Place)> {
     if !path.bytes().all(plain) {
         return None;
     }
-    let (host, port) = if let Some(rest) = authority.strip_prefix('[') {
-        let (host, port) = rest.split_once(']')?;
-        (IpAddr::V6(host.parse().ok()?), port.strip_prefix(':').or(port.is_empty().then_some("1")))
-    } else {
-        let (host, port) = authority.split_once(':').unwrap_or((authority, "1"));
-        // Browsers take 127.1 and 0x7f000001 for addresses, too: what ends like a number is a whole address or nothing.
-        let last = host.rsplit('.').next()?;
-        if !last.starts_with(|first: char| first.is_ascii_digit()) {
-            port.parse::<NonZeroU16>().ok()?;
-            return Some((encrypts, of_name(host)?));
-        }
-        (IpAddr::V4(host.parse().ok()?), Some(port))
+    let (host, port) = match authority.strip_prefix("[::1]") {
+        Some(port) => ("localhost", port),
+        None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
     };
-    port?.parse::<NonZeroU16>().ok()?;
-    let place = match host {
-        IpAddr::V4(v4) => of_v4(v4)?,
-        IpAddr::V6(v6) => of_v6(v6)?,
-    };
-    Some((encrypts, place))
+    let is_port = |port: &str| !port.starts_with('+') && port.parse::<u16>().is_ok_and(|port| port > 0);
+    if !port.is_empty() && !port.strip_prefix(':').is_some_and(is_port) {
+        return None;
+    }
+    // Browsers take 127.1 and 0x7f000001 for addresses, too: what ends like a number is a whole address or nothing.
+    let is_number = host.rsplit('.').next()?.starts_with(|first: char| first.is_ascii_digit());
+    Some((encrypts, if is_number { of_v4(host)? } else { of_name(host)? }))
 }
 
 fn of_name(name: &str) -> Option<Place> {
@@ -76,31 +65,24 @@ fn of_name(name: &str) -> Option<Place> {
 }
 
 /// RFC 6890's registry, as far as it tells the three apart.
-fn of_v4(address: Ipv4Addr) -> Option<Place> {
-    Some(match address.octets() {
+fn of_v4(address: &str) -> Option<Place> {
+    let mut octets = [0; 4];
+    let mut parts = address.split('.');
+    for octet in &mut octets {
+        // A zero in front would make it octal somewhere.
+        let part = parts.next().filter(|part| *part == "0" || !part.starts_with(['0', '+']))?;
+        *octet = part.parse::<u8>().ok()?;
+    }
+    if parts.next().is_some() {
+        return None;
+    }
+    Some(match octets {
         [0 | 127, ..] => Place::Machine,
+        [10, ..] | [172, 16..=31, ..] | [192, 168, ..] | [169, 254, ..] => Place::Inside,
         [100, 64..=127, ..] | [198, 18 | 19, ..] | [192, 0, 0, _] => Place::Inside,
         [224..=255, ..] => return None,
-        _ if address.is_private() || address.is_link_local() => Place::Inside,
         _ => Place::World,
     })
-}
-
-fn of_v6(address: Ipv6Addr) -> Option<Place> {
-    let v4 = |high: u16, low: u16| {
-        let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
-        of_v4(Ipv4Addr::new(a, b, c, d))
-    };
-    match address.segments() {
-        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => Some(Place::Machine),
-        // Addresses of version 4, written in ways of version 6: mapped, translated (RFC 6052), 6to4.
-        [0, 0, 0, 0, 0, 0 | 0xffff, high, low]
-        | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
-        | [0x2002, high, low, ..] => v4(high, low),
-        [0x64, 0xff9b, ..] | [0xfc00..=0xfdff | 0xfe80..=0xfeff, ..] => Some(Place::Inside),
-        [0xff00..=0xffff, ..] => None,
-        _ => Some(Place::World),
-    }
 }
 
 #[cfg(test)]
@@ -114,29 +96,23 @@ mod tests {
                 Place::Machine,
                 ["ws://127.0.0.1:8190", "ws://127.9.9.9", "ws://[::1]:1/", "ws://localhost:8190"],
             ),
-            (
-                Place::Machine,
-                ["ws://0.0.0.0:1", "ws://[::]:1", "ws://[::ffff:127.0.0.1]", "ws://a.localhost"],
-            ),
+            (Place::Machine, ["ws://0.0.0.0:1", "ws://[::1]", "ws://127.0.0.1/", "ws://a.localhost"]),
             (
                 Place::Inside,
                 ["ws://10.0.0.1", "ws://192.168.1.1:8190/x", "ws://172.16.0.1", "ws://169.254.169.254"],
             ),
             (
                 Place::Inside,
-                ["ws://100.64.0.1", "ws://[fd00::1]", "ws://[fe80::1]:1", "ws://[::ffff:10.0.0.1]"],
+                ["ws://100.64.0.1", "ws://172.31.255.255", "ws://192.0.0.8:1", "ws://198.19.0.1"],
             ),
             (
                 Place::Inside,
                 ["ws://router", "ws://nas.local:1", "ws://metadata.internal", "ws://a.home.arpa"],
             ),
-            (
-                Place::Inside,
-                ["ws://[64:ff9b::a00:1]", "ws://[2002:a00:1::]", "ws://198.18.0.1", "ws://[fec0::1]"],
-            ),
+            (Place::Inside, ["ws://nas", "ws://x.lan", "ws://198.18.0.1", "ws://x.corp:9"]),
             (
                 Place::World,
-                ["ws://weft.example", "ws://8.8.8.8:1", "ws://[2001:db8::1]:1", "ws://a-b.example/x/y"],
+                ["ws://weft.example", "ws://8.8.8.8:1", "ws://172.32.0.1:1", "ws://a-b.example/x/y"],
             ),
         ];
         for (place, urls) in places {
@@ -158,6 +134,7 @@ mod tests {
             "ws:/a.example",
             "a.example",
             "ws://a.example:0",
+            "ws://a.example:+80",
             "ws://a.example:65536",
             "ws://a.example:",
             "ws://a.example:8x",
@@ -181,6 +158,12 @@ mod tests {
             "ws://ä.example",
             "ws://a b",
             "ws://[::1",
+            "ws://[::]",
+            "ws://[2001:db8::1]:1",
+            "ws://[::ffff:127.0.0.1]",
+            "ws://[fd00::1]",
+            "ws://+1.2.3.4",
+            "ws://1.2.3.04",
             "ws://[::1]x",
             "ws://[::1]:",
             "ws://[fe80::1%25eth0]",

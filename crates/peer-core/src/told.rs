@@ -26,7 +26,6 @@ use weft_wire::{Card, DiscoveryKey, SignalerId, Time};
 use crate::api::Output;
 use crate::env::Env;
 use crate::place;
-use crate::sorted::Map;
 use crate::storage::{StoreDone, StoreRow, StoreWork};
 
 /// In place of a party's: no discovery key, which are hashes.
@@ -53,27 +52,27 @@ const GATHER: Duration = Duration::from_secs(1);
 /// Rows of other configurations that are left alone in one store.
 const OTHERS: usize = 4 * TELLERS * EACH;
 
+/// Lists, for there are a few dozen of anything, and each kind of map adds a kilobyte to the wasm.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
-    tellers: Map<SignalerId, Teller>,
-    known: Map<SignalerId, Known>,
+    tellers: Vec<Teller>,
+    known: Vec<Known>,
     /// Calls that came to nothing, in a row, and before when there is no next one.
     failures: u32,
     not_before: Time,
     /// None: nothing is stored.
     key: Option<StoreKey>,
-    /// What is stored of ours: the time of the list and of the card.
-    stored: Map<(SignalerId, SignalerId), (Time, u64)>,
-    /// To be removed from the store.
-    stale: Vec<Vec<u8>>,
+    /// Keys of what is stored of ours, or cannot be believed.
+    stored: Vec<Vec<u8>>,
     others: usize,
     write_at: Option<Time>,
     work: Option<u64>,
 }
 
 /// Who tells, and the configured URL by which we came to it.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Teller {
+    pub(crate) id: SignalerId,
     /// The URL that is configured, its own or that of whoever told of it.
     pub(crate) through: String,
     pub(crate) configured: bool,
@@ -88,7 +87,7 @@ struct Known {
     card: Card,
     bytes: Vec<u8>,
     /// With since when they do not name it any more.
-    tellers: Map<SignalerId, Option<Time>>,
+    tellers: Vec<(SignalerId, Option<Time>)>,
     failures: u32,
     not_before: Time,
     /// At random, so that not all peers call the same ones.
@@ -122,44 +121,54 @@ impl Told {
     /// `up`: our homes.
     pub(crate) fn on_list(
         &mut self,
-        (from, url): (SignalerId, &str),
         teller: Teller,
+        url: &str,
         cards: impl Iterator<Item = Vec<u8>>,
         (ours, up): (&[SignalerId], &[SignalerId]),
         env: &mut Env,
     ) {
-        let now = teller.at;
+        let (now, from) = (teller.at, teller.id);
         self.forget_old(now, up);
-        if !self.tellers.contains_key(&from) && !self.make_room(&teller, up) {
+        if let Some(known) = self.tellers.iter_mut().find(|known| known.id == from) {
+            *known = teller;
+        } else if self.make_room(&teller, up) {
+            self.tellers.push(teller);
+        } else {
             return;
         }
-        self.tellers.insert(from, teller);
-        let mut listed: Map<SignalerId, (Vec<u8>, Card)> = Map::new();
+        let mut listed: Vec<(Vec<u8>, Card)> = Vec::new();
         for bytes in cards {
             let Ok(card) = statement::peek_card(&bytes) else {
                 env.stats.malformed += 1;
                 continue;
             };
-            let may = |url: &str| place::may_tell(url, card.url.as_deref().unwrap_or_default());
+            let id = card.signaler;
             let early = Time::from_millis(card.since) > now + SKEW;
-            if card.signaler != from && !ours.contains(&card.signaler) && !early && may(url) {
-                listed.insert(card.signaler, (bytes, card));
+            let may = place::may_tell(url, card.url.as_deref().unwrap_or_default());
+            let twice = listed.iter().any(|(_, other)| other.signaler == id);
+            if id != from && !ours.contains(&id) && !early && may && !twice {
+                listed.push((bytes, card));
             }
         }
-        // Those that are known go on, with a newer card if there is one; of the others it is chosen at random.
-        let mut checks = CHECKS;
         let mut kept = 0;
-        for (id, known) in self.known.iter_mut() {
-            if let Some(unnamed) = known.tellers.get_mut(&from) {
-                let named = listed.contains_key(id);
+        for known in &mut self.known {
+            let id = known.card.signaler;
+            if let Some((_, unnamed)) = known.tellers.iter_mut().find(|(teller, _)| *teller == from) {
+                let named = listed.iter().any(|(_, card)| card.signaler == id);
                 kept += usize::from(named);
                 *unnamed = if named { None } else { unnamed.or(Some(now)) };
             }
         }
-        let mut others = Vec::new();
-        for (id, (bytes, card)) in listed {
-            let Some(before) = self.known.get_mut(&id) else {
-                others.push((id, bytes, card));
+        // Those that are known go on, with a newer card if there is one; of the others it is chosen at random.
+        let mut checks = CHECKS;
+        while !listed.is_empty() {
+            let (bytes, card) = listed.swap_remove(env.below(listed.len()));
+            let Some(before) = self.known.iter_mut().find(|known| known.card.signaler == card.signaler)
+            else {
+                if kept < EACH && check(&bytes, &mut checks, env) {
+                    kept += 1;
+                    self.known.push(Known::new(card, bytes, vec![(from, None)], env));
+                }
                 continue;
             };
             if card.since > before.card.since && check(&bytes, &mut checks, env) {
@@ -168,62 +177,44 @@ impl Told {
                 }
                 (before.card, before.bytes) = (card, bytes);
             }
-            if kept < EACH && before.tellers.insert(from, None).is_none() {
+            if kept < EACH && !before.is_told_by(from) {
                 kept += 1;
-            }
-        }
-        while kept < EACH && checks > 0 && !others.is_empty() {
-            let (id, bytes, card) = others.swap_remove(env.below(others.len()));
-            if check(&bytes, &mut checks, env) {
-                let (tellers, rank) = (Map::from_iter([(from, None)]), env.below(1 << 16));
-                self.known
-                    .insert(id, Known { card, bytes, tellers, failures: 0, not_before: Time::ZERO, rank });
-                kept += 1;
+                before.tellers.push((from, None));
             }
         }
         // Those that are not named any more have what room is left.
-        for known in self.known.values_mut() {
-            if known.tellers.get(&from).is_some_and(Option::is_some) {
-                kept += 1;
-                if kept > EACH {
-                    known.tellers.remove(&from);
-                }
-            }
+        for known in &mut self.known {
+            known.tellers.retain(|(teller, unnamed)| {
+                let lapses = *teller == from && unnamed.is_some();
+                kept += usize::from(lapses);
+                !lapses || kept <= EACH
+            });
         }
-        self.known.retain(|_, known| !known.tellers.is_empty());
+        self.known.retain(|known| !known.tellers.is_empty());
         self.write_by(now + GATHER);
     }
 
     /// A configured signaler: nobody need tell of it.
-    pub(crate) fn on_ours(&mut self, now: Time, id: &SignalerId) {
-        if self.known.remove(id).is_some() {
-            self.write_by(now + GATHER);
-        }
+    pub(crate) fn on_ours(&mut self, now: Time, id: SignalerId) {
+        self.known.retain(|known| known.card.signaler != id);
+        self.write_by(now + GATHER);
     }
 
     /// A home is lost that may have told of others: until now they lived.
-    pub(crate) fn on_teller_gone(&mut self, now: Time, id: &SignalerId) {
-        if let Some(teller) = self.tellers.get_mut(id) {
+    pub(crate) fn on_teller_gone(&mut self, now: Time, id: SignalerId) {
+        if let Some(teller) = self.tellers.iter_mut().find(|teller| teller.id == id) {
             teller.at = now;
         }
     }
 
     fn forget_old(&mut self, now: Time, up: &[SignalerId]) {
-        for (id, teller) in self.tellers.iter_mut() {
-            if up.contains(id) {
+        self.tellers.retain_mut(|teller| {
+            if up.contains(&teller.id) {
                 teller.at = now;
             }
-        }
-        let old: Vec<_> =
-            self.tellers.iter().filter(|(_, teller)| teller.at + LIFE < now).map(|(id, _)| *id).collect();
-        for id in old {
-            self.forget(&id);
-        }
-        let holds = |unnamed: &Option<Time>| unnamed.is_none_or(|since| now < since + LAPSE);
-        self.known.retain(|_, known| {
-            known.tellers.retain(|_, unnamed| holds(unnamed));
-            !known.tellers.is_empty()
+            teller.at + LIFE >= now
         });
+        self.forget(|unnamed| unnamed.is_some_and(|since| now >= since + LAPSE));
     }
 
     /// Whether there is a place for one more who tells, perhaps that of another.
@@ -231,22 +222,23 @@ impl Told {
         if self.tellers.len() < TELLERS {
             return true;
         }
-        let may_go = self
-            .tellers
-            .iter()
-            .filter(|(id, teller)| !up.contains(id) && teller.configured <= newcomer.configured);
-        let Some(id) = may_go.min_by_key(|(_, teller)| (teller.configured, teller.at)).map(|(id, _)| *id)
-        else {
+        let may_go = |teller: &Teller| !up.contains(&teller.id) && teller.configured <= newcomer.configured;
+        let all = self.tellers.iter().enumerate().filter(|(_, teller)| may_go(teller));
+        let Some((at, _)) = all.min_by_key(|(_, teller)| (teller.configured, teller.at)) else {
             return false;
         };
-        self.forget(&id);
+        self.tellers.swap_remove(at);
+        self.forget(|_| false);
         true
     }
 
-    fn forget(&mut self, teller: &SignalerId) {
-        self.tellers.remove(teller);
-        self.known.retain(|_, known| {
-            known.tellers.remove(teller);
+    /// Forgets who is told of by nobody who is listened to, or only as `lapsed`.
+    fn forget(&mut self, lapsed: impl Fn(Option<Time>) -> bool) {
+        let tellers = &self.tellers;
+        self.known.retain_mut(|known| {
+            known
+                .tellers
+                .retain(|(id, unnamed)| tellers.iter().any(|teller| teller.id == *id) && !lapsed(*unnamed));
             !known.tellers.is_empty()
         });
     }
@@ -255,38 +247,31 @@ impl Told {
 
     /// Whom to call next but for these, and when.
     pub(crate) fn next(&self, but: &[SignalerId]) -> Option<Candidate> {
-        let others = || self.known.iter().filter(|(id, _)| !but.contains(id));
-        let soonest = others().map(|(_, known)| known.not_before).min()?.max(self.not_before);
+        let others = || self.known.iter().filter(|known| !but.contains(&known.card.signaler));
+        let at = others().map(|known| known.not_before).min()?.max(self.not_before);
         // Whom a configured one tells of comes before whom only others do.
-        let rank = |known: &Known| (known.failures, !self.first_hand(known), known.rank);
-        let ready = others().filter(|(_, known)| known.not_before <= soonest);
-        let (id, known) = ready.min_by_key(|(_, known)| rank(known))?;
-        let by = known.tellers.keys().filter_map(|teller| self.tellers.get(teller));
+        let rank = |known: &&Known| (known.failures, !self.first_hand(known), known.rank);
+        let known = others().filter(|known| known.not_before <= at).min_by_key(rank)?;
+        let by = self.tellers.iter().filter(|teller| known.is_told_by(teller.id));
         let through = by.max_by_key(|teller| teller.configured)?.through.clone();
-        Some(Candidate { id: *id, url: known.card.url.as_deref()?.to_owned(), through, at: soonest })
+        Some(Candidate { id: known.card.signaler, url: known.card.url.as_deref()?.to_owned(), through, at })
     }
 
     fn first_hand(&self, known: &Known) -> bool {
-        let is_configured = |id| self.tellers.get(id).is_some_and(|teller: &Teller| teller.configured);
-        known.tellers.iter().any(|(id, unnamed)| unnamed.is_none() && is_configured(id))
+        let names = |teller: &Teller| teller.configured && known.tellers.contains(&(teller.id, None));
+        self.tellers.iter().any(names)
     }
 
     /// A call came to nothing, or a home that was called so is lost; `stable`: not before it had served for a while. It may
     /// have said when to come back.
-    pub(crate) fn on_lost(
-        &mut self,
-        now: Time,
-        id: &SignalerId,
-        (stable, back): (bool, Time),
-        env: &mut Env,
-    ) {
+    pub(crate) fn on_lost(&mut self, now: Time, id: SignalerId, (stable, back): (bool, Time), env: &mut Env) {
         let reconnect = env.config.reconnect_most;
         let mut next = |failures: &mut u32, most| {
             *failures = if stable { 1 } else { *failures + 1 };
             now + env.backoff(*failures - 1, most)
         };
         self.not_before = next(&mut self.failures, reconnect);
-        if let Some(known) = self.known.get_mut(id) {
+        if let Some(known) = self.known.iter_mut().find(|known| known.card.signaler == id) {
             known.not_before = next(&mut known.failures, MOST).max(back);
         }
     }
@@ -294,7 +279,7 @@ impl Told {
     /// The network is there again.
     pub(crate) fn on_online(&mut self) {
         (self.failures, self.not_before) = (0, Time::ZERO);
-        for known in self.known.values_mut() {
+        for known in &mut self.known {
             (known.failures, known.not_before) = (0, Time::ZERO);
         }
     }
@@ -316,28 +301,21 @@ impl Told {
             return;
         }
         self.forget_old(now, up);
-        let lapses = self.known.values().flat_map(|known| known.tellers.values()).flatten().min();
+        let lapses =
+            self.known.iter().flat_map(|known| &known.tellers).filter_map(|(_, unnamed)| *unnamed).min();
         let renew = (!self.tellers.is_empty()).then_some(now + RENEW);
-        self.write_at = lapses.map(|since| *since + LAPSE).into_iter().chain(renew).min();
-        let mut held = Map::new();
-        let mut put = Vec::new();
-        for (id, known) in self.known.iter() {
-            for from in known.tellers.keys() {
-                let Some(teller) = self.tellers.get(from) else { continue };
-                let (pair, new) = ((*from, *id), (teller.at, known.card.since));
-                let old = self.stored.get(&pair).filter(|old| old.1 == new.1 && new.0 < old.0 + RENEW / 2);
-                held.insert(pair, *old.unwrap_or(&new));
-                if old.is_none() {
-                    let row = row_key(&pair);
-                    let value = key.seal(&STORED, &row, row_value(teller, &known.bytes));
-                    put.push(StoreRow { key: row, value });
-                }
+        self.write_at = lapses.map(|since| since + LAPSE).into_iter().chain(renew).min();
+        let mut put: Vec<StoreRow> = Vec::new();
+        for known in &self.known {
+            for teller in self.tellers.iter().filter(|teller| known.is_told_by(teller.id)) {
+                let row = [teller.id.0, known.card.signaler.0].concat();
+                let value = key.seal(&STORED, &row, row_value(teller, &known.bytes));
+                put.push(StoreRow { key: row, value });
             }
         }
-        let gone = self.stored.keys().map(row_key).chain(core::mem::take(&mut self.stale));
-        let is_held = |key: &Vec<u8>| row_pair(key).is_some_and(|pair| held.contains_key(&pair));
-        let remove: Vec<_> = gone.filter(|key| !is_held(key)).collect();
-        self.stored = held;
+        let mut remove = core::mem::take(&mut self.stored);
+        remove.retain(|key| !put.iter().any(|row| row.key == *key));
+        self.stored = put.iter().map(|row| row.key.clone()).collect();
         if !put.is_empty() || !remove.is_empty() {
             let work = env.next_store_work();
             self.work = Some(work);
@@ -355,55 +333,56 @@ impl Told {
                 for row in rows {
                     self.read(now, &row, env);
                 }
-                if !self.stale.is_empty() {
-                    self.write_by(now + GATHER);
-                }
                 if after.is_some() {
                     env.out.push_back(Output::Store(StoreWork::Load { discovery: STORED, after }));
                 }
             }
-            StoreDone::Written { work, outcome, .. } => {
-                if self.work != Some(work) {
-                    return;
-                }
-                self.work = None;
-                if outcome.is_err() {
-                    // With the next list, or in half a day, all of it is written again.
-                    self.stored.clear();
-                }
-            }
+            // One that failed is written again with the next list, or in half a day.
+            StoreDone::Written { work, .. } => self.work = self.work.filter(|under_way| *under_way != work),
         }
     }
 
     fn read(&mut self, now: Time, row: &StoreRow, env: &mut Env) {
-        let found = self.key.as_ref().and_then(|key| key.open(&STORED, &row.key, &row.value));
-        let found = found.and_then(|value| Some((row_pair(&row.key)?, row_parts(value)?)));
-        let Some(((from, id), (mut teller, bytes, card))) = found.filter(|(pair, (teller, _, card))| {
-            card.signaler == pair.1 && card.url.is_some() && teller.at + LIFE >= now
-        }) else {
-            return self.stale.push(row.key.clone());
-        };
-        teller.at = teller.at.min(now);
-        if !env.config.signalers.contains(&teller.through) {
+        let value = self.key.as_ref().and_then(|key| key.open(&STORED, &row.key, &row.value));
+        let found = value.and_then(|value| row_parts(&row.key, value));
+        let fresh = found.filter(|(teller, _, _)| teller.at + LIFE >= now);
+        if let Some((teller, ..)) = &fresh
+            && !env.config.signalers.contains(&teller.through)
+            && self.others < OTHERS
+        {
             // Another page of the same origin, or the same one tomorrow, may be configured so.
             self.others += 1;
-            if self.others > OTHERS {
-                self.stale.push(row.key.clone());
-            }
             return;
         }
-        let of_it = self.known.values().filter(|known| known.tellers.contains_key(&from)).count();
-        let full = !self.tellers.contains_key(&from) && self.tellers.len() >= TELLERS;
+        self.stored.push(row.key.clone());
+        let Some((mut teller, card, bytes)) = fresh else { return self.write_by(now + GATHER) };
+        let from = teller.id;
+        teller.at = teller.at.min(now);
+        let before = self.tellers.iter().find(|known| known.id == from);
+        let full = before.is_none() && self.tellers.len() >= TELLERS;
         // Who has told anew since the start is believed rather than what it told before.
-        let told_anew = self.tellers.get(&from).is_some_and(|teller| teller.heard);
-        if full || of_it >= EACH || told_anew {
-            return self.stale.push(row.key.clone());
+        let told_anew = before.is_some_and(|teller| teller.heard);
+        let of_it = self.known.iter().filter(|known| known.is_told_by(from)).count();
+        if full || told_anew || of_it >= EACH || !env.config.signalers.contains(&teller.through) {
+            return self.write_by(now + GATHER);
         }
-        self.stored.insert((from, id), (teller.at, card.since));
-        self.tellers.insert(from, teller);
-        let rank = env.below(1 << 16);
-        let new = Known { card, bytes, tellers: Map::new(), failures: 0, not_before: Time::ZERO, rank };
-        self.known.entry(id).or_insert(new).tellers.insert(from, None);
+        if before.is_none() {
+            self.tellers.push(teller);
+        }
+        match self.known.iter_mut().find(|known| known.card.signaler == card.signaler) {
+            Some(known) => known.tellers.push((from, None)),
+            None => self.known.push(Known::new(card, bytes, vec![(from, None)], env)),
+        }
+    }
+}
+
+impl Known {
+    fn new(card: Card, bytes: Vec<u8>, tellers: Vec<(SignalerId, Option<Time>)>, env: &mut Env) -> Self {
+        Self { card, bytes, tellers, failures: 0, not_before: Time::ZERO, rank: env.below(1 << 16) }
+    }
+
+    fn is_told_by(&self, teller: SignalerId) -> bool {
+        self.tellers.iter().any(|(id, _)| *id == teller)
     }
 }
 
@@ -420,30 +399,25 @@ fn check(bytes: &[u8], checks: &mut usize, env: &mut Env) -> bool {
     holds
 }
 
-fn row_key((from, id): &(SignalerId, SignalerId)) -> Vec<u8> {
-    [from.0, id.0].concat()
-}
-
-fn row_pair(key: &[u8]) -> Option<(SignalerId, SignalerId)> {
-    let (from, id) = key.split_at_checked(32)?;
-    Some((SignalerId(from.try_into().ok()?), SignalerId(id.try_into().ok()?)))
-}
-
 fn row_value(teller: &Teller, card: &[u8]) -> Vec<u8> {
     let length = u16::try_from(teller.through.len()).unwrap_or_default().to_be_bytes();
     let at = teller.at.millis().to_be_bytes();
     [&at[..], &[u8::from(teller.configured)], &length, teller.through.as_bytes(), card].concat()
 }
 
-fn row_parts(value: &[u8]) -> Option<(Teller, Vec<u8>, Card)> {
+fn row_parts(key: &[u8], value: &[u8]) -> Option<(Teller, Card, Vec<u8>)> {
+    let (from, id) = key.split_first_chunk::<32>()?;
     let (at, rest) = value.split_first_chunk::<8>()?;
     let ([configured, high, low], rest) = rest.split_first_chunk::<3>()?;
-    let (through, card) = rest.split_at_checked(u16::from_be_bytes([*high, *low]).into())?;
+    let (through, bytes) = rest.split_at_checked(u16::from_be_bytes([*high, *low]).into())?;
     let teller = Teller {
+        id: SignalerId(*from),
         through: core::str::from_utf8(through).ok()?.to_owned(),
         configured: *configured == 1,
         at: Time::from_millis(u64::from_be_bytes(*at)),
         heard: false,
     };
-    Some((teller, card.to_vec(), statement::peek_card(card).ok()?))
+    let card =
+        statement::peek_card(bytes).ok().filter(|card| card.signaler.0 == *id && card.url.is_some())?;
+    Some((teller, card, bytes.to_vec()))
 }

@@ -354,13 +354,30 @@ fn what_is_configured_comes_first_and_needs_no_stand_in() {
 }
 
 #[test]
+fn where_both_may_be_called_what_is_configured_is() {
+    let mut town = Town::new(&[0, 1]);
+    town.federate(0..6);
+    town.run(SECOND * 10);
+    for n in 0..6 {
+        town.kill(n);
+    }
+    town.run(SECOND * 60);
+    for n in 0..6 {
+        town.signaler(n).up = true;
+    }
+    town.input(Input::Online);
+    assert!(town.is_at(&[0, 1]), "{:?}", town.connected());
+}
+
+#[test]
 fn a_lying_signaler_crowds_out_nobody_whom_another_told_of() {
     // 1 is configured, too, and tells of its own only: as many as a frame holds.
     let mut town = Town::new(&[0, 1]);
     town.federate(0..3);
-    town.add(1, cards(1000..1256));
+    let own = cards(1000..1256);
+    town.add(1, own.clone());
     for n in 1000..1256 {
-        town.add(n, cards(1000..1256));
+        town.add(n, own.clone());
     }
     town.run(SECOND * 3);
     // Of one that lies no more is kept than of another.
