@@ -77,10 +77,10 @@ export class Lab {
     return new Peer(page, own);
   }
 
-  /** A page whose peer is connected to these signalers and in these parties. */
+  /** A page whose peer is connected to these signalers and no others, and in these parties. */
   async peer(signalers: readonly string[], ...parties: readonly string[]): Promise<Peer> {
     const peer = await this.page();
-    await peer.start({ signalers });
+    await peer.start({ signalers, discover: false });
     for (const party of parties) await peer.join(party);
     return peer;
   }

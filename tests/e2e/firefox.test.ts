@@ -110,8 +110,8 @@ async function meet(t: TestContext, other: Other, party: string): Promise<[Peer,
   const lab = await Lab.open(t);
   const first = other === "chromium" ? await lab.page() : await open(t, lab);
   const second = await open(t, lab);
-  await first.start({ signalers: [here.url] });
-  await second.start({ signalers: [there.url] });
+  await first.start({ signalers: [here.url], discover: false });
+  await second.start({ signalers: [there.url], discover: false });
   await Promise.all([first.join(party), second.join(party)]);
   await Promise.all([first.linked(second), second.linked(first)]);
   return [first, second];

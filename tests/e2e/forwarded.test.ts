@@ -16,7 +16,7 @@ async function pages(t: TestContext, signalers: readonly string[], party = "p"):
   const all: Peer[] = [];
   for (const url of signalers) {
     const page = await lab.page();
-    await page.start({ signalers: [url], rtc: NO_WAY });
+    await page.start({ signalers: [url], discover: false, rtc: NO_WAY });
     await page.enter(party, {});
     all.push(page);
   }

@@ -35,7 +35,7 @@ test("m4_no_signaler_ever_holds_an_sdp_an_address_a_document_or_a_party_key", as
   let key = "";
   for (const tap of taps) {
     const peer = await lab.page();
-    await peer.start({ signalers: [tap.url], name: "Grace Brewster Hopper" });
+    await peer.start({ signalers: [tap.url], discover: false, name: "Grace Brewster Hopper" });
     key = await peer.join(party);
     peers.push(peer);
   }

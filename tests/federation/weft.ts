@@ -15,6 +15,8 @@ const PATIENCE = 20_000;
 export interface WeftOptions {
   /** One or several, in order of preference. */
   readonly signalers: readonly string[];
+  /** It may use others that those tell of; if left out it has those alone. */
+  readonly discover?: boolean;
   readonly party?: string;
   /** Where the keys are; a new place if left out. */
   readonly data?: string;
@@ -196,6 +198,7 @@ export class Weft {
 function commandLine(command: string, args: readonly string[], data: string, options: WeftOptions): string[] {
   const words = [command, "--data", data, "--party", options.party ?? "tests"];
   for (const url of options.signalers) words.push("--signaler", url);
+  if (options.discover !== true) words.push("--no-discovery");
   const address = "address" in options ? options.address : "127.0.0.1";
   if (address !== undefined) words.push("--listen-address", address);
   return [...words, ...args];

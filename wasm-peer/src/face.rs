@@ -36,10 +36,12 @@ impl Face {
         limits: &JsValue,
         seeds: &[u8],
         store: bool,
+        discover: bool,
         sink: Sink,
     ) -> Result<Face, JsValue> {
         let mut config = options::config(signalers, name, limits)?;
         config.store = store;
+        config.discover = discover;
         let (identity, peer) = seeds.split_at(seeds.len() / 2);
         let keys = Keys { identity: IdentityKey::new(&seed(identity)?), peer: PeerKey::new(&seed(peer)?) };
         let mut randomness = [0; 32];

@@ -230,7 +230,9 @@ impl Sink {
                     self.answered(count(command.0), &nothing, code, &error.to_string())
                 }
             },
-            Event::Signaler { home, url, state } => self.signaler(home.0, &signaler_info(&url, state)),
+            Event::Signaler { home, url, told, state } => {
+                self.signaler(home.0, &signaler_info(&url, told, state))
+            }
             Event::Ready { discovery } => self.ready(&discovery.to_string()),
             Event::Peer { discovery, change, peer } => {
                 let change = match change {
@@ -291,7 +293,7 @@ pub(crate) fn count(count: u64) -> f64 {
 }
 
 /// `SignalerInfo` of types.ts.
-fn signaler_info(url: &str, state: SignalerState) -> JsValue {
+fn signaler_info(url: &str, told: bool, state: SignalerState) -> JsValue {
     let undefined = JsValue::UNDEFINED;
     let (state, signaler, reason, code) = match state {
         SignalerState::Connecting => ("connecting", undefined.clone(), undefined.clone(), undefined),
@@ -304,6 +306,7 @@ fn signaler_info(url: &str, state: SignalerState) -> JsValue {
     };
     convert::record(&[
         ("url", url.into()),
+        ("told", if told { true.into() } else { JsValue::UNDEFINED }),
         ("state", state.into()),
         ("signaler", signaler),
         ("reason", reason),

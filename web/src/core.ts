@@ -45,7 +45,17 @@ function assertBrowser(): void {
   throw new WeftError("no-webrtc", message);
 }
 
-const OPTIONS = ["signalers", "name", "iceServers", "rtc", "store", "wasm", "limits", "signal"] as const;
+const OPTIONS = [
+  "signalers",
+  "discover",
+  "name",
+  "iceServers",
+  "rtc",
+  "store",
+  "wasm",
+  "limits",
+  "signal",
+] as const;
 const LIMITS = [
   "links",
   "homes",
@@ -61,9 +71,14 @@ const LIMITS = [
 
 /** The configuration of connections, tried once so that a wrong one is an error here and not a link that never opens. */
 function rtcOf(options: ConnectOptions): RTCConfiguration {
-  const { signalers, name, iceServers, rtc, store, limits } = checkOptions(options, "connect", OPTIONS);
+  const { signalers, discover, name, iceServers, rtc, store, limits } = checkOptions(
+    options,
+    "connect",
+    OPTIONS,
+  );
   const isText = (value: unknown) => typeof value === "string";
   check(Array.isArray(signalers) && signalers.every(isText), "signalers: a list of ws:// or wss:// URLs");
+  check(discover === undefined || typeof discover === "boolean", "discover: true or false");
   check(name === undefined || isText(name), "name: text");
   check(store === undefined || store === "indexeddb" || store === "memory", 'store: "indexeddb" or "memory"');
   const { eventBuffer } = checkOptions(limits, "limits", LIMITS);

@@ -55,6 +55,7 @@ export class Peer {
     limits: object | undefined,
     seeds: Uint8Array,
     store: boolean,
+    discover: boolean,
     sink: Sink,
   );
   readonly identity: string;

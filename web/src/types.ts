@@ -41,6 +41,11 @@ export type WasmSource = string | URL | Request | Response | BufferSource | WebA
 export interface ConnectOptions {
   /** URLs of signalers (`ws://`, `wss://`), in order of preference; at most 16. */
   readonly signalers: readonly string[];
+  /**
+   * Whether signalers that those tell of stand in for them, also after a reload: for one that is down, or as the second where
+   * one is given. Those that are given are always preferred. Default true; false: no other server is ever connected to.
+   */
+  readonly discover?: boolean;
   /** The display name that others see, at most 64 bytes. Neither unique nor proven. */
   readonly name?: string;
   /** STUN and TURN servers; the same as `rtc.iceServers`. */
@@ -152,7 +157,7 @@ export interface Weft extends Emitter<WeftEvents>, AsyncDisposable {
    * whoever asked, and to oneself as the warning `request-failed`.
    */
   onRequest(handler: RequestHandler): () => void;
-  /** The signalers that were configured, and what is known of each. */
+  /** The signalers that were configured, and what is known of each; behind them those that stand in for them now. */
   signalers(): SignalerInfo[];
   /** Has no links with a peer from now on. Documents still travel around it. */
   block(peer: string): void;
@@ -251,10 +256,12 @@ export interface Message {
   readonly time: number;
 }
 
-/** A configured signaler. */
+/** A signaler. */
 export interface SignalerInfo {
-  /** As configured. */
+  /** As configured, or as it says itself. */
   readonly url: string;
+  /** True if it is not configured: others told of it, and it stands in for one that is. */
+  readonly told?: true;
   /** `lost` ones are dialled again by themselves; `idle` ones wait as a reserve. */
   readonly state: "idle" | "connecting" | "connected" | "lost";
   /** Who it is (`z6Mk…`), once connected. */

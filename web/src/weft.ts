@@ -103,6 +103,7 @@ export class RunningWeft implements Weft {
           options.limits,
           new Uint8Array([...keys.identity, ...keys.peer]),
           keys.database !== undefined,
+          options.discover ?? true,
           this.#sink(),
         ),
     );
@@ -208,7 +209,7 @@ export class RunningWeft implements Weft {
   }
 
   signalers(): SignalerInfo[] {
-    return [...this.#signalers];
+    return this.#signalers.filter((info) => info !== undefined);
   }
 
   block(peer: string): void {
@@ -335,7 +336,9 @@ export class RunningWeft implements Weft {
       request: (data, from, peer, id, time) => void this.#requests.came({ data, from, peer, id, time }),
       answered: (command, data, code, reason) => this.#requests.answered(command, data, code, reason),
       signaler: (home, info) => {
-        this.#signalers[home] = info;
+        // Places of those that were told of are taken by others in turn.
+        if (info.told && info.state === "lost") delete this.#signalers[home];
+        else this.#signalers[home] = info;
         this.#handlers.emit("signaler", info);
       },
       ready: (party) => this.#parties.get(party)?.becameReady(),

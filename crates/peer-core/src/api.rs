@@ -413,6 +413,8 @@ pub enum Event {
         home: HomeIndex,
         /// Its URL.
         url: String,
+        /// It is not configured: others told of it. When it is lost, it need not be dialled again.
+        told: bool,
         /// To what.
         state: SignalerState,
     },

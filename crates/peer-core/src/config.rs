@@ -7,8 +7,10 @@ use core::time::Duration;
 pub struct Config {
     /// URLs of signalers, in order of preference.
     pub signalers: Vec<String>,
-    /// How many of them to be connected to at once.
+    /// How many to be connected to at once.
     pub homes: usize,
+    /// Signalers that those tell of stand in for them: for one that is down, and where fewer are configured than `homes`.
+    pub discover: bool,
     /// Display name in the peer record, may be empty.
     pub name: String,
     /// Name and version of the program, told to signalers.
@@ -24,6 +26,8 @@ pub struct Config {
     pub reconnect_first: Duration,
     /// Longest wait before a signaler is dialled again.
     pub reconnect_most: Duration,
+    /// While others stand in for it, a signaler that is configured is dialled this often: as long as siblings wait at most.
+    pub return_every: Duration,
 
     /// Life of a discovery entry, if the signaler does not say less.
     pub entry_ttl: Duration,
@@ -154,6 +158,7 @@ impl Default for Config {
         Self {
             signalers: Vec::new(),
             homes: 2,
+            discover: true,
             name: String::new(),
             agent: concat!("weft/", env!("CARGO_PKG_VERSION")).into(),
             signaler_keepalive: s(18),
@@ -161,6 +166,7 @@ impl Default for Config {
             signaler_timeout: s(10),
             reconnect_first: ms(100),
             reconnect_most: s(5),
+            return_every: s(60),
             entry_ttl: s(120),
             entry_refresh: s(40),
             active_view: 5,

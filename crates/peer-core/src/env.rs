@@ -1,6 +1,7 @@
 //! What every machine of a peer shares: configuration, keys, randomness, figures and the queue of outputs.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use rand_chacha::ChaCha12Rng;
 use rand_core::{Rng as _, SeedableRng as _};
@@ -66,6 +67,13 @@ impl Env {
     pub(crate) fn below(&mut self, bound: usize) -> usize {
         let random = u64::from_le_bytes(self.random());
         usize::try_from(random % (bound.max(1) as u64)).unwrap_or_default()
+    }
+
+    /// How long to wait after so many failures in a row before this one: doubling from the first wait, half of it at random.
+    pub(crate) fn backoff(&mut self, failures: u32, most: Duration) -> Duration {
+        let wait = self.config.reconnect_first.saturating_mul(1 << failures.min(16)).min(most);
+        let part = u32::try_from(self.below(501)).unwrap_or_default();
+        wait / 2 + wait * part / 1000
     }
 
     /// The sequence number of our next statement: milliseconds since the Unix epoch, or the last one plus one. Grows

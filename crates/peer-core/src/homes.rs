@@ -2,9 +2,11 @@
 //!
 //! Inputs: a WebSocket opened, closed or gave a frame; swarms to be in; `Online`.
 //! Outputs: dial, hang up, frames; [`HomeEvent`]s for the other machines.
-//! Timers: give up connecting, ping, take for lost, refresh entries, dial again.
-//! Invariants: at most [`Config::homes`](crate::Config::homes) signalers are dialled or connected at once; a signaler
-//! is told of exactly the wanted swarms, after it has proved its key; no frame but `Authenticate` is sent before that.
+//! Timers: give up connecting, ping, take for lost, refresh entries, dial again, let a stand-in go.
+//! Invariants: at most [`Config::homes`](crate::Config::homes) signalers are dialled or connected at once, and one more while
+//! a configured one comes back for which another stands in; a signaler is told of exactly the wanted swarms, after it has
+//! proved its key; no frame but `Authenticate` is sent before that. A signaler that was told of ([`crate::told`]) is dialled
+//! where no configured one can be, is left again for one, and is the one whose card it was or is left at once.
 
 use crate::sorted::Map;
 use std::collections::VecDeque;
@@ -16,6 +18,8 @@ use weft_wire::{Code, DiscoveryKey, Entry, Nonce, PeerId, SignalerId, Text, Time
 
 use crate::api::{Event, HomeIndex, IceServer, Output, SignalerState};
 use crate::env::Env;
+use crate::storage::StoreDone;
+use crate::told::{Candidate, Teller, Told};
 
 /// What else a signaler says would be a server, no browser takes.
 const ICE_SCHEMES: [&str; 4] = ["turn:", "turns:", "stun:", "stuns:"];
@@ -47,7 +51,10 @@ pub(crate) enum HomeEvent {
 
 #[derive(Debug)]
 pub(crate) struct Homes {
+    /// Those that are configured, and behind them places for stand-ins.
     list: Vec<Home>,
+    configured: usize,
+    told: Told,
     /// Swarms to be in, and since when.
     wanted: Map<DiscoveryKey, Time>,
     next_re: u32,
@@ -60,6 +67,13 @@ pub(crate) struct Homes {
 struct Home {
     url: String,
     state: State,
+    /// Who it has to be and the configured URL by which we know of it, if others told of it.
+    stand_in: Option<(SignalerId, String)>,
+    /// Who it last proved to be.
+    proved: Option<SignalerId>,
+    /// When it was last dialled, and came up.
+    dialled: Time,
+    since: Time,
     /// Failures in a row.
     failures: u32,
     /// Not dialled before this.
@@ -101,10 +115,14 @@ enum State {
 }
 
 impl Homes {
-    pub(crate) fn new(urls: &[String], now: Time, env: &Env) -> Self {
-        let home = |url: &String| Home {
-            url: url.clone(),
+    pub(crate) fn new(now: Time, env: &mut Env) -> Self {
+        let home = |url: String| Home {
+            url,
             state: State::Idle,
+            stand_in: None,
+            proved: None,
+            dialled: now,
+            since: now,
             failures: 0,
             not_before: now,
             heard: now,
@@ -115,8 +133,13 @@ impl Homes {
             server: None,
             announced: Map::new(),
         };
+        let configured = env.config.signalers.len();
+        let places = if env.config.discover { env.config.homes } else { 0 };
+        let places = core::iter::repeat_n(String::new(), places);
         Self {
-            list: urls.iter().map(home).collect(),
+            list: env.config.signalers.iter().cloned().chain(places).map(home).collect(),
+            configured,
+            told: Told::new(env),
             wanted: Map::new(),
             next_re: 0,
             forwarded: VecDeque::new(),
@@ -153,6 +176,8 @@ impl Homes {
             self.leave(now, discovery, env);
         }
         self.closing = true;
+        let up: Vec<_> = self.signalers().collect();
+        self.told.write(now, true, &up, env);
         for (index, home) in self.list.iter_mut().enumerate() {
             if home.state != State::Idle {
                 home.state = State::Idle;
@@ -278,6 +303,10 @@ impl Homes {
         };
         match (home.state, frame) {
             (State::Dialing { since }, FromSignaler::Challenge { signaler, nonce }) => {
+                if let Some(reason) = self.is_another(now, at, signaler, env) {
+                    return self.hang_up(now, at, reason.into(), env);
+                }
+                let home = &mut self.list[at];
                 let ours = Nonce(env.random());
                 home.state = State::Authenticating { since, signaler, theirs: nonce, ours };
                 let signature = challenge::answer_as_peer(&env.keys.peer, signaler, &nonce, &ours);
@@ -293,13 +322,19 @@ impl Homes {
                     return self.hang_up(now, at, "the signaler did not prove its key".into(), env);
                 }
                 home.state = State::Up { signaler };
+                home.proved = Some(signaler);
+                home.since = now;
                 home.failures = 0;
+                if home.stand_in.is_none() {
+                    self.told.on_ours(now, signaler);
+                }
                 home.code = None;
                 home.ttl = env.config.entry_ttl.min(Duration::from_millis(ttl_ms));
                 home.keepalive =
                     env.config.signaler_keepalive.min(Duration::from_millis(keepalive_ms.max(1000)));
                 let url = home.url.clone();
-                env.event(Event::Signaler { home: index, url, state: SignalerState::Connected { signaler } });
+                let state = SignalerState::Connected { signaler };
+                env.event(Event::Signaler { home: index, url, told: home.stand_in.is_some(), state });
                 let wanted: Vec<_> = self.wanted.keys().copied().collect();
                 for discovery in wanted {
                     self.announce(now, at, discovery, env);
@@ -335,6 +370,25 @@ impl Homes {
                 env.out.push_back(Output::UseIceServers { servers });
                 None
             }
+            (State::Up { signaler }, FromSignaler::Signalers { cards }) => {
+                if env.config.discover {
+                    let through = home.stand_in.as_ref().map(|(_, through)| through.clone());
+                    let teller = Teller {
+                        id: signaler,
+                        configured: through.is_none(),
+                        through: through.unwrap_or_else(|| home.url.clone()),
+                        at: now,
+                        heard: true,
+                    };
+                    let url = home.url.clone();
+                    let ours: Vec<_> =
+                        self.list[..self.configured].iter().filter_map(|home| home.proved).collect();
+                    let up: Vec<_> = self.signalers().collect();
+                    let cards = cards.into_iter().map(|card| card.0);
+                    self.told.on_list(teller, &url, cards, (&ours, &up), env);
+                }
+                None
+            }
             (State::Up { .. }, frame) => up_event(index, frame),
             _ => self.hang_up(now, at, "the signaler spoke out of turn".into(), env),
         }
@@ -342,6 +396,7 @@ impl Homes {
 
     /// Everything that looks broken is tried again at once.
     pub(crate) fn on_online(&mut self, now: Time, env: &mut Env) {
+        self.told.on_online();
         for (index, home) in self.list.iter_mut().enumerate() {
             home.not_before = now;
             home.failures = 0;
@@ -354,6 +409,11 @@ impl Homes {
         }
     }
 
+    /// What is stored of those that were told of.
+    pub(crate) fn on_store(&mut self, now: Time, done: StoreDone, env: &mut Env) {
+        self.told.on_store(now, done, env);
+    }
+
     // ---- timers ----
 
     pub(crate) fn on_time(&mut self, now: Time, env: &mut Env) -> Vec<HomeEvent> {
@@ -361,6 +421,12 @@ impl Homes {
         for index in 0..self.list.len() {
             events.extend(self.check(now, index, env));
         }
+        if let Some(stand_in) = self.surplus(env).filter(|(at, _)| *at <= now).map(|(_, index)| index) {
+            self.say_leave(now, stand_in, env);
+            events.extend(self.hang_up(now, stand_in, "a configured signaler is back".into(), env));
+        }
+        let up: Vec<_> = self.signalers().collect();
+        self.told.write(now, false, &up, env);
         self.dial(now, env);
         events
     }
@@ -377,7 +443,12 @@ impl Homes {
                 refresh.into_iter().chain([home.heard + silence]).min()
             }
         });
-        per_home.chain(self.next_dial(env)).min()
+        let surplus = self.surplus(env).map(|(at, _)| at);
+        per_home
+            .chain(self.next_dial(Time::ZERO, env).map(|(at, _)| at))
+            .chain(surplus)
+            .chain(self.told.deadline())
+            .min()
     }
 
     fn check(&mut self, now: Time, index: usize, env: &mut Env) -> Option<HomeEvent> {
@@ -421,32 +492,121 @@ impl Homes {
         self.list.iter().filter(|home| home.state != State::Idle).count()
     }
 
-    /// The idle home to dial next: the one that failed least, first in order of preference.
+    /// The configured home to dial next: the one that failed least, first in order of preference.
     fn next_idle(&self) -> Option<usize> {
-        let idle = (0..self.list.len()).filter(|&index| self.list[index].state == State::Idle);
+        let idle = (0..self.configured).filter(|&index| self.list[index].state == State::Idle);
         idle.min_by_key(|&index| (self.list[index].not_before, self.list[index].failures, index))
     }
 
-    fn next_dial(&self, env: &Env) -> Option<Time> {
-        if self.closing || self.busy() >= env.config.homes {
+    /// When something is to be dialled, not before this, and what.
+    fn next_dial(&self, from: Time, env: &Env) -> Option<(Time, Next)> {
+        if self.closing || self.busy() > env.config.homes {
             return None;
         }
-        self.next_idle().map(|index| self.list[index].not_before)
+        let ours = self.next_idle();
+        if self.busy() == env.config.homes {
+            let has_stand_in = self.list[self.configured..].iter().any(|home| home.state != State::Idle);
+            let home = ours.filter(|_| has_stand_in).map(|index| (index, &self.list[index]));
+            return home.map(|(index, home)| {
+                (home.not_before.max(home.dialled + env.config.return_every), Next::Configured(index))
+            });
+        }
+        let ours = ours.map(|index| (self.list[index].not_before, Next::Configured(index)));
+        let place = (self.configured..self.list.len()).find(|&index| self.list[index].state == State::Idle);
+        let other = place.and_then(|place| {
+            let candidate = self.told.next(&self.met())?;
+            Some((candidate.at.max(self.list[place].not_before), Next::StandIn(place, candidate)))
+        });
+        // Of two that may be dialled, the configured one.
+        [ours, other].into_iter().flatten().min_by_key(|(at, _)| from.max(*at))
+    }
+
+    /// Who need not be dialled as one that was told of: our homes, and all that are configured.
+    fn met(&self) -> Vec<SignalerId> {
+        let (ours, places) = self.list.split_at(self.configured);
+        let busy = places.iter().filter(|home| home.state != State::Idle);
+        let stand_ins = busy.filter_map(|home| home.stand_in.as_ref()).map(|(id, _)| *id);
+        ours.iter().filter_map(|home| home.proved).chain(stand_ins).collect()
     }
 
     fn dial(&mut self, now: Time, env: &mut Env) {
-        while self.next_dial(env).is_some_and(|at| at <= now) {
-            let Some(index) = self.next_idle() else { return };
+        while let Some((_, next)) = self.next_dial(now, env).filter(|(at, _)| *at <= now) {
+            let index = match next {
+                Next::Configured(index) => index,
+                Next::StandIn(index, candidate) => {
+                    let home = &mut self.list[index];
+                    home.url = candidate.url;
+                    home.stand_in = Some((candidate.id, candidate.through));
+                    home.proved = None;
+                    index
+                }
+            };
             let home = &mut self.list[index];
             home.state = State::Dialing { since: now };
+            home.dialled = now;
             home.code = None;
             let url = home.url.clone();
             env.event(Event::Signaler {
                 home: to_index(index),
                 url: url.clone(),
+                told: home.stand_in.is_some(),
                 state: SignalerState::Connecting,
             });
             env.out.push_back(Output::DialSignaler { home: to_index(index), url });
+        }
+    }
+
+    /// Whether a signaler that was dialled is not to be spoken to, and why. Nobody is a home twice: of two, one that was
+    /// told of goes.
+    fn is_another(
+        &mut self,
+        now: Time,
+        at: usize,
+        signaler: SignalerId,
+        env: &mut Env,
+    ) -> Option<&'static str> {
+        let is_it = |home: &Home| match home.state {
+            State::Up { signaler: other } | State::Authenticating { signaler: other, .. } => {
+                other == signaler
+            }
+            _ => false,
+        };
+        let twin = (0..self.list.len()).find(|&index| index != at && is_it(&self.list[index]));
+        match &self.list[at].stand_in {
+            Some((id, _)) if *id != signaler => {
+                Some("it is not the signaler whose address this was said to be")
+            }
+            Some(_) if twin.is_some() => Some("it is a home already"),
+            Some(_) => None,
+            None => {
+                if let Some(twin) = twin.filter(|&twin| self.list[twin].stand_in.is_some()) {
+                    self.say_leave(now, twin, env);
+                    env.out.push_back(Output::HangUpSignaler { home: to_index(twin) });
+                }
+                None
+            }
+        }
+    }
+
+    /// A stand-in that is not needed any more, and from when on: what came back must be known to stay.
+    fn surplus(&self, env: &Env) -> Option<(Time, usize)> {
+        if self.up().len() <= env.config.homes {
+            return None;
+        }
+        let up = |home: &&Home| matches!(home.state, State::Up { .. });
+        let (ours, places) = self.list.split_at(self.configured);
+        let back = ours.iter().filter(up).map(|home| home.since).max()?;
+        let stand_in = places.iter().rposition(|home| up(&home))?;
+        Some((back + env.config.link_stable, self.configured + stand_in))
+    }
+
+    /// Takes back what was announced at a signaler.
+    fn say_leave(&mut self, now: Time, index: usize, env: &mut Env) {
+        let State::Up { signaler } = self.list[index].state else { return };
+        for discovery in core::mem::take(&mut self.list[index].announced).into_keys() {
+            let since = self.wanted.get(&discovery).copied().unwrap_or(now);
+            let entry = sign_entry(now, discovery, signaler, since, now, true, env);
+            send(index, &ToSignaler::Leave { entry: &entry }, env);
         }
     }
 
@@ -472,20 +632,33 @@ impl Homes {
     fn lost(&mut self, now: Time, index: usize, reason: String, env: &mut Env) -> Option<HomeEvent> {
         let home = &mut self.list[index];
         let was_up = matches!(home.state, State::Up { .. });
+        if let State::Up { signaler } = home.state {
+            self.told.on_teller_gone(now, signaler);
+        }
         home.state = State::Idle;
         home.announced.clear();
         home.pinged = false;
-        // Doubling from the first wait, half of it at random.
-        let wait = env.config.reconnect_first.saturating_mul(1 << home.failures.min(16));
-        let wait = wait.min(env.config.reconnect_most);
-        let part = u32::try_from(env.below(501)).unwrap_or_default();
-        home.failures += 1;
-        home.not_before = home.not_before.max(now + wait / 2 + wait * part / 1000);
+        let wait = env.backoff(home.failures, env.config.reconnect_most);
+        if let Some((id, _)) = &home.stand_in {
+            let stable = was_up && now.since(home.since) >= env.config.link_stable;
+            self.told.on_lost(now, *id, (stable, home.not_before), env);
+            // The next one here may be another.
+            home.not_before = now + wait;
+        } else {
+            home.failures += 1;
+            home.not_before = home.not_before.max(now + wait);
+        }
         let state = SignalerState::Lost { reason, code: home.code };
-        let url = home.url.clone();
-        env.event(Event::Signaler { home: to_index(index), url, state });
+        let (url, told) = (home.url.clone(), home.stand_in.is_some());
+        env.event(Event::Signaler { home: to_index(index), url, told, state });
         was_up.then_some(HomeEvent::Lost(to_index(index)))
     }
+}
+
+/// What to dial.
+enum Next {
+    Configured(usize),
+    StandIn(usize, Candidate),
 }
 
 fn up_event(home: HomeIndex, frame: FromSignaler<'_>) -> Option<HomeEvent> {

@@ -79,8 +79,8 @@ pub struct Peer {
 impl Peer {
     /// A new peer; dials its signalers at once. `seed` is 32 bytes from a cryptographic source.
     pub fn new(config: Config, keys: Keys, seed: [u8; 32], now: Time) -> Self {
-        let env = Env::new(config, keys, seed, now);
-        let homes = Homes::new(&env.config.signalers, now, &env);
+        let mut env = Env::new(config, keys, seed, now);
+        let homes = Homes::new(now, &mut env);
         let mut peer = Self {
             env,
             homes,

@@ -159,6 +159,10 @@ struct NetworkArgs {
         default_value = "ws://localhost:8190"
     )]
     signaler: Vec<String>,
+    /// Use no signalers but those: otherwise others of their federation stand in for one that is down, and are remembered
+    /// beside the keys.
+    #[arg(long, env = "WEFT_NO_DISCOVERY")]
+    no_discovery: bool,
     /// The party: a name that anybody may guess, or a party key (z6Mk…).
     #[arg(long, value_name = "NAME|KEY", env = "WEFT_PARTY")]
     party: PartyArg,
@@ -184,7 +188,7 @@ struct NetworkArgs {
 impl NetworkArgs {
     fn options(&self) -> Options {
         let mut options = Options::new(self.signaler.iter().map(String::as_str)).keys(self.keys.source());
-        options.config.homes = options.config.homes.min(self.signaler.len()).max(1);
+        options.config.discover = !self.no_discovery;
         options.store = !self.no_store;
         options.network = Network {
             listen: self.listen_address.clone(),

@@ -233,11 +233,16 @@ async fn report(mut events: Events, changed: watch::Sender<Changes>) {
     let mut lost: BTreeSet<HomeIndex> = BTreeSet::new();
     while let Some(event) = events.next().await {
         match event {
-            Event::Signaler { home, url, state } => {
+            Event::Signaler { home, url, told, state } => {
                 if matches!(state, SignalerState::Connected { .. }) {
                     changed.send_modify(|changes| changes.reached = true);
                 }
                 let line = match state {
+                    SignalerState::Connected { .. } if told => {
+                        format!("connected to signaler {url}, which others told of")
+                    }
+                    // There are others.
+                    _ if told => continue,
                     SignalerState::Lost { reason, .. } if lost.insert(home) => {
                         format!("signaler {url} is out of reach ({reason}); trying again")
                     }

@@ -48,6 +48,8 @@ export class Sibling {
   readonly #nonce = Buffer.alloc(32, 5);
   /** Who the other side says it is. */
   theirs: Uint8Array = new Uint8Array();
+  /** What it proved its key with. */
+  proof: Uint8Array = new Uint8Array();
   readonly #since = Date.now();
   #theirs: Card | undefined;
 
@@ -65,19 +67,39 @@ export class Sibling {
 
   /** Connects and proves its key; what the signaler makes of it is the next frame. `forged`: proves another key. */
   static async call(url: string, key = new Key(), forged?: Key): Promise<Sibling> {
-    const sibling = new Sibling(await Socket.open(url, "weft-federation.v1"), key);
-    const { fields: challenge } = await sibling.inbox.take(Said.Challenge);
-    sibling.theirs = bytesAt(challenge, 0);
-    const theirNonce = bytesAt(challenge, 1);
-    sibling.send(Said.Challenge, [0, key.id], [1, sibling.#nonce]);
-    const proof = (forged ?? key).sign(DOMAIN, [key.id, sibling.theirs, sibling.#nonce, theirNonce]);
-    sibling.send(Said.Prove, [0, proof]);
+    const { sibling, theirNonce } = await Sibling.#begin(url, key, key.id);
+    sibling.proof = (forged ?? key).sign(DOMAIN, [key.id, sibling.theirs, sibling.#nonce, theirNonce]);
+    sibling.send(Said.Prove, [0, sibling.proof]);
     if (forged === undefined) {
       const { fields: proved } = await sibling.inbox.take(Said.Prove);
       const parts = [sibling.theirs, key.id, theirNonce, sibling.#nonce];
       if (!isSignedBy(sibling.theirs, DOMAIN, parts, bytesAt(proved, 0))) throw new Error("a false proof");
     }
     return sibling;
+  }
+
+  /** Says who it is and proves nothing. */
+  static async claim(url: string, id: Uint8Array): Promise<Sibling> {
+    return (await Sibling.#begin(url, new Key(), id)).sibling;
+  }
+
+  /** Says who it is with a proof that was made before. */
+  static async replay(url: string, key: Key, proof: Uint8Array): Promise<Sibling> {
+    const { sibling } = await Sibling.#begin(url, key, key.id);
+    sibling.send(Said.Prove, [0, proof]);
+    return sibling;
+  }
+
+  static async #begin(
+    url: string,
+    key: Key,
+    id: Uint8Array,
+  ): Promise<{ sibling: Sibling; theirNonce: Uint8Array }> {
+    const sibling = new Sibling(await Socket.open(url, "weft-federation.v1"), key);
+    const { fields: challenge } = await sibling.inbox.take(Said.Challenge);
+    sibling.theirs = bytesAt(challenge, 0);
+    sibling.send(Said.Challenge, [0, id], [1, sibling.#nonce]);
+    return { sibling, theirNonce: bytesAt(challenge, 1) };
   }
 
   /** The same, admitted on both sides. */
@@ -115,6 +137,11 @@ export class Sibling {
 
   get closed(): Promise<Closed> {
     return this.socket.closed();
+  }
+
+  /** Passes on entries, whoever made them. */
+  tell(...entries: readonly Uint8Array[]): void {
+    this.send(Said.Entries, [0, [...entries]]);
   }
 
   send(kind: number, ...body: readonly (readonly [number, Value | undefined])[]): void {

@@ -8,6 +8,7 @@ use crate::api::{CommandError, CommandId, Event, Output};
 use crate::feeds::BUNDLE;
 use crate::storage::{StoreDone, StoreWork};
 use crate::swarm::Swarm;
+use crate::told;
 use crate::wants::Want;
 
 /// Nobody else is known in a party that we have kept something of.
@@ -18,6 +19,11 @@ pub(super) fn is_alone(swarm: &Swarm) -> bool {
 impl Peer {
     pub(super) fn on_store(&mut self, now: Time, done: StoreDone) {
         match done {
+            StoreDone::Loaded { discovery, .. } | StoreDone::Written { discovery, .. }
+                if discovery == told::STORED =>
+            {
+                self.homes.on_store(now, done, &mut self.env);
+            }
             StoreDone::Loaded { discovery, rows, more } => {
                 let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
                 let (rows, failed) = match rows {

@@ -83,12 +83,11 @@ impl World {
         disk: usize,
         configure: impl FnOnce(&mut weft_peer_core::Config),
     ) -> usize {
-        let node = self.add_keys(keys.clone(), &[0], |config| {
+        self.next_disk = Some(disk);
+        self.add_keys(keys.clone(), &[0], |config| {
             config.store = true;
             configure(config);
-        });
-        self.nodes[node].disk = Some(disk);
-        node
+        })
     }
 
     pub(crate) fn run_until_stored(&mut self, node: usize) {

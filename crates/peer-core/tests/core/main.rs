@@ -18,4 +18,5 @@ mod requests;
 mod stored;
 mod stored_shared;
 mod strangers;
+mod told;
 mod world;

@@ -69,6 +69,8 @@ pub(crate) struct World {
     /// What was forwarded, one after the other.
     pub(crate) seen_by_signalers: Vec<u8>,
     pub(crate) disks: Vec<Disk>,
+    /// Of the node that is added next.
+    pub(crate) next_disk: Option<usize>,
 }
 
 pub(crate) struct Node {
@@ -189,6 +191,7 @@ impl World {
             repeat_forwards: false,
             seen_by_signalers: Vec::new(),
             disks: Vec::new(),
+            next_disk: None,
         }
     }
 
@@ -222,7 +225,7 @@ impl World {
             events: Vec::new(),
             ice_servers: Vec::new(),
             sockets: BTreeMap::new(),
-            disk: None,
+            disk: self.next_disk.take(),
             killed: false,
         });
         let node = self.nodes.len() - 1;
