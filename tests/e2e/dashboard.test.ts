@@ -634,7 +634,7 @@ test("n13_strangers_do_not_fill_the_page", async (t) => {
       `[...document.querySelectorAll('[data-testid="around"], [data-testid="node"]')].map((one) => one.getBoundingClientRect().height)`,
     )) as number[];
     assert.equal(rows.length, 5);
-    assert.ok(Math.max(...rows) < 150, `${width} px: a row of ${Math.max(...rows)} px`);
+    assert.ok(Math.max(...rows) < 180, `${width} px: a row of ${Math.max(...rows)} px`);
   }
   await board.page.setViewportSize({ width: 1280, height: 800 });
   const news = await board.page.getByTestId("news").allTextContents();

@@ -6,7 +6,7 @@
 import { $, h, s, say, show } from "../demo/dom.js";
 import { type Around, type Body, STATES, summary, waits } from "./federation.js";
 import { bead, HEALTHS, healthOf, icon, MEANINGS, type Standing, shape } from "./marks.js";
-import { count } from "./words.js";
+import { count, number } from "./words.js";
 
 /** So many are in the list below the picture at first, and so many more each time one asks. */
 const [LISTED, MORE] = [12, 60];
@@ -20,8 +20,8 @@ const [RING, PAIR] = [330, 200];
 const [SHELF, ROOMY, CLOSE] = [58, 104, 26];
 /** Pixels between the middles of two signalers at least. */
 const APART = 15;
-/** Pixels that a name may take, and letters where there are no pixels to count. */
-const [LONGEST, LETTERS] = [ROOMY - 8, 16];
+/** Pixels that a signaler's name may take, and another's; letters where there are no pixels to count. */
+const [LONGEST, LONG, LETTERS] = [140, ROOMY - 8, 16];
 
 const NOBODY: Around = { bodies: [], waiting: [] };
 
@@ -63,7 +63,7 @@ export class Topology {
     if (waiting.length > 0) rows.splice(others < 0 ? rows.length : others, 0, this.queue(waiting));
     $("around").replaceChildren(...rows);
     const left = bodies.length - Math.min(this.listed, bodies.length);
-    say($("around-more"), `Show ${count(Math.min(left, MORE), "more", "more")} of ${left}`);
+    say($("around-more"), `Show ${count(Math.min(left, MORE), "more", "more")} of ${number(left)}`);
     show($("around-more"), left > 0);
     show($("around"), rows.length > 0);
     show($("alone"), rows.length === 0);
@@ -181,7 +181,7 @@ function ringed(
   const shown = all.slice(0, places);
   const size = all.length <= NAMED ? 16 : Math.min(12, (0.38 * around) / shown.length);
   const spots = shown.map((body, n): Spot => {
-    const angle = angles(few ? 0.25 + n / 2 : n / shown.length);
+    const angle = angles(few ? 0.75 - n / 2 : n / shown.length);
     return {
       kind: body.kind,
       state: body.state,
@@ -319,7 +319,7 @@ function drawn(spot: Spot, labels: Labels): SVGGElement {
 
 /** Its name, if there is room. */
 function label({ x, y, size, above, beside, ...spot }: Spot, labels: Labels): SVGElement | undefined {
-  const name = beside === true ? spot.name : fit(spot.name);
+  const name = beside === true ? spot.name : fit(spot.name, spot.kind === "signaler" ? LONGEST : LONG);
   if (name === "") return undefined;
   if (beside === true) return s("text", { class: "label beside", x: size + 8, y: 4.5 }, name);
   const [half, base] = [long(name) / 2, above ? -size - 8 : size + 17];
@@ -363,11 +363,11 @@ function long(name: string): number {
   return pen.measureText(name).width;
 }
 
-/** As much of a name as has room. */
-function fit(name: string): string {
-  if (long(name) <= LONGEST) return name;
+/** As much of a name as has room in so many pixels. */
+function fit(name: string, most: number): string {
+  if (long(name) <= most) return name;
   const letters = [...name].slice(0, 40);
-  while (letters.length > 1 && long(`${letters.join("")}…`) > LONGEST) letters.pop();
+  while (letters.length > 1 && long(`${letters.join("")}…`) > most) letters.pop();
   return `${letters.join("")}…`;
 }
 
