@@ -45,7 +45,7 @@ const CHARTS: readonly Chart[] = [
   {
     name: "Peers",
     test: "peers",
-    about: "tabs and programs connected to this signaler",
+    about: "tabs and programs connected here",
     lines: [""],
     show: number,
     of: ({ peers }) => [peers],
@@ -53,7 +53,7 @@ const CHARTS: readonly Chart[] = [
   {
     name: "Connections",
     test: "connections",
-    about: "peers, signalers, and who has not said yet which",
+    about: "of peers, signalers and newcomers",
     lines: [""],
     show: number,
     of: ({ connections }) => [connections],
@@ -61,7 +61,7 @@ const CHARTS: readonly Chart[] = [
   {
     name: "Places in swarms",
     test: "entries",
-    about: "one for each swarm that a peer is in, here or elsewhere, or just left",
+    about: "each peer in each swarm, here or elsewhere",
     lines: [""],
     show: number,
     of: ({ entries }) => [entries],
@@ -69,7 +69,7 @@ const CHARTS: readonly Chart[] = [
   {
     name: "Signalers linked",
     test: "siblings",
-    about: "with this one, out of all that it knows",
+    about: "with this one, of all it knows",
     lines: [""],
     show: number,
     total: ({ signalers }) => signalers.of,
@@ -78,7 +78,7 @@ const CHARTS: readonly Chart[] = [
   {
     name: "Frames per second",
     test: "frames",
-    about: "messages of the protocol, of peers and signalers",
+    about: "of peers and signalers",
     lines: ["in", "out"],
     show: rate,
     rate: true,
@@ -102,7 +102,7 @@ const CHARTS: readonly Chart[] = [
   {
     name: "Deliveries per second",
     test: "deliveries",
-    about: "sealed messages handed to peers here",
+    about: "sealed messages, to peers here",
     lines: ["for one", "for a swarm"],
     show: rate,
     rate: true,
@@ -114,7 +114,7 @@ const CHARTS: readonly Chart[] = [
   {
     name: "Refusals per minute",
     test: "refusals",
-    about: "without signalers that wait for approval",
+    about: "but for signalers that wait",
     lines: [""],
     show: rate,
     rate: true,
