@@ -84,8 +84,10 @@ class Dashboard {
     const mark = this.told.mark();
     try {
       const health = await get<Health>("healthz");
-      if (this.health !== undefined && health.uptime_s < this.health.uptime_s)
+      if (this.health !== undefined && health.uptime_s < this.health.uptime_s) {
         tell("This signaler was started again", "warn");
+        this.told.restart();
+      }
       this.health = health;
       this.answered = Date.now();
       this.answers(true);
@@ -133,6 +135,7 @@ class Dashboard {
           ? "connecting…"
           : `lost, again in ${standing.wait} s`;
     say($("stream-words"), words);
+    if (standing.state === "lost") this.told.pause();
     if (standing.state === "lost" && before === "live") tell("The event stream was lost", "warn");
     if (standing.state === "live" && this.health !== undefined) void this.look();
   }

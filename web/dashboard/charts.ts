@@ -6,6 +6,8 @@ import { bytes, count, number, rate, span } from "./words.js";
 
 /** How long the pictures go back, milliseconds: since the page was opened, within these. */
 const [SHORTEST, LONGEST] = [30_000, 5 * 60_000];
+/** Seconds between two looks that tell a rate; a change makes the page look at once, and a moment tells little. */
+const SOON = 1;
 /** Units of a picture; it is stretched to its card. */
 const [WIDE, HIGH] = [300, 56];
 
@@ -114,7 +116,7 @@ const CHARTS: readonly Chart[] = [
   {
     name: "Refusals per minute",
     test: "refusals",
-    about: "but for signalers that wait",
+    about: "signalers that wait not counted",
     lines: [""],
     show: rate,
     rate: true,
@@ -261,10 +263,11 @@ export class Charts {
     const same = this.before !== undefined && this.before.health.uptime_s <= health.uptime_s;
     const before = same ? this.before : undefined;
     const seconds = before === undefined ? 0 : (at - before.at) / 1000;
+    const early = before !== undefined && seconds < SOON;
     for (const [n, chart] of CHARTS.entries())
-      if (before !== undefined || chart.rate === undefined)
+      if (chart.rate === undefined || (before !== undefined && !early))
         this.cards[n]?.add(at, chart.of(health, before?.health, seconds), chart.total?.(health));
-    this.before = { health, at };
+    if (!early) this.before = { health, at };
     drawReasons(health);
     drawSizes(health);
   }

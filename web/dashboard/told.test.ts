@@ -37,3 +37,16 @@ test("a_look_that_may_be_older_than_a_change_tells_nothing", () => {
   assert.deepEqual(told(links, [one("a", true)]), []);
   assert.deepEqual(told(links, []), ["sibling-down a null"]);
 });
+
+test("after_a_restart_links_are_news_unless_the_stream_told_them", () => {
+  const links = new Told();
+  const both = [one("a", true), one("b", true)];
+  told(links, both);
+  links.pause();
+  links.hear({ type: "sibling-up", signaler: { id: "a", url: null } });
+  links.restart();
+  assert.deepEqual(told(links, both), ["sibling-up b ws://b"]);
+  // The stream alone was away: nothing happened.
+  links.pause();
+  assert.deepEqual(told(links, both), []);
+});

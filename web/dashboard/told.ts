@@ -8,6 +8,8 @@ import type { Change, Sibling } from "./api.js";
 export class Told {
   /** Keys, or addresses, of those that are linked; undefined before the first look. */
   private linked: Set<string> | undefined;
+  /** Those that the stream told to be linked since it was away last. */
+  private fresh = new Set<string>();
   /** Changes that were heard. */
   private heard = 0;
 
@@ -20,8 +22,20 @@ export class Told {
   hear({ type, signaler }: Change): void {
     if (signaler === undefined) return;
     this.heard += 1;
-    if (type === "sibling-up") this.linked?.add(signaler.id);
-    if (type === "sibling-down") this.linked?.delete(signaler.id);
+    for (const known of [this.linked, this.fresh]) {
+      if (type === "sibling-up") known?.add(signaler.id);
+      if (type === "sibling-down") known?.delete(signaler.id);
+    }
+  }
+
+  /** The stream is away. */
+  pause(): void {
+    this.fresh = new Set();
+  }
+
+  /** The signaler was started again, and lost all links with that: those it has now are news. */
+  restart(): void {
+    if (this.linked !== undefined) this.linked = new Set(this.fresh);
   }
 
   /** What a look shows that nobody told. Nothing if something was heard since the mark: the look may be older than that. */

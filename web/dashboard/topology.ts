@@ -80,8 +80,8 @@ export class Topology {
       h(
         "span",
         { class: "who" },
-        h("b", {}, waits(waiting.length)),
-        h("span", { class: "quiet facts" }, names(waiting)),
+        h("b", {}, queued(waiting.length)),
+        h("span", { class: "quiet facts" }, `for a decision: ${names(waiting)}`),
       ),
       see,
     );
@@ -134,7 +134,7 @@ export class Topology {
       ...(shelf === 0
         ? []
         : [s("line", { class: "shelf", x1: 0, y1: height - SHELF, x2: width, y2: height - SHELF })]),
-      s("g", {}, ...spots.map((spot) => drawn(spot, labels))),
+      s("g", {}, ...named(ring.spots, labels), ...named(shelved, labels)),
       ...(ring.left === 0
         ? []
         : [s("text", { class: "label", x: cx, y: cy + 44 }, `and ${count(ring.left, "other")}`)]),
@@ -222,7 +222,7 @@ function ellipse(rx: number, ry: number): readonly [(share: number) => number, n
 
 /** Registrants in a row, who waits at its end as one; what has no room is a number. */
 function onShelf(others: readonly Body[], waiting: number, width: number, top: number): Spot[] {
-  const words = count(waiting, "waits", "wait");
+  const words = queued(waiting);
   const queue = waiting === 0 ? 0 : 34 + long(words);
   const room = Math.max(0, width - 32 - queue - (queue > 0 && others.length > 0 ? 28 : 0));
   const named = others.length * ROOMY <= room;
@@ -293,7 +293,15 @@ class Labels {
   }
 }
 
-function drawn(spot: Spot, labels: Labels): SVGGElement {
+/** With their names, unless most of them have no room. */
+function named(spots: readonly Spot[], labels: Labels): SVGElement[] {
+  const names = spots.map((spot) => label(spot, labels));
+  const placed = names.filter((name, n) => name !== undefined && spots[n]?.beside !== true).length;
+  const enough = 2 * placed >= spots.filter(({ beside }) => beside !== true).length;
+  return spots.map((spot, n) => drawn(spot, enough || spot.beside === true ? names[n] : undefined));
+}
+
+function drawn(spot: Spot, name: SVGElement | undefined): SVGGElement {
   const { kind, state, x, y, size, above, services } = spot;
   // Its services sit on its rim, where its name is not; small ones have none.
   const rim = size + (kind === "signaler" ? 0 : 2);
@@ -312,7 +320,7 @@ function drawn(spot: Spot, labels: Labels): SVGGElement {
     },
     size === 0 ? undefined : shape(kind, state, size),
     ...beads,
-    label(spot, labels),
+    name,
     s("title", {}, spot.title),
   );
 }
@@ -352,6 +360,9 @@ function row(body: Body): HTMLElement {
     h("span", { class: "state" }, STATES[body.state]),
   );
 }
+
+/** `1 waits`, `50 wait`, where the legend says for what. */
+const queued = (amount: number): string => count(amount, "waits", "wait");
 
 /** A pen to measure with: names are as long as their letters are wide. */
 const pen = document.createElement("canvas").getContext("2d");
