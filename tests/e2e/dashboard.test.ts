@@ -644,7 +644,7 @@ test("n13_strangers_do_not_fill_the_page", async (t) => {
   await board.page.getByTestId("see-waiting").click();
   await board.page.getByTestId("found").filter({ hasText: "50 registrants found" }).waitFor();
   assert.equal(await board.page.getByTestId("node").count(), 25);
-  await board.page.getByTestId("more").filter({ hasText: "Show 25 more of 25" }).click();
+  await board.page.getByTestId("more").filter({ hasText: "Show 25 more" }).click();
   assert.equal(await board.page.getByTestId("node").count(), 50);
   assert.equal(await board.page.getByTestId("more").isVisible(), false);
   assert.deepEqual(board.wrong, []);
@@ -781,6 +781,59 @@ test("n13_waiting_signalers_are_no_refusals_to_worry_about", async (t) => {
     `/unchanged for [2-9] s/.test(document.querySelector('[aria-label="Refusals per minute"]').innerText)`,
   );
   assert.equal(await board.text("now-refusals"), "0");
+});
+
+test("n13_as_many_signalers_as_there_may_be_have_room_in_the_picture", async (t) => {
+  const signaler = await sovereigns(t);
+  const members = Array.from({ length: 255 }, (_, n) => ({
+    id: show(new Key().id),
+    url: `wss://signaler-${String(n).padStart(3, "0")}.example`,
+    since_ms: 1,
+    active: n % 9 !== 0,
+  }));
+  let some = members;
+  const board = await Board.open(t, signaler, {}, (page) =>
+    page.route("**/healthz", async (route) => {
+      const json: Json = await (await route.fetch()).json();
+      const siblings = some.map(({ id, url }, n) => ({ id, url, up: n % 9 !== 0 && n % 2 === 0 }));
+      await route.fulfill({ json: { ...json, members: some, siblings } });
+    }),
+  );
+  for (const amount of [255, 40, 12, 5, 2, 1]) {
+    some = members.slice(0, amount);
+    await board.page
+      .getByTestId("topology-size")
+      .filter({ hasText: `of ${amount} other signaler` })
+      .waitFor();
+    for (const [width, height] of [
+      [1280, 800],
+      [375, 740],
+      [320, 600],
+    ] as const) {
+      await board.page.setViewportSize({ width, height });
+      const picture = '[data-testid="topology"]';
+      await board.until(
+        `document.querySelector('${picture}').viewBox.baseVal.width === document.querySelector('${picture}').getBoundingClientRect().width`,
+      );
+      const marks = (await board.page.evaluate(BOXES)) as Mark[];
+      assert.ok(
+        marks.length === amount || (marks.length >= 20 && amount > 20),
+        `${marks.length} of ${amount}`,
+      );
+      apart(marks);
+      // Names are not written over each other, either.
+      const names = (await board.page.evaluate(
+        `[...document.querySelectorAll('${picture} text')].map((one) => {
+          const { left, right, top, bottom } = one.getBoundingClientRect();
+          return { mark: one.textContent, left, right, top: top + 3, bottom: bottom - 3 };
+        })`,
+      )) as Mark[];
+      apart(names);
+      const rest = names.find(({ mark }) => mark.startsWith("and "))?.mark;
+      assert.equal(rest, marks.length === amount ? undefined : `and ${amount - marks.length} others`);
+    }
+  }
+  assert.deepEqual(board.wrong, []);
 });
 
 test("n13_a_large_registry_is_read_in_pages_and_searched", async (t) => {

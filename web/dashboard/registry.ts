@@ -5,7 +5,7 @@ import type { Node, Status } from "./api.js";
 import { servicesOf, waits } from "./federation.js";
 import type { Standing } from "./keeping.js";
 import type { Verb } from "./statement.js";
-import { count, key, number, span } from "./words.js";
+import { count, key, more, number, span } from "./words.js";
 
 /** Rows at first, and further ones each time one asks. */
 const [FIRST, MORE] = [25, 100];
@@ -134,7 +134,7 @@ export class RegistryList {
     say($("folded-words"), `${waits(waiting.length)}.`);
     show($("folded"), folds);
     const left = Math.max(0, rows.length - this.shown);
-    say($("more"), `Show ${Math.min(left, MORE)} more of ${number(left)}`);
+    say($("more"), more(left, MORE));
     show($("more"), left > 0);
     say($("found"), !this.known ? "" : `${count(found.length, "registrant")}${everybody ? "" : " found"}`);
     show($("undecided"), all.length > 0 && WHY[this.standing] !== undefined);

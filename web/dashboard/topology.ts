@@ -6,7 +6,7 @@
 import { $, h, s, say, show } from "../demo/dom.js";
 import { type Around, type Body, STATES, summary, waits } from "./federation.js";
 import { bead, HEALTHS, healthOf, icon, MEANINGS, type Standing, shape } from "./marks.js";
-import { count, number } from "./words.js";
+import { count, more } from "./words.js";
 
 /** So many are in the list below the picture at first, and so many more each time one asks. */
 const [LISTED, MORE] = [12, 60];
@@ -63,7 +63,7 @@ export class Topology {
     if (waiting.length > 0) rows.splice(others < 0 ? rows.length : others, 0, this.queue(waiting));
     $("around").replaceChildren(...rows);
     const left = bodies.length - Math.min(this.listed, bodies.length);
-    say($("around-more"), `Show ${count(Math.min(left, MORE), "more", "more")} of ${number(left)}`);
+    say($("around-more"), more(left, MORE));
     show($("around-more"), left > 0);
     show($("around"), rows.length > 0);
     show($("alone"), rows.length === 0);
@@ -137,7 +137,7 @@ export class Topology {
       s("g", {}, ...named(ring.spots, labels), ...named(shelved, labels)),
       ...(ring.left === 0
         ? []
-        : [s("text", { class: "label", x: cx, y: cy + 44 }, `and ${count(ring.left, "other")}`)]),
+        : [s("text", { class: "label", x: cx, y: height - shelf - 12 }, `and ${count(ring.left, "other")}`)]),
       s(
         "g",
         { class: "self", transform: `translate(${cx} ${cy})`, "data-testid": "self" },
@@ -179,7 +179,7 @@ function ringed(
   const [angles, around] = ellipse(rx, ry);
   const places = Math.max(1, Math.floor(around / APART));
   const shown = all.slice(0, places);
-  const size = all.length <= NAMED ? 16 : Math.min(12, (0.38 * around) / shown.length);
+  const size = all.length <= NAMED ? 16 : Math.min(12, (0.34 * around) / shown.length);
   const spots = shown.map((body, n): Spot => {
     const angle = angles(few ? 0.75 - n / 2 : n / shown.length);
     return {

@@ -29,5 +29,9 @@ export function moment(time: number, now = Date.now()): string {
 export const rate = (value: number): string =>
   value > 0 && value < 10 ? value.toFixed(1) : number(Math.round(value));
 
+/** What a button says that shows at most so many more of those that are left: `Show 100 more of 1,163`. */
+export const more = (left: number, most: number): string =>
+  left > most ? `Show ${number(most)} more of ${number(left)}` : `Show ${number(left)} more`;
+
 /** An address without what is the same everywhere. */
 export const hostOf = (url: string): string => url.replace(/^(?:wss?|https?):\/\//, "").replace(/\/$/, "");
