@@ -813,7 +813,8 @@ test("n13_as_many_signalers_as_there_may_be_have_room_in_the_picture", async (t)
       await board.page.setViewportSize({ width, height });
       const picture = '[data-testid="topology"]';
       await board.until(
-        `document.querySelector('${picture}').viewBox.baseVal.width === document.querySelector('${picture}').getBoundingClientRect().width`,
+        `(({ viewBox: { baseVal: drawn } }, seen) => drawn.width === seen.width && drawn.height === seen.height)(
+          document.querySelector('${picture}'), document.querySelector('${picture}').getBoundingClientRect())`,
       );
       const marks = (await board.page.evaluate(BOXES)) as Mark[];
       assert.ok(

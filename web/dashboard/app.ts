@@ -97,7 +97,8 @@ class Dashboard {
       this.drawAround();
       this.charts.add({ ...health, signalers: links(this.around) }, performance.now());
       for (const change of this.told.see(health.siblings, mark)) this.report(change);
-      if (this.keeping.standing === "stranger") this.takeIn(await get<Info>("info"));
+      // Somebody may make the key a sovereign at any moment.
+      if (this.keeping.standing === "stranger") await this.ask();
     } catch {
       this.answers(false);
     }
@@ -176,6 +177,12 @@ class Dashboard {
     }
     this.reading = false;
     this.rereading = setTimeout(() => void this.read(), this.again ? GATHER : REREAD);
+  }
+
+  /** Who may decide now. */
+  private async ask(): Promise<void> {
+    const info = await get<Info>("info").catch(() => undefined);
+    if (info !== undefined) this.takeIn(info);
   }
 
   private takeIn({ registry }: Info): void {

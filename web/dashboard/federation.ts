@@ -108,7 +108,10 @@ export function summary(all: Around): string {
 }
 
 /** `1 waits for a decision`, `50 wait for a decision`. */
-export const waits = (amount: number): string => `${count(amount, "waits", "wait")} for a decision`;
+export const waits = (amount: number): string => `${queued(amount)} for a decision`;
+
+/** The same where the legend says for what: `1 waits`, `50 wait`. */
+export const queued = (amount: number): string => count(amount, "waits", "wait");
 
 /** What a registrant offers, and how it was found. */
 export function servicesOf(node: Node | undefined): Body["services"] {
