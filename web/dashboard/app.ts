@@ -4,13 +4,14 @@ import { $, copy, perFrame, say, show } from "../demo/dom.js";
 import { type Change, get, type Health, type Info, type Node, nodes } from "./api.js";
 import { Charts } from "./charts.js";
 import { Deciding } from "./deciding.js";
-import { around, type Body } from "./federation.js";
+import { type Around, around, links } from "./federation.js";
 import { Keeping } from "./keeping.js";
 import { report, tell } from "./news.js";
 import { RegistryList } from "./registry.js";
 import { type Standing, Stream } from "./stream.js";
+import { Told } from "./told.js";
 import { Topology } from "./topology.js";
-import { key, span } from "./words.js";
+import { clock, key, span } from "./words.js";
 
 /** Milliseconds between two looks at the counters, on a page that is seen and on one that is not. */
 const [LOOK, HIDDEN] = [2_000, 10_000];
@@ -20,10 +21,10 @@ const REREAD = 30_000;
 const GATHER = 150;
 
 class Dashboard {
-  private readonly topology = new Topology();
+  private readonly topology = new Topology(() => this.registry.seek("pending"));
   private readonly charts = new Charts();
   private readonly keeping = new Keeping(
-    () => this.registry.setDecides(this.keeping.key !== undefined),
+    () => this.registry.setStanding(this.keeping.standing),
     (text) => this.announce(text),
   );
   private readonly deciding = new Deciding(
@@ -43,7 +44,11 @@ class Dashboard {
     this.registry.set(this.nodes, this.ahead);
     this.drawAround();
   });
-  private bodies: readonly Body[] = [];
+  private around: Around = { bodies: [], waiting: [] };
+  private readonly told = new Told();
+  /** When it answered last, and whether it does. */
+  private answered = 0;
+  private well = true;
   private reading = false;
   private again = false;
   private rereading: ReturnType<typeof setTimeout> | undefined;
@@ -76,17 +81,24 @@ class Dashboard {
   /** How it is, again and again. */
   private async look(): Promise<void> {
     clearTimeout(this.looking);
+    const mark = this.told.mark();
     try {
       const health = await get<Health>("healthz");
-      if (this.health !== undefined && health.uptime_s < this.health.uptime_s)
+      if (this.health !== undefined && health.uptime_s < this.health.uptime_s) {
         tell("This signaler was started again", "warn");
+        this.told.restart();
+      }
       this.health = health;
-      this.charts.add(health, performance.now());
+      this.answered = Date.now();
       this.answers(true);
       say($("own-id"), key(health.id));
       $("copy-id").title = health.id;
       say($("facts"), `Version ${health.version}, up for ${span(1000 * health.uptime_s)}`);
       this.drawAround();
+      this.charts.add({ ...health, signalers: links(this.around) }, performance.now());
+      for (const change of this.told.see(health.siblings, mark)) this.report(change);
+      // Somebody may make the key a sovereign at any moment.
+      if (this.keeping.standing === "stranger") await this.ask();
     } catch {
       this.answers(false);
     }
@@ -101,7 +113,13 @@ class Dashboard {
     pill.className = `signaler ${well ? "connected" : "lost"}`;
     say($("health-words"), well ? "healthy" : "does not answer");
     show($("trouble"), !well);
+    this.well = well;
+    // What is shown is not how things are.
+    $("board").classList.toggle("stale", !well);
     if (well || before === "lost") return;
+    if (this.health !== undefined) say($("facts"), `as of ${clock(this.answered)}`);
+    this.charts.pause();
+    this.drawAround();
     tell("This signaler does not answer", "bad");
     this.stream.doubt();
   }
@@ -118,16 +136,22 @@ class Dashboard {
           ? "connecting…"
           : `lost, again in ${standing.wait} s`;
     say($("stream-words"), words);
+    if (standing.state === "lost") this.told.pause();
     if (standing.state === "lost" && before === "live") tell("The event stream was lost", "warn");
     if (standing.state === "live" && this.health !== undefined) void this.look();
   }
 
   private heard(change: Change): void {
-    report(change, (id) => this.bodies.find((body) => body.key === id)?.name);
+    this.told.hear(change);
+    this.report(change);
     if (change.signaler !== undefined) void this.look();
     if (change.node === undefined) return;
     this.nodes.set(change.node.id, change.node);
     this.redraw();
+  }
+
+  private report(change: Change): void {
+    report(change, (id) => this.around.bodies.find((body) => body.key === id)?.name);
   }
 
   /** Reads the registry soon, once for all that asked for it meanwhile. */
@@ -145,9 +169,7 @@ class Dashboard {
     try {
       const [info, all] = await Promise.all([get<Info & { now_ms: number }>("info"), nodes()]);
       this.nodes = all;
-      this.keeping.setSovereigns(info.registry.sovereigns);
-      say($("network"), info.registry.network);
-      say($("sovereigns"), String(info.registry.sovereigns.length));
+      this.takeIn(info);
       this.ahead = info.now_ms - Date.now();
       this.redraw();
     } catch {
@@ -157,10 +179,20 @@ class Dashboard {
     this.rereading = setTimeout(() => void this.read(), this.again ? GATHER : REREAD);
   }
 
+  /** Who may decide now. */
+  private async ask(): Promise<void> {
+    const info = await get<Info>("info").catch(() => undefined);
+    if (info !== undefined) this.takeIn(info);
+  }
+
+  private takeIn({ registry }: Info): void {
+    this.keeping.setRegistry(registry.network, registry.sovereigns);
+  }
+
   private drawAround(): void {
     if (this.health === undefined) return;
-    this.bodies = around(this.health, this.nodes);
-    this.topology.set(this.bodies);
+    this.around = around(this.health, this.nodes);
+    this.topology.set(this.around, this.well ? undefined : clock(this.answered));
   }
 
   private async copy(text: string): Promise<void> {

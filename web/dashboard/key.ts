@@ -3,7 +3,8 @@
  * else. What is private of it never leaves the page, and once it is kept not even the page can read it.
  */
 
-import { fromHex, type Signer, showKey } from "./statement.js";
+import { blake3 } from "@noble/hashes/blake3.js";
+import { fromHex, type Signer, showKey, toHex } from "./statement.js";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -41,8 +42,9 @@ export class Key implements Signer {
   }
 
   /**
-   * Keeps one that was made elsewhere: 64 hexadecimal digits, as in `identity.seed` of the `weft` command, or a private key in PEM
-   * form (PKCS #8), as from `openssl genpkey -algorithm ed25519`.
+   * Keeps one that was made elsewhere: 64 hexadecimal digits are a seed, as in `identity.seed` of the `weft` command, and give the
+   * identity that `weft id` shows; a private key in PEM form (PKCS #8), as from `openssl genpkey -algorithm ed25519`, is taken as it
+   * is.
    */
   static async import(text: string): Promise<Key> {
     const document = pkcs8(text.trim());
@@ -91,9 +93,16 @@ const SLOT = "sovereign";
 const [DATABASE, STORE] = ["weft-dashboard", "keys"];
 /** What is in front of the 32 bytes of a private key in PKCS #8 (RFC 8410, section 7). */
 const PREFIX = "302e020100300506032b657004220420";
+/** What makes an identity's secret of a seed (docs/spec/crypto.md, section 1). */
+const IDENTITY = new TextEncoder().encode("weft/v1/identity-signing");
 
 function pkcs8(text: string): Bytes {
-  if (/^[0-9a-f]{64}$/i.test(text)) return fromHex(PREFIX + text);
+  if (/^[0-9a-f]{64}$/i.test(text)) {
+    const seed = fromHex(text);
+    const secret = blake3(seed, { context: IDENTITY });
+    seed.fill(0);
+    return fromHex(PREFIX + toHex(secret));
+  }
   const pem = /^-----BEGIN PRIVATE KEY-----([A-Za-z0-9+/=\s]+)-----END PRIVATE KEY-----$/.exec(text);
   if (pem?.[1] === undefined)
     throw new Error(

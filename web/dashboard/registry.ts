@@ -2,12 +2,15 @@
 
 import { $, h, say, show } from "../demo/dom.js";
 import type { Node, Status } from "./api.js";
-import { servicesOf } from "./federation.js";
+import { servicesOf, waits } from "./federation.js";
+import type { Standing } from "./keeping.js";
 import type { Verb } from "./statement.js";
-import { count, key, number, span } from "./words.js";
+import { count, key, more, number, span } from "./words.js";
 
-/** More rows than this help nobody: one searches. */
-const MOST = 200;
+/** Rows at first, and further ones each time one asks. */
+const [FIRST, MORE] = [25, 100];
+/** If more wait for a decision, they are one line in the list of all: nobody has vouched for them. */
+const WAITING = 3;
 
 const STATUSES: readonly Status[] = ["pending", "active", "offline", "denied", "revoked"];
 
@@ -27,17 +30,36 @@ const LABELS: Record<Verb, string> = {
   revoke: "Revoke…",
 };
 
+/** Why a key decides nothing. */
+const WHY: Partial<Record<Standing, string>> = {
+  stranger:
+    "The key in this browser is not a sovereign’s, so it decides nothing here. “Your key” says how to change that.",
+  first: "There is no sovereign yet, so nobody can decide. “Your key” says how to change that.",
+  unknown: "Whether the key in this browser may decide is not known yet.",
+};
+
 export class RegistryList {
   private nodes: ReadonlyMap<string, Node> = new Map();
   private wanted: Status | undefined;
-  private decides = false;
+  private standing: Standing = "nobody";
+  /** Whether it was read at all. */
+  private known = false;
+  private shown = FIRST;
   /** The signaler's clock, less ours, milliseconds. */
   private ahead = 0;
   private readonly rows = new Map<string, { readonly seen: string; readonly row: HTMLElement }>();
   private readonly search = $<HTMLInputElement>("search");
 
   constructor(private readonly decide: (verb: Verb, node: Node) => void) {
-    this.search.addEventListener("input", () => this.draw());
+    this.search.addEventListener("input", () => {
+      this.shown = FIRST;
+      this.draw();
+    });
+    $("more").addEventListener("click", () => {
+      this.shown += MORE;
+      this.draw();
+    });
+    $("folded-show").addEventListener("click", () => this.seek("pending"));
     $("filters").replaceChildren(
       ...[undefined, ...STATUSES].map((status) => {
         const button = h("button", {
@@ -46,10 +68,7 @@ export class RegistryList {
           "data-testid": `filter-${status ?? "all"}`,
           "data-status": status ?? "all",
         });
-        button.addEventListener("click", () => {
-          this.wanted = status;
-          this.draw();
-        });
+        button.addEventListener("click", () => this.want(status));
         return button;
       }),
     );
@@ -58,12 +77,29 @@ export class RegistryList {
   set(nodes: ReadonlyMap<string, Node>, ahead: number): void {
     this.nodes = nodes;
     this.ahead = ahead;
+    this.known = true;
     this.draw();
   }
 
-  /** Whether there is a key to decide with. */
-  setDecides(decides: boolean): void {
-    this.decides = decides;
+  /** Whether there is a key, and whether it decides anything. */
+  setStanding(standing: Standing): void {
+    this.standing = standing;
+    const why = WHY[standing];
+    say($("undecided"), why ?? "");
+    this.draw();
+  }
+
+  /** Shows those of a status, and goes there. */
+  seek(status: Status): void {
+    this.search.value = "";
+    this.want(status);
+    $("registry-heading").focus();
+    $("registry-heading").scrollIntoView({ block: "start" });
+  }
+
+  private want(status: Status | undefined): void {
+    this.wanted = status;
+    this.shown = FIRST;
     this.draw();
   }
 
@@ -88,13 +124,22 @@ export class RegistryList {
     const found = all.filter(
       (node) => (this.wanted === undefined || node.status === this.wanted) && matches(node, words),
     );
+    const everybody = words.length === 0 && this.wanted === undefined;
+    const waiting = found.filter(({ status }) => status === "pending");
+    const others = found.filter(({ status }) => status !== "pending");
+    const folds = everybody && waiting.length > WAITING;
     // Those that wait for somebody come first.
-    found.sort((a, b) => Number(b.status === "pending") - Number(a.status === "pending"));
-    this.place(found.slice(0, MOST));
-    const what = words.length === 0 && this.wanted === undefined ? "" : " found";
-    const rest = found.length > MOST ? `, the first ${MOST} are shown: search for others` : "";
-    say($("found"), `${count(found.length, "registrant")}${what}${rest}`);
-    show($("nobody"), all.length === 0);
+    const rows = folds ? others : [...waiting, ...others];
+    this.place(rows.slice(0, this.shown));
+    say($("folded-words"), `${waits(waiting.length)}.`);
+    show($("folded"), folds);
+    const left = Math.max(0, rows.length - this.shown);
+    say($("more"), more(left, MORE));
+    show($("more"), left > 0);
+    say($("found"), !this.known ? "" : `${count(found.length, "registrant")}${everybody ? "" : " found"}`);
+    show($("undecided"), all.length > 0 && WHY[this.standing] !== undefined);
+    show($("nobody"), this.known && all.length === 0);
+    show($("finder"), !this.known || all.length > 0);
   }
 
   /** Rows that stay as they are keep their place in the document, and the focus that may be in them. */
@@ -108,7 +153,7 @@ export class RegistryList {
     }
     let before: Element | null = list.firstElementChild;
     for (const node of nodes) {
-      const seen = JSON.stringify([{ ...node, last_heartbeat: undefined }, this.decides]);
+      const seen = JSON.stringify([{ ...node, last_heartbeat: undefined }, this.standing]);
       let row = this.rows.get(node.id)?.row;
       if (row === undefined || this.rows.get(node.id)?.seen !== seen) {
         const fresh = this.row(node);
@@ -131,7 +176,7 @@ export class RegistryList {
       const kind = healthy === undefined ? "unknown" : healthy ? "healthy" : "ill";
       return h("li", { class: `service ${kind}` }, name, h("span", { class: "quiet" }, ` ${words}`));
     });
-    const choices = this.decides ? CHOICES[node.status] : [];
+    const choices = this.standing === "nobody" ? [] : CHOICES[node.status];
     return h(
       "li",
       { class: `node ${node.status}`, "data-testid": "node", "data-id": node.id, "data-status": node.status },
@@ -139,11 +184,11 @@ export class RegistryList {
       h(
         "div",
         { class: "who" },
-        h("h3", {}, node.id),
+        h("h3", { title: node.id }, node.id),
         h(
           "p",
           { class: "quiet facts" },
-          h("span", {}, node.tailscale_hostname),
+          h("span", { class: "place", title: node.tailscale_hostname }, node.tailscale_hostname),
           node.tailscale_ip === null ? undefined : h("span", {}, node.tailscale_ip),
           h("span", { class: "code", title: node.public_key }, key(node.public_key)),
           h("span", { class: "heard" }),
@@ -157,6 +202,7 @@ export class RegistryList {
   }
 
   private button(verb: Verb, id: string): HTMLElement {
+    const can = this.standing === "sovereign";
     const button = h(
       "button",
       {
@@ -164,6 +210,9 @@ export class RegistryList {
         class: verb === "approve" ? "primary" : "",
         "data-testid": verb,
         "aria-label": `${verb} ${id}`,
+        disabled: !can,
+        "aria-describedby": can ? undefined : "undecided",
+        title: can ? undefined : WHY[this.standing],
       },
       LABELS[verb],
     );
@@ -174,10 +223,10 @@ export class RegistryList {
     return button;
   }
 
-  private heard({ last_heartbeat, registered_at }: Node): string {
+  private heard({ last_heartbeat, registered_at, decided_at }: Node): string {
     const ago = (at: number): string => `${span(Date.now() + this.ahead - at)} ago`;
     return last_heartbeat === null
-      ? `never heard, asked ${ago(registered_at)}`
+      ? `${decided_at === null ? "asked" : "no heartbeat yet, asked"} ${ago(registered_at)}`
       : `heard ${ago(last_heartbeat)}`;
   }
 }

@@ -1,116 +1,134 @@
-/** The picture of the federation: this signaler in the middle, others around it, whoever else is registered outside. */
+/**
+ * The picture of the federation: this signaler in the middle, other signalers around it, and on a shelf below whoever else is
+ * registered. A line is a link of this signaler, or one that it lost; of links between others it knows nothing.
+ */
 
-import { $, h, s, say } from "../demo/dom.js";
-import type { Body, State } from "./federation.js";
-import { STATES } from "./federation.js";
-import { count } from "./words.js";
+import { $, h, s, say, show } from "../demo/dom.js";
+import { type Around, type Body, queued, STATES, summary } from "./federation.js";
+import { bead, HEALTHS, healthOf, icon, MEANINGS, shape } from "./marks.js";
+import { EDGE, fit, Labels, LONG, LONGEST, long, onShelf, ringed, SHELF, SIDE, type Spot } from "./places.js";
+import { count, more } from "./words.js";
 
-/** So many are in the picture, and so many in the list below it: all the members that a federation may have. */
-const [DRAWN, LISTED] = [64, 300];
-/** Names are written while there is room for them. */
-const NAMED = 12;
-/** Pixels left free at the sides, for names, and above and below. */
-const [SIDE, EDGE] = [62, 40];
-/** On a picture narrower than this, others than signalers have no names: the list below has them. */
-const NARROW = 480;
+/** So many are in the list below the picture at first, and so many more each time one asks. */
+const [LISTED, MORE] = [12, 60];
+/** Letters of a name in the list of those who wait. */
+const LETTERS = 16;
 
-const MARKS: Record<State, string> = {
-  up: "●",
-  apart: "◐",
-  gone: "○",
-  pending: "◌",
-  active: "●",
-  offline: "○",
-};
+const NOBODY: Around = { bodies: [], waiting: [] };
 
 export class Topology {
   private readonly svg = $<SVGSVGElement>("topology");
-  private bodies: readonly Body[] = [];
+  private around = NOBODY;
   private drawn = "";
+  private listed = LISTED;
 
-  constructor() {
+  /** `seek` shows who waits. */
+  constructor(private readonly seek: () => void) {
     new ResizeObserver(() => this.draw()).observe(this.svg);
+    $("around-more").addEventListener("click", () => {
+      this.listed += MORE;
+      this.list();
+    });
   }
 
-  set(bodies: readonly Body[]): void {
-    const drawn = JSON.stringify(bodies);
+  /** `asOf`: the signaler does not answer, and this is how things were then. */
+  set(around: Around, asOf?: string): void {
+    const drawn = JSON.stringify([around, asOf]);
     if (drawn === this.drawn) return;
     this.drawn = drawn;
-    this.bodies = bodies;
+    this.around = around;
+    const words = summary(around) + (asOf === undefined ? "" : `, as of ${asOf}`);
+    say($("topology-size"), words);
+    say($("topology-words"), `Around this signaler: ${words}. The list below has each of them.`);
     this.list();
+    this.legend();
     this.draw();
   }
 
   /** The same in words, for those who do not see the picture, and with what has no place in it. */
   private list(): void {
-    $("around").replaceChildren(
-      ...this.bodies.slice(0, LISTED).map((body) =>
-        h(
-          "li",
-          {
-            class: `body ${body.state}`,
-            "data-testid": "around",
-            "data-state": body.state,
-            "data-kind": body.kind,
-          },
-          h("span", { class: "mark-of", "aria-hidden": "true" }, MARKS[body.state]),
-          h(
-            "span",
-            { class: "who" },
-            h("b", {}, body.name),
-            h("span", { class: "quiet facts" }, facts(body)),
-          ),
-          h("span", { class: "state" }, STATES[body.state]),
-        ),
+    const { bodies, waiting } = this.around;
+    const rows = bodies.slice(0, this.listed).map(row);
+    // Who waits comes after the signalers, and before what may be many.
+    const others = rows.findIndex(({ dataset }) => dataset["kind"] === "registrant");
+    if (waiting.length > 0) rows.splice(others < 0 ? rows.length : others, 0, this.queue(waiting));
+    $("around").replaceChildren(...rows);
+    const left = bodies.length - Math.min(this.listed, bodies.length);
+    say($("around-more"), more(left, MORE));
+    show($("around-more"), left > 0);
+    show($("around"), rows.length > 0);
+    show($("alone"), rows.length === 0);
+  }
+
+  /** All who wait, in one row. */
+  private queue(waiting: readonly string[]): HTMLElement {
+    const see = h("button", { type: "button", class: "small", "data-testid": "see-waiting" }, "Show");
+    see.addEventListener("click", this.seek);
+    return h(
+      "li",
+      { class: "body waiting", "data-testid": "waiting" },
+      icon(shape("registrant", "waiting", 6)),
+      h(
+        "span",
+        { class: "who" },
+        h("b", {}, queued(waiting.length)),
+        h("span", { class: "quiet facts" }, `for a decision: ${names(waiting)}`),
       ),
+      see,
     );
-    if (this.bodies.length > LISTED)
-      $("around").append(
-        h(
-          "li",
-          { class: "body quiet" },
-          `and ${count(this.bodies.length - LISTED, "other")}: see the registry`,
-        ),
+  }
+
+  /** What is in the picture, and nothing else. */
+  private legend(): void {
+    const { bodies, waiting } = this.around;
+    const entries = new Map<string, HTMLElement>();
+    const add = (name: string, mark: SVGElement, words: string): void => {
+      if (!entries.has(name)) entries.set(name, h("li", {}, icon(mark), words));
+    };
+    add("self", s("circle", { class: "own", r: 5.5 }), "this one");
+    for (const { kind, state } of bodies)
+      add(
+        `${kind} ${state}`,
+        shape(kind, state, 6),
+        kind === "signaler" ? MEANINGS[state] : `registrant, ${MEANINGS[state]}`,
       );
-    $("alone").toggleAttribute("hidden", this.bodies.length > 0);
-    const signalers = this.bodies.filter(({ kind }) => kind === "signaler");
-    const linked = signalers.filter(({ state }) => state === "up").length;
-    const others = this.bodies.length - signalers.length;
-    const words =
-      `${linked} of ${count(signalers.length, "other signaler")} linked` +
-      (others === 0 ? "" : `, ${count(others, "other registrant")}`);
-    say($("topology-size"), words);
-    say($("topology-words"), `This signaler is linked with ${words}. The list below has each of them.`);
+    if (waiting.length > 0) add("waiting", shape("registrant", "waiting", 6), MEANINGS.waiting);
+    for (const { services } of bodies)
+      for (const { healthy } of services)
+        add(healthOf(healthy), bead(healthOf(healthy)), HEALTHS[healthOf(healthy)]);
+    $("legend").replaceChildren(...entries.values());
+    show($("legend"), entries.size > 1);
+    show($("links-known"), bodies.filter(({ kind }) => kind === "signaler").length > 1);
   }
 
   private draw(): void {
     const { width, height } = this.svg.getBoundingClientRect();
     if (width === 0 || height === 0) return;
     this.svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
-    const shown = this.bodies.slice(0, DRAWN);
-    const inner = shown.filter(({ kind }) => kind === "signaler");
-    const outer = shown.filter(({ kind }) => kind === "registrant");
-    const [cx, cy] = [width / 2, height / 2];
-    const [rx, ry] = [Math.min(cx - SIDE, 330), cy - EDGE];
-    const place = (ring: readonly Body[], scale: number, turn: number) =>
-      ring.map((body, n) => {
-        const angle = ((n + turn) / ring.length) * 2 * Math.PI - Math.PI / 2;
-        const [right, down] = [scale * Math.cos(angle), Math.sqrt(scale) * Math.sin(angle)];
-        return { body, x: cx + rx * right, y: cy + ry * down, above: down < -0.2 };
-      });
-    const two = inner.length > 0 && outer.length > 0;
-    // The outer ring is turned by half a step, so that fewer are in one line with the middle.
-    const placed = [...place(inner, two ? 0.58 : 0.9, 0), ...place(outer, 1, two ? 0.5 : 0)];
-    const spots = placed.map(({ body, x, y, above }) => {
-      const named = placed.length <= NAMED && (width >= NARROW || body.kind === "signaler");
-      return dot(body, x, y, named, above);
-    });
-    const lines = placed.map(({ body, x, y }) =>
-      s("line", { class: `${body.kind} ${body.state}`, x1: cx, y1: cy, x2: x, y2: y }),
-    );
+    const { bodies, waiting } = this.around;
+    const signalers = bodies.filter(({ kind }) => kind === "signaler");
+    const others = bodies.filter(({ kind }) => kind === "registrant");
+    const shelf = others.length > 0 || waiting.length > 0 ? SHELF : 0;
+    const [cx, cy] = [width / 2, (height - shelf) / 2];
+    const labels = new Labels(width);
+    labels.take({ left: cx - 26, right: cx + 26, top: cy - 26, bottom: cy + 26 });
+    const ring = ringed(signalers, cx, cy, cx - SIDE, cy - EDGE);
+    const shelved = shelf === 0 ? [] : onShelf(others, waiting.length, width, height - SHELF);
+    const spots = [...ring.spots, ...shelved];
+    for (const { x, y, size } of spots)
+      labels.take({ left: x - size, right: x + size, top: y - size, bottom: y + size });
+    const lines = ring.spots
+      .filter(({ state }) => state === "up" || state === "gone")
+      .map(({ state, x, y }) => s("line", { class: state, x1: cx, y1: cy, x2: x, y2: y }));
     this.svg.replaceChildren(
       s("g", { class: "links" }, ...lines),
-      s("g", {}, ...spots),
+      ...(shelf === 0
+        ? []
+        : [s("line", { class: "shelf", x1: 0, y1: height - SHELF, x2: width, y2: height - SHELF })]),
+      s("g", {}, ...named(ring.spots, labels), ...named(shelved, labels)),
+      ...(ring.left === 0
+        ? []
+        : [s("text", { class: "label", x: cx, y: height - shelf - 12 }, `and ${count(ring.left, "other")}`)]),
       s(
         "g",
         { class: "self", transform: `translate(${cx} ${cy})`, "data-testid": "self" },
@@ -121,48 +139,82 @@ export class Topology {
   }
 }
 
-function dot(body: Body, x: number, y: number, named: boolean, above: boolean): SVGGElement {
-  const size = body.kind === "signaler" ? (named ? 16 : 10) : named ? 10 : 8;
-  const shape =
-    body.kind === "signaler"
-      ? s("circle", { class: "shape", r: size })
-      : s("rect", { class: "shape", x: -size, y: -size, width: 2 * size, height: 2 * size, rx: 4 });
-  // Its services sit on its rim, where its name is not.
-  const beads = body.services.slice(0, 8).map(({ healthy }, n, all) => {
+/** With their names, unless most of them have no room. */
+function named(spots: readonly Spot[], labels: Labels): SVGElement[] {
+  const names = spots.map((spot) => label(spot, labels));
+  const placed = names.filter((name, n) => name !== undefined && spots[n]?.beside !== true).length;
+  const enough = 2 * placed >= spots.filter(({ beside }) => beside !== true).length;
+  return spots.map((spot, n) => drawn(spot, enough || spot.beside === true ? names[n] : undefined));
+}
+
+function drawn(spot: Spot, name: SVGElement | undefined): SVGGElement {
+  const { kind, state, x, y, size, above, services } = spot;
+  // Its services sit on its rim, where its name is not; small ones have none.
+  const rim = size + (kind === "signaler" ? 0 : 2);
+  const beads = (size < 7 ? [] : services.slice(0, 8)).map(({ healthy }, n, all) => {
     const angle = (n - (all.length - 1) / 2) * 0.62 + (above ? Math.PI / 2 : -Math.PI / 2);
-    const rim = size + (body.kind === "signaler" ? 0 : 2);
-    const state = healthy === undefined ? "unknown" : healthy ? "healthy" : "ill";
-    return s("circle", {
-      class: `bead ${state}`,
-      r: 3.6,
-      cx: rim * Math.cos(angle),
-      cy: rim * Math.sin(angle),
-    });
+    return bead(healthOf(healthy), rim * Math.cos(angle), rim * Math.sin(angle));
   });
-  const cross = body.state === "gone" ? s("path", { class: "cross", d: "M-5 -5L5 5M5 -5L-5 5" }) : undefined;
   return s(
     "g",
     {
-      class: `spot ${body.kind} ${body.state}`,
+      class: `spot ${state}`,
       transform: `translate(${x.toFixed(1)} ${y.toFixed(1)})`,
       "data-testid": "spot",
-      "data-state": body.state,
+      "data-kind": kind,
+      "data-state": state,
     },
-    shape,
-    cross,
+    size === 0 ? undefined : shape(kind, state, size),
     ...beads,
-    named ? s("text", { class: "label", y: above ? -size - 8 : size + 17 }, clip(body.name)) : undefined,
-    s("title", {}, `${body.name}: ${STATES[body.state]}. ${facts(body)}`),
+    name,
+    s("title", {}, spot.title),
   );
 }
 
-/** Where it is, and what it offers. */
-function facts(body: Body): string {
-  const health = ({ name, healthy }: Body["services"][number]): string =>
-    `${name} ${healthy === undefined ? "not probed" : healthy ? "healthy" : "not reachable"}`;
-  return [body.url === body.name ? undefined : body.url, ...body.services.map(health)]
-    .filter(Boolean)
-    .join(" · ");
+/** Its name, if there is room. */
+function label({ x, y, size, above, beside, ...spot }: Spot, labels: Labels): SVGElement | undefined {
+  const name = beside === true ? spot.name : fit(spot.name, spot.kind === "signaler" ? LONGEST : LONG);
+  if (name === "") return undefined;
+  if (beside === true) return s("text", { class: "label beside", x: size + 8, y: 4.5 }, name);
+  const [half, base] = [long(name) / 2, above ? -size - 8 : size + 17];
+  const box = { left: x - half, right: x + half, top: y + base - 10, bottom: y + base + 3 };
+  return labels.fits(box) ? s("text", { class: "label", y: base }, name) : undefined;
 }
 
-const clip = (name: string): string => (name.length > 18 ? `${name.slice(0, 17)}…` : name);
+/** One of them in the list. */
+function row(body: Body): HTMLElement {
+  const services = body.services.map(
+    ({ name, healthy }) =>
+      `${name} ${healthy === undefined ? "not probed" : healthy ? "healthy" : "not reachable"}`,
+  );
+  const facts = [...body.known, ...services].join(" · ");
+  return h(
+    "li",
+    {
+      class: `body ${body.state}`,
+      "data-testid": "around",
+      "data-state": body.state,
+      "data-kind": body.kind,
+    },
+    icon(shape(body.kind, body.state, 6)),
+    h(
+      "span",
+      { class: "who" },
+      h("b", { title: body.name }, body.name),
+      h("span", { class: "quiet facts", title: facts }, facts),
+    ),
+    h("span", { class: "state" }, STATES[body.state]),
+  );
+}
+
+/** `a, b, c and 47 others`. */
+function names(all: readonly string[]): string {
+  const rest = all.length > 4 ? all.length - 3 : 0;
+  const some = all
+    .slice(0, all.length - rest)
+    .map(clip)
+    .join(", ");
+  return rest === 0 ? some : `${some} and ${count(rest, "other")}`;
+}
+
+const clip = (name: string): string => (name.length > LETTERS ? `${name.slice(0, LETTERS - 1)}…` : name);
