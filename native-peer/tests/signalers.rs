@@ -31,6 +31,8 @@ async fn signaler(directory: &tempfile::TempDir, name: &str, siblings: &[String]
 
 async fn peer(urls: &[String]) -> Weft {
     let mut options = Options::new(urls.iter().map(String::as_str)).keys(KeySource::Ephemeral);
+    // Who is at which signaler is what these tests are about.
+    options.config.discover = false;
     options.network = Network { listen: vec!["127.0.0.1".parse().unwrap()], ..Network::default() };
     Weft::connect(options).await.unwrap()
 }

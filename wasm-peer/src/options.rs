@@ -51,6 +51,11 @@ pub(crate) fn config(signalers: Vec<String>, name: String, limits: &JsValue) -> 
     Ok(config)
 }
 
+/// Whether a member is true.
+pub(crate) fn flag(how: &JsValue, name: &str) -> bool {
+    Reflect::get(how, &name.into()).is_ok_and(|value| value.is_truthy())
+}
+
 fn is_url(url: &str) -> bool {
     (url.starts_with("ws://") || url.starts_with("wss://")) && url.len() <= limits::URL
 }

@@ -9,7 +9,7 @@ const dist = join(dirname(fileURLToPath(import.meta.url)), "..", "dist");
 
 /** Bytes after gzip -9. What a slow phone can be asked to load. */
 const BUDGETS = [
-  { what: "wasm", files: ["weft_bg.wasm"], budget: 340_000 },
+  { what: "wasm", files: ["weft_bg.wasm"], budget: 345_000 },
   { what: "JavaScript", files: ["index.js", "core.js"], budget: 30_000 },
   // The wasm once more, in base64, which gzip cannot undo completely.
   { what: "inline, all in one", files: ["inline.js", "core.js"], budget: 370_000 },

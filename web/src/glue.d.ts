@@ -54,8 +54,7 @@ export class Peer {
     rtc: object | undefined,
     limits: object | undefined,
     seeds: Uint8Array,
-    store: boolean,
-    discover: boolean,
+    how: { store: boolean; discover: boolean },
     sink: Sink,
   );
   readonly identity: string;

@@ -102,8 +102,7 @@ export class RunningWeft implements Weft {
           rtc,
           options.limits,
           new Uint8Array([...keys.identity, ...keys.peer]),
-          keys.database !== undefined,
-          options.discover ?? true,
+          { store: keys.database !== undefined, discover: options.discover ?? true },
           this.#sink(),
         ),
     );

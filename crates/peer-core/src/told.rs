@@ -47,7 +47,7 @@ const MOST: Duration = Duration::from_secs(60);
 const SKEW: Duration = Duration::from_secs(24 * 3600);
 /// Lists that still hold are stored anew this often.
 const RENEW: Duration = Duration::from_secs(12 * 3600);
-/// Changes are gathered for so long before they are written.
+/// Changes are gathered for so long before they are written, but for the first.
 const GATHER: Duration = Duration::from_secs(1);
 /// Rows of other configurations that are left alone in one store.
 const OTHERS: usize = 4 * TELLERS * EACH;
@@ -191,13 +191,13 @@ impl Told {
             });
         }
         self.known.retain(|known| !known.tellers.is_empty());
-        self.write_by(now + GATHER);
+        self.write_soon(now);
     }
 
     /// A configured signaler: nobody need tell of it.
     pub(crate) fn on_ours(&mut self, now: Time, id: SignalerId) {
         self.known.retain(|known| known.card.signaler != id);
-        self.write_by(now + GATHER);
+        self.write_soon(now);
     }
 
     /// A home is lost that may have told of others: until now they lived.
@@ -288,6 +288,11 @@ impl Told {
 
     pub(crate) fn deadline(&self) -> Option<Time> {
         self.write_at.filter(|_| self.key.is_some() && self.work.is_none())
+    }
+
+    /// The first list at once: whoever ends soon after it is to know more than it was given, next time.
+    fn write_soon(&mut self, now: Time) {
+        self.write_by(if self.stored.is_empty() { now } else { now + GATHER });
     }
 
     fn write_by(&mut self, at: Time) {
