@@ -90,22 +90,23 @@ export function number(value: number): string {
 }
 
 /** The median; of two values, the lower one. */
-function median(values: readonly number[]): number {
+export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[(sorted.length - 1) >> 1] ?? Number.NaN;
 }
 
 /** `median (least to most)`. */
-function spread(values: readonly number[]): string {
+export function spread(values: readonly number[]): string {
   return `${show(median(values))} (${show(Math.min(...values))} to ${show(Math.max(...values))})`;
 }
 
 /** Three digits are all that such figures mean. */
-function show(value: number): string {
+export function show(value: number): string {
   return Number(value.toPrecision(3)).toLocaleString("en", { maximumSignificantDigits: 3 });
 }
 
-function verdict(values: readonly number[], bar: Bar | undefined): [string, string] {
+/** A bar and whether the median reaches it, for two cells. */
+export function verdict(values: readonly number[], bar: Bar | undefined): [string, string] {
   if (bar === undefined) return ["", ""];
   const least = "least" in bar;
   const reached = least ? median(values) >= bar.least : median(values) <= bar.most;
@@ -113,15 +114,18 @@ function verdict(values: readonly number[], bar: Bar | undefined): [string, stri
   return [least ? `>= ${number(bar.least)}` : `<= ${number(bar.most)}`, reached ? "reached" : "MISSED"];
 }
 
-function heading(title: string): void {
+/** What stands above a table. */
+export function heading(title: string): void {
   console.log(`\n${title}:\n`);
 }
 
-function table(...columns: string[]): void {
+/** The head of a table. */
+export function table(...columns: string[]): void {
   line(...columns);
   console.log(`|${" --- |".repeat(columns.length)}`);
 }
 
-function line(...cells: string[]): void {
+/** A line of a table. */
+export function line(...cells: string[]): void {
   console.log(`| ${cells.join(" | ")} |`);
 }

@@ -2,7 +2,7 @@
  * Builds the package into dist/: `node build.mjs`, after `cargo xtask wasm` has filled generated/.
  *
  * core.js holds everything but the wasm; index.js and inline.js only say where that comes from, so that an application
- * which meets both has one of everything. Declarations are those that index.d.ts reaches, nothing of the inside.
+ * which meets both has one of everything. passphrase.js, with a module of its own, is loaded by core.js when it is needed. Declarations are those that index.d.ts reaches, nothing of the inside.
  */
 
 import { execFileSync } from "node:child_process";
@@ -54,8 +54,22 @@ const core = {
   },
 };
 
+/** What is loaded later stays in a file of its own. */
+const later = {
+  name: "later",
+  setup({ onResolve }) {
+    onResolve({ filter: /^\.\/passphrase\.js$/ }, ({ path }) => ({ path, external: true }));
+  },
+};
+
 await rm(dist, { recursive: true, force: true });
-await build({ ...options, entryPoints: [join(source, "core.ts")], plugins: [fromGenerated] });
+await build({ ...options, entryPoints: [join(source, "core.ts")], plugins: [fromGenerated, later] });
+const hashWasm = await readFile(join(here, "..", "node_modules", "hash-wasm", "LICENSE"), "utf8");
+await build({
+  ...options,
+  entryPoints: [join(source, "passphrase.ts")],
+  banner: { js: `/*! hash-wasm\n${hashWasm.trim()} */` },
+});
 const entries = ["index.ts", "inline.ts"].map((entry) => join(source, entry));
 await build({ ...options, entryPoints: entries, plugins: [core, fromGenerated] });
 await writeFile(join(dist, "weft_bg.wasm"), wasm);

@@ -40,7 +40,19 @@ pub(crate) struct Client {
     running: bool,
     /// When each connection announced itself, while they do so again and again.
     announced: Vec<Instant>,
+    /// What all connections say, while that is no exchange.
+    talk: Option<Box<dyn Talk>>,
     scratch: Box<[u8]>,
+}
+
+/// What connections say on their own account once they are ready, where that is no exchange of signals.
+pub(crate) trait Talk {
+    /// What a connection says first.
+    fn begin(&mut self, at: usize) -> anyhow::Result<Vec<Vec<u8>>>;
+    /// What it says to a frame that arrived.
+    fn answer(&mut self, at: usize, payload: &[u8]) -> anyhow::Result<Vec<Vec<u8>>>;
+    /// Nothing more is to be said.
+    fn is_over(&self) -> bool;
 }
 
 struct Connection {
@@ -94,6 +106,7 @@ impl Client {
             latencies: Vec::new(),
             running: false,
             announced: Vec::new(),
+            talk: None,
             scratch: vec![0; 256 * 1024].into(),
         };
         let deadline = Instant::now() + OPEN_DEADLINE;
@@ -166,6 +179,28 @@ impl Client {
         latencies.sort_unstable();
         let exchanges = self.exchanges - exchanges;
         Ok(Stretch { lasted: began.elapsed(), delivered: exchanges, exchanges, latencies })
+    }
+
+    /// Lets every connection talk until all is said; how long that took.
+    ///
+    /// # Errors
+    /// If it is not over within a minute and a half.
+    pub(crate) fn converse(&mut self, talk: impl Talk + 'static) -> anyhow::Result<Duration> {
+        let began = Instant::now();
+        let talk: &mut Box<dyn Talk> = self.talk.insert(Box::new(talk));
+        let first =
+            (0..self.connections.len()).map(|at| talk.begin(at)).collect::<anyhow::Result<Vec<_>>>()?;
+        for (at, frames) in first.into_iter().enumerate() {
+            for frame in frames {
+                self.send(at, &frame)?;
+            }
+        }
+        while self.talk.as_ref().is_some_and(|talk| !talk.is_over()) {
+            ensure!(began.elapsed() < OPEN_DEADLINE, "the talk did not come to its end");
+            self.turn(Duration::from_millis(100))?;
+        }
+        self.talk = None;
+        Ok(began.elapsed())
     }
 
     fn announce_one(&mut self, at: usize) -> anyhow::Result<()> {
@@ -312,6 +347,12 @@ impl Client {
         if !ready {
             let step = self.wire.greet(at, payload)?;
             return self.step(at, step);
+        }
+        if let Some(talk) = &mut self.talk {
+            for frame in talk.answer(at, payload)? {
+                self.send(at, &frame)?;
+            }
+            return Ok(());
         }
         if let Some(since) = self.announced.get(at)
             && self.wire.is_announced(payload)

@@ -1,4 +1,4 @@
-//! `weft-bench relay|announce|idle|table`: one light client against `weft-signaler` and the servers it is compared with.
+//! `weft-bench relay|announce|idle|table|mailbox`: one light client against `weft-signaler` and the servers it is compared with.
 //!
 //! Servers run on core 0, the client on core 1, everything on loopback. A run ends by itself. What is measured and
 //! what came out: bench/RESULTS.md. `cargo xtask bench` installs and builds what this program needs.
@@ -6,14 +6,17 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::cast_precision_loss, reason = "figures for people: 52 bits are enough")]
 
+mod alone;
 mod announce;
 mod client;
 mod figures;
 mod floor;
 mod framing;
 mod idle;
+mod mailbox;
 mod relay;
 mod server;
+mod sqlite;
 mod table;
 mod wire;
 
@@ -44,6 +47,8 @@ enum Bench {
     Idle(idle::Options),
     /// The discovery table with a million entries beside bare hash maps, in this process
     Table(table::Options),
+    /// Mail left and collected, beside bare SQLite
+    Mailbox(mailbox::Options),
     /// A server that does the least that forwarding takes, for the other benchmarks
     #[command(hide = true)]
     Floor(floor::Options),
@@ -87,6 +92,7 @@ fn main() -> anyhow::Result<()> {
         Bench::Announce(options) => announce::run(&common, &options),
         Bench::Idle(options) => idle::run(&common, &options),
         Bench::Table(options) => table::run(&common, &options),
+        Bench::Mailbox(options) => mailbox::run(&common, &options),
         Bench::Floor(options) => floor::run(&options),
     }
 }

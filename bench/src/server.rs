@@ -1,7 +1,7 @@
 //! The measured servers as processes on core 0: started, looked at through /proc, ended.
 
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -69,11 +69,48 @@ impl Server {
     /// # Errors
     /// Says which program is missing, or shows where its log is.
     pub(crate) fn start(kind: Kind, common: &Common) -> anyhow::Result<Self> {
+        Self::start_with(kind, common, &[])
+    }
+
+    /// So many weft-signalers that are siblings of each other, once all are linked.
+    ///
+    /// # Errors
+    /// As [`Self::start`]; if they do not find each other.
+    pub(crate) fn federation(common: &Common, count: usize) -> anyhow::Result<Vec<Self>> {
+        let mut servers: Vec<Self> = Vec::new();
+        for _ in 0..count {
+            let mut args = vec!["--open".to_owned()];
+            if let Some(first) = servers.first() {
+                args.extend(["--sibling".to_owned(), format!("ws://{}", first.addr)]);
+            }
+            servers.push(Self::start_with(Kind::Weft, common, &args)?);
+        }
+        let deadline = Instant::now() + START;
+        for server in &servers {
+            while server.health()?.matches("\"up\": true").count() + 1 < count {
+                ensure!(Instant::now() < deadline, "the signalers did not find each other");
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+        Ok(servers)
+    }
+
+    /// What a weft-signaler says of itself.
+    fn health(&self) -> anyhow::Result<String> {
+        let mut stream = TcpStream::connect(self.addr)?;
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    }
+
+    fn start_with(kind: Kind, common: &Common, args: &[String]) -> anyhow::Result<Self> {
         let addr = free_port()?;
         let dir = std::env::temp_dir().join(format!("weft-bench-{}-{}", std::process::id(), addr.port()));
         std::fs::create_dir_all(&dir)?;
         let log = File::create(dir.join("log"))?;
         let child = command(kind, common, addr, &dir)?
+            .args(args)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)

@@ -4,7 +4,7 @@ mod floor;
 mod matchbox;
 mod peerjs;
 mod tracker;
-mod weft;
+pub(crate) mod weft;
 mod y_webrtc;
 
 use crate::framing;

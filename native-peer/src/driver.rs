@@ -16,12 +16,13 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::JoinSet;
+use weft_crypto::Members;
 use weft_peer_core::{
     Command, CommandError, CommandId, Event, HomeIndex, Input, Keys, LinkId, Output, Peer, StoreDone,
 };
 use weft_query::Document;
 use weft_wire::sealed::Candidate;
-use weft_wire::{Digest, DiscoveryKey, MessageId, Text, Time};
+use weft_wire::{Digest, DiscoveryKey, Text, Time};
 
 use crate::clock::Clock;
 use crate::error::Error;
@@ -31,7 +32,7 @@ use crate::links::{Given, Links};
 use crate::options::Options;
 use crate::queue;
 use crate::request::Request;
-use crate::sending::{Progress, Underway};
+use crate::sending::{Progress, Sent, Underway, Until};
 use crate::servers::{StunServer, resolve};
 use crate::signaler::{Happened, Report, Signalers};
 use crate::store::Store;
@@ -65,7 +66,7 @@ pub(crate) struct Driver {
     subscriptions: BTreeMap<CommandId, queue::Sender<Live>>,
     listeners: Vec<queue::Sender<Message>>,
     publishing: BTreeMap<CommandId, oneshot::Sender<Result<Published, Error>>>,
-    sending: BTreeMap<CommandId, Underway<MessageId>>,
+    sending: BTreeMap<CommandId, (Until, Underway<Sent>)>,
     asking: BTreeMap<CommandId, Underway<Document>>,
     /// Who answers requests.
     answerer: Option<queue::Sender<Message>>,
@@ -77,6 +78,10 @@ pub(crate) struct Driver {
     storing: Vec<oneshot::Sender<()>>,
     /// Who waits to know what of ours is kept.
     recalling: Vec<(DiscoveryKey, oneshot::Sender<BTreeSet<Digest>>)>,
+    /// Who waits to know who is a member.
+    counting: Vec<(DiscoveryKey, oneshot::Sender<Members>)>,
+    /// Who waits for a neighbour to tell what it knows.
+    meeting: Vec<(DiscoveryKey, oneshot::Sender<()>)>,
     flushing: Vec<Flush>,
     /// The core has no room for another publication until it says so.
     full: bool,
@@ -158,6 +163,8 @@ impl Driver {
             forgetting: BTreeMap::new(),
             storing: Vec::new(),
             recalling: Vec::new(),
+            counting: Vec::new(),
+            meeting: Vec::new(),
             flushing: Vec::new(),
             full: false,
             state: State::Running,
@@ -231,6 +238,19 @@ impl Driver {
                 }
                 None => self.recalling.push((discovery, reply)),
             }
+        }
+        for (discovery, reply) in std::mem::take(&mut self.counting) {
+            // What is stored says who is one.
+            match self.peer.members(&discovery).filter(|_| self.peer.published(&discovery).is_some()) {
+                Some(members) => _ = reply.send(members.clone()),
+                None => self.counting.push((discovery, reply)),
+            }
+        }
+        let met = |(discovery, reply): &mut (DiscoveryKey, oneshot::Sender<()>)| {
+            self.peer.has_met(discovery) || reply.is_closed()
+        };
+        for (_, reply) in self.meeting.extract_if(.., met) {
+            let _ = reply.send(());
         }
     }
 
@@ -416,10 +436,14 @@ impl Driver {
                     self.waiting.push_back(Waiting { discovery, document, reply });
                 }
             }
-            Some(Request::Send { to, document, underway }) => {
+            Some(Request::Send { to, document, until, life, underway }) => {
                 self.cancel_forgotten();
-                match self.command(Command::Send { to, document }) {
-                    Ok(id) => _ = self.sending.insert(id, underway),
+                let command = match life {
+                    Some(life) => Command::SendFor { to, document, life },
+                    None => Command::Send { to, document },
+                };
+                match self.command(command) {
+                    Ok(id) => _ = self.sending.insert(id, (until, underway)),
                     Err(error) => _ = underway.reply.send(Err(error.into())),
                 }
             }
@@ -458,6 +482,8 @@ impl Driver {
             },
             Some(Request::Stored { reply }) => self.storing.push(reply),
             Some(Request::Published { discovery, reply }) => self.recalling.push((discovery, reply)),
+            Some(Request::Members { discovery, reply }) => self.counting.push((discovery, reply)),
+            Some(Request::Met { discovery, reply }) => self.meeting.push((discovery, reply)),
             Some(Request::Flush { reply }) => self.flushing.push(Flush { reply, given: None }),
             Some(Request::Close) | None => {
                 let until = Instant::now() + FAREWELL;
@@ -470,7 +496,7 @@ impl Driver {
     /// Messages and requests whose callers have stopped waiting are given up.
     fn cancel_forgotten(&mut self) {
         let asking = self.asking.iter().filter(|(_, one)| one.reply.is_closed()).map(|(id, _)| *id);
-        let sending = self.sending.iter().filter(|(_, one)| one.reply.is_closed()).map(|(id, _)| *id);
+        let sending = self.sending.iter().filter(|(_, (_, one))| one.reply.is_closed()).map(|(id, _)| *id);
         for command in asking.chain(sending).collect::<Vec<_>>() {
             self.asking.remove(&command);
             self.sending.remove(&command);
@@ -526,15 +552,25 @@ impl Driver {
                 self.listeners.retain_mut(|listener| listener.push(message.clone(), size).is_ok());
             }
             Event::Progress { command, id: _, sent, total } => {
-                let sending = self.sending.get(&command).map(|one| &one.progress);
+                let sending = self.sending.get(&command).map(|(_, one)| &one.progress);
                 if let Some(progress) = sending.or_else(|| Some(&self.asking.get(&command)?.progress)) {
                     progress.send_replace(Progress { sent, total });
                 }
             }
-            Event::Sent { command, id, outcome } => {
-                if let Some(Underway { reply, .. }) = self.sending.remove(&command) {
-                    let _ = reply.send(outcome.map(|()| id).map_err(Error::from));
+            Event::Stored { command, id } => {
+                if self.sending.get(&command).is_some_and(|(until, _)| *until == Until::Stored)
+                    && let Some((_, Underway { reply, .. })) = self.sending.remove(&command)
+                {
+                    let _ = reply.send(Ok(Sent { id, state: Until::Stored }));
                 }
+                let _ = self.events.send(Event::Stored { command, id });
+            }
+            Event::Sent { command, id, outcome } => {
+                if let Some((_, Underway { reply, .. })) = self.sending.remove(&command) {
+                    let sent = outcome.clone().map(|()| Sent { id, state: Until::Delivered });
+                    let _ = reply.send(sent.map_err(Error::from));
+                }
+                let _ = self.events.send(Event::Sent { command, id, outcome });
             }
             Event::Request { from, peer, id, time, document } => {
                 let size = document.encode().len();

@@ -103,6 +103,71 @@ impl Client {
     }
 }
 
+/// Redirects that are followed.
+const REDIRECTS: usize = 5;
+
+/// Reads what is at an `https:` address, without credentials and with redirects only to others of those.
+///
+/// # Errors
+/// Why there is nothing, for people: also if it is longer than that, or takes longer.
+pub async fn read(url: &str, most: usize, within: Duration) -> anyhow::Result<Vec<u8>> {
+    let reading = async {
+        let mut uri: Uri = url.parse().with_context(|| format!("{url:?} is no URL"))?;
+        for _ in 0..=REDIRECTS {
+            ensure!(uri.scheme_str() == Some("https"), "{uri}: only https: addresses are read");
+            match read_one(&uri, most).await.with_context(|| format!("nothing was read from {uri}"))? {
+                Read::All(bytes) => return Ok(bytes),
+                Read::Elsewhere(place) => uri = resolve(&uri, &place)?,
+            }
+        }
+        bail!("{url} leads from one address to the next")
+    };
+    tokio::time::timeout(within, reading).await.with_context(|| format!("{url} does not answer"))?
+}
+
+/// What an address gives.
+enum Read {
+    All(Vec<u8>),
+    Elsewhere(String),
+}
+
+async fn read_one(uri: &Uri, most: usize) -> anyhow::Result<Read> {
+    let host = uri.host().context("no host")?.trim_matches(['[', ']']).to_owned();
+    let tcp = TcpStream::connect((host.as_str(), uri.port_u16().unwrap_or(443))).await?;
+    let name = ServerName::try_from(host).context("not a host name")?;
+    let stream = TlsConnector::from(tls()?).connect(name, tcp).await?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let connection = tokio::spawn(connection);
+    let path = uri.path_and_query().map_or("/", hyper::http::uri::PathAndQuery::as_str);
+    let request = Request::get(path)
+        .header(header::HOST, uri.authority().map_or("", hyper::http::uri::Authority::as_str))
+        .header(header::ACCEPT, "application/json")
+        .body(Full::new(Bytes::new()))?;
+    let response = sender.send_request(request).await?;
+    let status = response.status();
+    if status.is_redirection() {
+        connection.abort();
+        let place = response.headers().get(header::LOCATION).and_then(|place| place.to_str().ok());
+        return Ok(Read::Elsewhere(place.context("a redirect to nowhere")?.to_owned()));
+    }
+    ensure!(status == StatusCode::OK, "it answers {status}");
+    let read = Limited::new(response.into_body(), most).collect().await;
+    connection.abort();
+    Ok(Read::All(read.map_err(|error| anyhow::anyhow!("{error}"))?.to_bytes().to_vec()))
+}
+
+/// Where a redirect leads: a whole address, or a path at the same host.
+fn resolve(from: &Uri, place: &str) -> anyhow::Result<Uri> {
+    let to = if place.starts_with('/') && !place.starts_with("//") {
+        format!("https://{}{place}", from.authority().map_or("", hyper::http::uri::Authority::as_str))
+    } else {
+        place.to_owned()
+    };
+    let to: Uri = to.parse().with_context(|| format!("{place:?} is no address"))?;
+    ensure!(to.scheme_str() == Some("https"), "it leads away from https:, to {place}");
+    Ok(to)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,6 +181,16 @@ mod tests {
         }
         for wrong in ["", "a", "ftp://a", "http://", "a:8190"] {
             assert!(Client::new(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn redirects_stay_within_https() {
+        let from: Uri = "https://a.example:8443/x".parse().unwrap();
+        assert_eq!(resolve(&from, "/y?z").unwrap(), "https://a.example:8443/y?z");
+        assert_eq!(resolve(&from, "https://b.example/y").unwrap(), "https://b.example/y");
+        for away in ["http://a.example/y", "//b.example/y", "y", "file:///etc/passwd"] {
+            assert!(resolve(&from, away).is_err(), "{away}");
         }
     }
 }

@@ -8,17 +8,24 @@
 //!   peers/0.seed       the peer of slot 0
 //!   peers/0.lock       held for as long as a process is that peer
 //!   peers/1.seed …
+//!   parties/HASH.members  what is known of the members of a private party: its key, and a statement a line, mode 0600
+//!   parties/HASH.seed     the seed of one that the identity has founded, mode 0600
 //! ```
 //! A process takes the first slot whose lock is free, so two processes are two peers of one identity, and one that is
 //! started again is the peer it was. The system frees a lock when its process ends, however it ends.
 
+use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use weft_crypto::{IdentityKey, PeerKey, Seed};
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng as _;
+use weft_crypto::export::{Export, ExportedParty};
+use weft_crypto::{IdentityKey, Members, Party, PartySecret, PeerKey, Seed};
 use weft_peer_core::Keys;
-use weft_wire::{PeerId, limits};
+use weft_wire::{DiscoveryKey, PartyKey, PeerId, limits};
+use zeroize::Zeroizing;
 
 /// Peers of one identity that may run at once with one directory.
 pub const SLOTS: u32 = 64;
@@ -141,6 +148,178 @@ impl KeyStore {
         Err(KeyStoreError::NoSlot)
     }
 
+    // ---- export and import ----
+
+    /// The identity and its private parties, to take elsewhere. Peers are not a part of it.
+    ///
+    /// # Errors
+    /// [`KeyStoreError`].
+    pub fn export(&self) -> Result<Export, KeyStoreError> {
+        let identity = self.seed(&self.identity_path())?;
+        let mut parties: BTreeMap<PartyKey, ExportedParty> = BTreeMap::new();
+        let directory = self.directory.join("parties");
+        let failed = |error| KeyStoreError::file(&directory, error);
+        let files = match fs::read_dir(&directory) {
+            Ok(files) => files.collect::<io::Result<Vec<_>>>().map_err(failed)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(failed(error)),
+        };
+        for path in files.iter().map(fs::DirEntry::path) {
+            let extension = path.extension().and_then(|extension| extension.to_str());
+            let (key, seed, statements) = match extension {
+                Some("seed") => {
+                    let Some(seed) = read_seed(&path)? else { continue };
+                    (PartySecret::new(&seed).key(), Some(seed), Vec::new())
+                }
+                Some("members") => {
+                    let text = read_up_to(&path, MEMBERS_BYTES);
+                    let text = text.map_err(|error| KeyStoreError::file(&path, error))?;
+                    let mut lines = text.lines();
+                    let Some(key) = lines.next().and_then(|line| line.parse().ok()) else { continue };
+                    (key, None, lines.filter_map(bytes_of).collect())
+                }
+                _ => continue,
+            };
+            let party =
+                parties.entry(key).or_insert(ExportedParty { key, seed: None, statements: Vec::new() });
+            party.seed = seed.or(party.seed.take());
+            party.statements.extend(statements);
+        }
+        Ok(Export { identity, name: self.name()?, parties: parties.into_values().collect() })
+    }
+
+    /// Takes in what was exported. Parties that are known here are known better afterwards; the name that was chosen here
+    /// stays. The identity's seed is written last, so that what was not imported whole can be imported again.
+    ///
+    /// # Errors
+    /// [`KeyStoreError::Another`] if there is another identity in the directory, which is left as it is; or another
+    /// [`KeyStoreError`].
+    pub fn import(directory: impl Into<PathBuf>, export: &Export) -> Result<Self, KeyStoreError> {
+        let store = Self { directory: directory.into() };
+        for part in ["peers", "parties", ""] {
+            make_directory(&store.directory.join(part))?;
+        }
+        let lock = store.lock()?;
+        let (path, expected) = (store.identity_path(), IdentityKey::new(&export.identity).id());
+        let there = read_seed(&path)?.map(|seed| IdentityKey::new(&seed).id());
+        if there.is_some_and(|there| there != expected) {
+            return Err(KeyStoreError::Another { path: store.directory.display().to_string() });
+        }
+        for party in &export.parties {
+            let discovery = Party::new(party.key).discovery();
+            if let Some(seed) = &party.seed {
+                write_seed(&store.party_path(&discovery, "seed"), seed)?;
+            }
+            let mut members = match &party.seed {
+                Some(seed) => Members::found(&PartySecret::new(seed), expected, 0),
+                None => Members::new(party.key),
+            };
+            let known = store.statements(party.key)?.unwrap_or_default();
+            members.take(known.iter().chain(&party.statements).map(Vec::as_slice));
+            store.write_members(party.key, members.statements().map(|(_, bytes)| bytes))?;
+        }
+        if store.name()?.is_empty() && !export.name.is_empty() && export.name.len() <= limits::NAME {
+            write_whole(&store.directory.join("name"), format!("{}\n", export.name).as_bytes())?;
+        }
+        if there.is_none() {
+            write_seed(&path, &export.identity)?;
+        }
+        drop(lock);
+        Ok(store)
+    }
+
+    // ---- private parties ----
+
+    /// Makes a private party, whose first admin is the identity.
+    ///
+    /// # Errors
+    /// [`KeyStoreError`].
+    pub fn create_party(&self) -> Result<PartySecret, KeyStoreError> {
+        let seed = new_seed()?;
+        let secret = PartySecret::new(&seed);
+        let discovery = Party::new(secret.key()).discovery();
+        make_directory(&self.directory.join("parties"))?;
+        let _lock = self.lock()?;
+        write_seed(&self.party_path(&discovery, "seed"), &seed)?;
+        Ok(secret)
+    }
+
+    /// Remembers a private party that the identity is a member of, with what its admins have said: what another process has
+    /// heard meanwhile stays.
+    ///
+    /// # Errors
+    /// [`KeyStoreError`]; what was known before is then still there.
+    pub fn remember_party<S: AsRef<[u8]>>(
+        &self,
+        key: PartyKey,
+        statements: impl IntoIterator<Item = S>,
+    ) -> Result<(), KeyStoreError> {
+        make_directory(&self.directory.join("parties"))?;
+        let _lock = self.lock()?;
+        let mut members = self.members(key)?;
+        let statements: Vec<S> = statements.into_iter().collect();
+        members.take(statements.iter().map(AsRef::as_ref));
+        self.write_members(key, members.statements().map(|(_, bytes)| bytes))
+    }
+
+    fn write_members<S: AsRef<[u8]>>(
+        &self,
+        key: PartyKey,
+        statements: impl IntoIterator<Item = S>,
+    ) -> Result<(), KeyStoreError> {
+        let mut text = format!("{key}\n");
+        for statement in statements {
+            text.push_str(&to_hex(statement.as_ref()));
+            text.push('\n');
+        }
+        write_whole(&self.party_path(&Party::new(key).discovery(), "members"), text.as_bytes())
+    }
+
+    /// What is known of the members of a private party. Of a party that the identity has founded it is a member at least.
+    ///
+    /// # Errors
+    /// [`KeyStoreError`].
+    pub fn members(&self, key: PartyKey) -> Result<Members, KeyStoreError> {
+        let mut members = match self.founded(key)? {
+            // The same statement each time.
+            Some(secret) => Members::found(&secret, self.identity()?.id(), 0),
+            None => Members::new(key),
+        };
+        // Each is checked; one that is damaged is as good as one that is not known.
+        let statements = self.statements(key)?.unwrap_or_default();
+        members.take(statements.iter().map(Vec::as_slice));
+        Ok(members)
+    }
+
+    /// What is remembered of a private party's members, if it is.
+    fn statements(&self, key: PartyKey) -> Result<Option<Vec<Vec<u8>>>, KeyStoreError> {
+        let path = self.party_path(&Party::new(key).discovery(), "members");
+        match read_up_to(&path, MEMBERS_BYTES) {
+            Ok(text) => Ok(Some(text.lines().skip(1).filter_map(bytes_of).collect())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(KeyStoreError::file(&path, error)),
+        }
+    }
+
+    /// A private party that the identity has founded.
+    ///
+    /// # Errors
+    /// [`KeyStoreError`].
+    pub fn founded(&self, key: PartyKey) -> Result<Option<PartySecret>, KeyStoreError> {
+        let seed = read_seed(&self.party_path(&Party::new(key).discovery(), "seed"))?;
+        Ok(seed.map(|seed| PartySecret::new(&seed)))
+    }
+
+    /// The identity has founded this private party, or is a member of it as far as is known.
+    pub fn is_private(&self, key: PartyKey) -> bool {
+        let discovery = Party::new(key).discovery();
+        ["seed", "members"].iter().any(|extension| self.party_path(&discovery, extension).exists())
+    }
+
+    fn party_path(&self, discovery: &DiscoveryKey, extension: &str) -> PathBuf {
+        self.directory.join("parties").join(format!("{discovery}.{extension}"))
+    }
+
     fn slot_path(&self, number: u32, extension: &str) -> PathBuf {
         self.directory.join("peers").join(format!("{number}.{extension}"))
     }
@@ -156,7 +335,7 @@ impl KeyStore {
             return Ok(seed);
         }
         let seed = new_seed()?;
-        write_whole(path, format!("{}\n", to_hex(seed.expose())).as_bytes())?;
+        write_seed(path, &seed)?;
         Ok(seed)
     }
 
@@ -174,6 +353,28 @@ impl KeyStore {
 /// [`KeyStoreError::Randomness`].
 pub fn ephemeral() -> Result<Keys, KeyStoreError> {
     Ok(Keys { identity: IdentityKey::new(&new_seed()?), peer: PeerKey::new(&new_seed()?) })
+}
+
+/// Randomness of the operating system, stretched.
+///
+/// # Errors
+/// [`KeyStoreError::Randomness`].
+pub fn rng() -> Result<ChaCha20Rng, KeyStoreError> {
+    Ok(ChaCha20Rng::from_seed(*new_seed()?.expose()))
+}
+
+/// Makes a file that only its owner can read; whole, or not at all.
+///
+/// # Errors
+/// [`KeyStoreError::File`], also if it exists.
+pub fn write_new(path: &Path, bytes: &[u8]) -> Result<(), KeyStoreError> {
+    let mut file = private_file(OpenOptions::new().write(true).create_new(true), path)
+        .map_err(|error| KeyStoreError::file(path, error))?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|error| {
+        // Half of it is of no use.
+        let _ = fs::remove_file(path);
+        KeyStoreError::file(path, error)
+    })
 }
 
 /// Why there are no keys. The files are unchanged.
@@ -197,6 +398,14 @@ pub enum KeyStoreError {
         /// Which.
         path: String,
     },
+    /// Somebody else's keys are where keys were to be imported.
+    #[error(
+        "{path} has the keys of another identity, and was left as it is: choose another directory with --data"
+    )]
+    Another {
+        /// Where.
+        path: String,
+    },
     /// All slots are taken.
     #[error("{SLOTS} peers of this identity are running already")]
     NoSlot,
@@ -214,10 +423,12 @@ impl KeyStoreError {
     }
 }
 
-/// Bytes of the largest file that is read: a seed has 65.
 /// The file with the identity's seed.
 const IDENTITY: &str = "identity.seed";
+/// Bytes of the largest file that is read: a seed has 65.
 const FILE_BYTES: u64 = 4096;
+/// Of the largest list of statements about members: 5,120 of 2,560 bytes.
+const MEMBERS_BYTES: u64 = 32 * 1024 * 1024;
 
 fn directory_of(
     data_home: Option<std::ffi::OsString>,
@@ -250,9 +461,17 @@ fn read_seed(path: &Path) -> Result<Option<Seed>, KeyStoreError> {
     }
 }
 
+fn write_seed(path: &Path, seed: &Seed) -> Result<(), KeyStoreError> {
+    write_whole(path, Zeroizing::new(format!("{}\n", to_hex(seed.expose()))).as_bytes())
+}
+
 fn read_bounded(path: &Path) -> io::Result<String> {
+    read_up_to(path, FILE_BYTES)
+}
+
+fn read_up_to(path: &Path, bytes: u64) -> io::Result<String> {
     let mut text = String::new();
-    File::open(path)?.take(FILE_BYTES).read_to_string(&mut text)?;
+    File::open(path)?.take(bytes).read_to_string(&mut text)?;
     Ok(text)
 }
 
@@ -301,11 +520,13 @@ fn to_hex(bytes: &[u8]) -> String {
 }
 
 fn from_hex(text: &str) -> Option<[u8; 32]> {
+    bytes_of(text)?.try_into().ok()
+}
+
+fn bytes_of(text: &str) -> Option<Vec<u8>> {
     let digits: Option<Vec<u32>> = text.chars().map(|digit| digit.to_digit(16)).collect();
-    let digits = digits.filter(|digits| digits.len() == 64)?;
-    let bytes: Option<Vec<u8>> =
-        digits.chunks_exact(2).map(|pair| u8::try_from(pair[0] * 16 + pair[1]).ok()).collect();
-    bytes?.try_into().ok()
+    let digits = digits.filter(|digits| digits.len().is_multiple_of(2))?;
+    digits.chunks_exact(2).map(|pair| u8::try_from(pair[0] * 16 + pair[1]).ok()).collect()
 }
 
 #[cfg(test)]
@@ -348,6 +569,84 @@ mod tests {
         assert_eq!(mode(&directory), 0o700);
         assert_eq!(mode(&store.identity_path()), 0o600);
         assert_eq!(mode(&store.slot_path(0, "seed")), 0o600);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn p4_private_parties_are_remembered_and_readable_by_their_owner_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let directory = tempfile::tempdir().unwrap();
+        let store = KeyStore::open(directory.path()).unwrap();
+        let (founded, joined) = (store.create_party().unwrap().key(), PartyKey([1; 32]));
+        let statements: Vec<Vec<u8>> = {
+            let mut members = store.members(founded).unwrap();
+            let guest = weft_wire::IdentityId([3; 32]);
+            let admin = store.identity().unwrap();
+            members.admit(&admin, 5, guest, weft_wire::membership::Role::Reader).unwrap();
+            members.statements().map(|(_, bytes)| bytes.to_vec()).collect()
+        };
+        store.remember_party(founded, &statements).unwrap();
+        store.remember_party(joined, [[0; 3]]).unwrap();
+        let again = KeyStore::open(directory.path()).unwrap();
+        assert_eq!(again.founded(founded).unwrap().map(|secret| secret.key()), Some(founded));
+        assert!(again.founded(joined).unwrap().is_none());
+        assert_eq!(again.members(founded).unwrap().roles().count(), 2);
+        assert_eq!(again.members(joined).unwrap().roles().count(), 0);
+        assert!(
+            again.is_private(founded) && again.is_private(joined) && !again.is_private(PartyKey([2; 32]))
+        );
+        let files = fs::read_dir(directory.path().join("parties")).unwrap();
+        let modes = files.map(|file| file.unwrap().metadata().unwrap().permissions().mode() & 0o777);
+        assert_eq!(modes.collect::<Vec<_>>(), [0o600; 3]);
+    }
+
+    #[test]
+    fn p4_what_is_exported_is_imported_elsewhere_and_other_keys_are_left_alone() {
+        let [here, there, other] = std::array::from_fn(|_| tempfile::tempdir().unwrap());
+        let store = KeyStore::open(here.path()).unwrap();
+        store.set_name("Ada").unwrap();
+        let (founded, joined) = (store.create_party().unwrap().key(), PartyKey([1; 32]));
+        let guest = weft_wire::IdentityId([3; 32]);
+        let admitted = {
+            let mut members = store.members(founded).unwrap();
+            let role = weft_wire::membership::Role::Reader;
+            members.admit(&store.identity().unwrap(), 5, guest, role).unwrap();
+            members.statements().map(|(_, bytes)| bytes.to_vec()).collect::<Vec<_>>()
+        };
+        store.remember_party(founded, &admitted).unwrap();
+        store.remember_party(joined, [[0; 3]; 0]).unwrap();
+        let export = store.export().unwrap();
+
+        let imported = KeyStore::import(there.path(), &export).unwrap();
+        let id = |store: &KeyStore| store.identity().unwrap().id();
+        assert_eq!((id(&imported), imported.name().unwrap()), (id(&store), "Ada".into()));
+        assert_eq!(imported.founded(founded).unwrap().map(|secret| secret.key()), Some(founded));
+        let roles = |store: &KeyStore| store.members(founded).unwrap().roles().count();
+        assert_eq!((roles(&imported), roles(&store)), (2, 2));
+        assert!(imported.is_private(joined));
+        assert!(imported.peers().unwrap().is_empty(), "it has peers of its own");
+
+        // Who knows less takes nothing away.
+        store.remember_party(founded, [[0; 3]; 0]).unwrap();
+        assert_eq!(roles(&store), 2);
+
+        // Once more changes nothing, and takes nothing away that is known since.
+        imported.set_name("Ada at home").unwrap();
+        let later = {
+            let mut members = imported.members(founded).unwrap();
+            let role = weft_wire::membership::Role::Writer;
+            let another = weft_wire::IdentityId([4; 32]);
+            members.admit(&imported.identity().unwrap(), 6, another, role).unwrap();
+            members.statements().map(|(_, bytes)| bytes.to_vec()).collect::<Vec<_>>()
+        };
+        imported.remember_party(founded, &later).unwrap();
+        let again = KeyStore::import(there.path(), &export).unwrap();
+        assert_eq!((roles(&again), again.name().unwrap()), (3, "Ada at home".into()));
+
+        let stranger = id(&KeyStore::open(other.path()).unwrap());
+        assert!(matches!(KeyStore::import(other.path(), &export), Err(KeyStoreError::Another { .. })));
+        let left = KeyStore::open(other.path()).unwrap();
+        assert_eq!((id(&left), left.is_private(founded)), (stranger, false));
     }
 
     #[test]

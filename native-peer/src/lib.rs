@@ -49,14 +49,16 @@ mod weft;
 
 pub use error::Error;
 pub use options::{KeySource, Network, Options};
-pub use sending::{Progress, Sending};
+pub use sending::{Progress, Sending, Sent, Until};
 pub use servers::StunServer;
 pub use weft::{Delivery, Events, Message, Messages, Published, Publishing, Requests, Subscription, Weft};
 
-pub use weft_crypto::{Party, digest};
+pub use weft_crypto::{Grant, Invitation, Members, Party, PartySecret, digest};
 pub use weft_peer_core::{
-    Backlog, Cause, CommandError, Config, Diagnosis, Event, HomeIndex, LinkState, Path, PeerChange, PeerInfo,
-    Publication, RequestError, SendError, SignalerState, Stats,
+    Backlog, Cause, CommandError, Config, Diagnosis, Event, HomeIndex, LinkState, MemberDeed, Path,
+    PeerChange, PeerInfo, Publication, RequestError, SendError, SignalerState, Stats,
 };
 pub use weft_query::{Document, Filter};
+pub use weft_wire::link::Exclusion;
+pub use weft_wire::membership::Role;
 pub use weft_wire::{Digest, DiscoveryKey, IdentityId, MessageId, PeerId, PublicationId};

@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use weft_crypto::Members;
 use weft_peer_core::{Backlog, Command, CommandError, CommandId, Diagnosis, PeerInfo, Stats};
 use weft_query::{Document, Filter};
-use weft_wire::{Digest, DiscoveryKey, IdentityId, MessageId, PeerId};
+use weft_wire::{Digest, DiscoveryKey, IdentityId, PeerId};
 
 use crate::error::Error;
 use crate::queue;
-use crate::sending::Underway;
+use crate::sending::{Sent, Underway, Until};
 use crate::weft::{Live, Message, Published};
 
 /// One request. The driver answers each, unless it ends first; an answer that nobody waits for is dropped.
@@ -28,7 +29,14 @@ pub(crate) enum Request {
     /// A publication; waits while the core's queue is full.
     Publish { discovery: DiscoveryKey, document: Document, reply: oneshot::Sender<Result<Published, Error>> },
     /// A message; answered when its fate is known.
-    Send { to: IdentityId, document: Document, underway: Underway<MessageId> },
+    Send {
+        to: IdentityId,
+        document: Document,
+        until: Until,
+        /// How long it may wait for who is away.
+        life: Option<Duration>,
+        underway: Underway<Sent>,
+    },
     /// A request; answered when its answer has come, or will not.
     Ask {
         to: IdentityId,
@@ -53,6 +61,10 @@ pub(crate) enum Request {
     Forget { discovery: DiscoveryKey, reply: oneshot::Sender<Result<(), Error>> },
     /// Which of our documents are kept; answered when what is stored has been read.
     Published { discovery: DiscoveryKey, reply: oneshot::Sender<BTreeSet<Digest>> },
+    /// Who is a member of a private party; answered when what is stored has been read.
+    Members { discovery: DiscoveryKey, reply: oneshot::Sender<Members> },
+    /// Whether a neighbour has told what it knows.
+    Met { discovery: DiscoveryKey, reply: oneshot::Sender<()> },
     /// Answered when everything that is kept so far is durable.
     Stored { reply: oneshot::Sender<()> },
     /// Answered when everything that was published has been given to the neighbours' channels.

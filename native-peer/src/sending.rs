@@ -19,10 +19,30 @@ pub struct Progress {
     pub total: usize,
 }
 
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// Its id, the same as the recipient sees.
+    pub id: MessageId,
+    /// How far it is.
+    pub state: Until,
+}
+
+/// How far a message is, or has to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Until {
+    /// It waits for the recipient at the residence of its identity, durable there. That it was received later
+    /// [`Event::Sent`](weft_peer_core::Event::Sent) tells, in this run or another one with the same store.
+    #[default]
+    Stored,
+    /// A peer of the recipient has it.
+    Delivered,
+}
+
 /// A message on its way, or a request with `T` the answer. Resolves when its fate is known; dropping it gives it up:
 /// what has not been sent is not sent, and the recipient forgets what it has of it.
 #[derive(Debug)]
-pub struct Sending<T = MessageId> {
+pub struct Sending<T = Sent> {
     answer: oneshot::Receiver<Result<T, Error>>,
     progress: watch::Receiver<Progress>,
     requests: mpsc::WeakSender<Request>,

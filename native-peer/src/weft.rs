@@ -8,9 +8,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::sync::{broadcast, mpsc, oneshot};
-use weft_crypto::Party;
+use weft_crypto::{Invitation, Members, Party};
 use weft_peer_core::{
-    Backlog, Command, CommandError, CommandId, Diagnosis, Event, Keys, PeerInfo, Publication, Stats,
+    Backlog, Command, CommandError, CommandId, Diagnosis, Event, Keys, MemberDeed, PeerInfo, Publication,
+    Stats,
 };
 use weft_query::{Document, Filter};
 use weft_wire::{Digest, DiscoveryKey, IdentityId, MessageId, PeerId, PublicationId};
@@ -21,7 +22,7 @@ use crate::keystore::{self, KeyStore, Slot};
 use crate::options::{KeySource, Options};
 use crate::queue::{self, Item};
 use crate::request::Request;
-use crate::sending::Sending;
+use crate::sending::{Sending, Sent, Until};
 
 /// Requests that may wait for the driver; a caller waits for a place.
 const REQUESTS: usize = 256;
@@ -53,6 +54,8 @@ impl Weft {
     /// As [`connect`](Self::connect).
     pub async fn connect_with_events(mut options: Options) -> Result<(Self, Events), Error> {
         options.check()?;
+        // Until somebody listens there is nobody to tell.
+        options.config.collect = false;
         let (keys, name, slot, directory) = tokio::task::spawn_blocking({
             let source = options.keys.clone();
             move || load(source)
@@ -91,6 +94,50 @@ impl Weft {
     pub async fn join(&self, party: &Party) -> Result<DiscoveryKey, Error> {
         self.command(Command::Join { party: party.clone() }).await?;
         Ok(party.discovery())
+    }
+
+    /// Joins a private party. Documents come once an admin has let us in: see [`members`](Self::members), and
+    /// [`Event::NoMember`] for why not.
+    ///
+    /// # Errors
+    /// [`Error::Command`] or [`Error::Closed`].
+    pub async fn join_private(
+        &self,
+        members: Members,
+        invitation: Option<Invitation>,
+    ) -> Result<DiscoveryKey, Error> {
+        let discovery = Party::new(members.party()).discovery();
+        self.command(Command::JoinPrivate { members: Box::new(members), invitation }).await?;
+        Ok(discovery)
+    }
+
+    /// Says something about the members of a private party, as one of its admins.
+    ///
+    /// # Errors
+    /// [`Error::Command`] or [`Error::Closed`].
+    pub async fn say(&self, discovery: DiscoveryKey, deed: MemberDeed) -> Result<(), Error> {
+        self.command(Command::Say { discovery, deed }).await
+    }
+
+    /// Who is a member of a private party, as far as is known here, and as what. Waits for what is stored to be read; without
+    /// end for a party that was not joined, or is open.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub async fn members(&self, discovery: DiscoveryKey) -> Result<Members, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Request::Members { discovery, reply }).await?;
+        answer.await.map_err(|_| Error::Closed)
+    }
+
+    /// Waits until a neighbour in a party has told what it knows, as who is a member; without end where nobody is met.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub async fn met(&self, discovery: DiscoveryKey) -> Result<(), Error> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Request::Met { discovery, reply }).await?;
+        answer.await.map_err(|_| Error::Closed)
     }
 
     /// Leaves a party. What is stored of it stays; see [`forget`](Self::forget).
@@ -172,13 +219,13 @@ impl Weft {
         Ok(Publishing { answer })
     }
 
-    /// Sends a message of at most 16 MiB encoded to every known peer of an identity, and waits until at least one has it
-    /// or none was reached. Of large ones four to one identity are under way at once, others wait; if more than 64 MiB
+    /// Sends a message of at most 16 MiB encoded to every known peer of an identity, and waits until at least one has it, or it
+    /// waits for them: who is away finds messages of up to 128 KiB at the residence of its identity, if signalers keep mail. Of large ones four to one identity are under way at once, others wait; if more than 64 MiB
     /// would, it is refused with [`CommandError::QueueFull`]. Dropping the future gives the message up.
     ///
     /// # Errors
     /// [`Error::Send`], [`Error::Command`] or [`Error::Closed`].
-    pub async fn send(&self, to: IdentityId, document: Document) -> Result<MessageId, Error> {
+    pub async fn send(&self, to: IdentityId, document: Document) -> Result<Sent, Error> {
         self.start_send(to, document).await?.await
     }
 
@@ -187,8 +234,22 @@ impl Weft {
     /// # Errors
     /// [`Error::Closed`].
     pub async fn start_send(&self, to: IdentityId, document: Document) -> Result<Sending, Error> {
+        self.start_send_until(to, document, Until::Stored, None).await
+    }
+
+    /// The same, until it is so far; and for how long it may wait for who is away: 7 days if that is not said, zero: not at all.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub async fn start_send_until(
+        &self,
+        to: IdentityId,
+        document: Document,
+        until: Until,
+        life: Option<Duration>,
+    ) -> Result<Sending, Error> {
         let (underway, sending) = Sending::new(self.requests.downgrade());
-        self.ask(Request::Send { to, document, underway }).await?;
+        self.ask(Request::Send { to, document, until, life, underway }).await?;
         Ok(sending)
     }
 
@@ -243,14 +304,17 @@ impl Weft {
         self.command(Command::Respond { request, outcome }).await
     }
 
-    /// Messages from now on. Several readers each get all.
+    /// Messages from now on. Several readers each get all. Before the first call none are taken: they wait where their
+    /// senders leave them, and whoever sent them is not told that they were delivered.
     ///
     /// # Errors
     /// [`Error::Closed`].
     pub async fn messages(&self) -> Result<Messages, Error> {
         let (reply, answer) = oneshot::channel();
         self.ask(Request::Listen { reply }).await?;
-        Ok(Messages { from: answer.await.map_err(|_| Error::Closed)? })
+        let messages = Messages { from: answer.await.map_err(|_| Error::Closed)? };
+        self.command(Command::Collect).await?;
+        Ok(messages)
     }
 
     /// Who is in a party, this peer not counted; ordered by id.

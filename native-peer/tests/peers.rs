@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use common::{Signaler, options};
 use weft_native_peer::{
-    Backlog, Delivery, DiscoveryKey, Document, Error, Event, Filter, Party, Publication, SendError, Weft,
+    Backlog, Delivery, DiscoveryKey, Document, Error, Event, Filter, Party, Publication, SendError, Until,
+    Weft,
 };
 use weft_query::json;
 
@@ -153,9 +154,10 @@ async fn a_message_reaches_an_identity_and_its_sender_is_told_while_nobody_is_an
     let (a, _) = joined(&signaler, "mail").await;
     let (b, _) = joined(&signaler, "mail").await;
     let mut messages = b.messages().await.unwrap();
-    let id = soon(a.send(b.identity(), document(r#"{"text":"hi"}"#))).await.unwrap();
+    let sent = soon(a.send(b.identity(), document(r#"{"text":"hi"}"#))).await.unwrap();
     let message = soon(messages.next()).await.unwrap().unwrap();
-    assert_eq!((message.from, message.peer, message.id), (a.identity(), a.id(), id));
+    assert_eq!((message.from, message.peer, message.id), (a.identity(), a.id(), sent.id));
+    assert_eq!(sent.state, Until::Delivered);
     assert_eq!(message.document, document(r#"{"text":"hi"}"#));
 
     let mut hasty = options(&[signaler.url()]);

@@ -44,8 +44,14 @@ pub struct Enlist {
 }
 
 /// Registers and goes on beating until the hub stops.
-pub(crate) async fn run(hub: HubHandle, key: SignalerKey, enlist: Enlist, tls: TlsConnector) {
-    let mut member = Member { key, enlist, tls, taken_in: false, told: None };
+pub(crate) async fn run(
+    hub: HubHandle,
+    key: SignalerKey,
+    network: NetworkName,
+    enlist: Enlist,
+    tls: TlsConnector,
+) {
+    let mut member = Member { key, network, enlist, tls, taken_in: false, told: None };
     loop {
         let wait = match member.round(&hub).await {
             Ok(wait) => wait,
@@ -63,6 +69,8 @@ pub(crate) async fn run(hub: HubHandle, key: SignalerKey, enlist: Enlist, tls: T
 
 struct Member {
     key: SignalerKey,
+    /// The federation's name.
+    network: NetworkName,
     enlist: Enlist,
     tls: TlsConnector,
     taken_in: bool,
@@ -77,15 +85,13 @@ impl Member {
         let signaler: SignalerId = info["id"].as_str().context("/info names no id")?.parse()?;
         let network: NetworkName =
             info["registry"]["network"].as_str().context("it has no registry")?.parse()?;
-        if let Some(ours) = hub.ask(Ask::About).await.map(|about| about.network) {
-            ensure!(
-                ours == network,
-                "it belongs to the federation {:?}, and this signaler to {:?}: start this one with --network {}",
-                &*network,
-                &*ours,
-                &*network
-            );
-        }
+        ensure!(
+            self.network == network,
+            "it belongs to the federation {:?}, and this signaler to {:?}: start this one with --network {}",
+            &*network,
+            &*self.network,
+            &*network
+        );
         let every = info["limits"]["registry_heartbeat_ms"].as_u64().map_or(WAITING, Duration::from_millis);
         let us = self.key.id();
         let id = self.enlist.id.clone().map_or_else(|| us.to_string().parse(), Ok)?;

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::{broadcast, oneshot};
 use weft_signaler_core::registry::{Record, Refusal, Shown, Status, Target, Totals};
-use weft_signaler_core::{ConnId, Counters, DialId, Event, Gauges, Input, Origin, Output, Signaler};
+use weft_signaler_core::{ConnId, Counters, DialId, Event, Gauges, Input, Linked, Origin, Output, Signaler};
 use weft_wire::registry::{NetworkName, RegistrantId, ServiceType, Statement};
 use weft_wire::{RegistryKey, SignalerId, Signature};
 
@@ -20,19 +20,43 @@ use crate::clock::Clock;
 use crate::dial::Dialler;
 use crate::outbox::{Bounds, Outbox, Pushed};
 use crate::rest;
-use crate::store::Store;
+use crate::store::{Place, Store, Troubles};
 
 /// What connections, pages and signals tell the hub.
 #[derive(Debug)]
 pub(crate) enum ToHub {
-    Connected { conn: ConnId, origin: Origin, outbox: Arc<Outbox> },
-    Frame { conn: ConnId, bytes: Bytes },
-    Oversized { conn: ConnId },
-    NotBinary { conn: ConnId },
-    Heard { conn: ConnId },
-    Drained { conn: ConnId },
-    Closed { conn: ConnId },
-    DialFailed { dial: DialId },
+    Connected {
+        conn: ConnId,
+        origin: Origin,
+        outbox: Arc<Outbox>,
+    },
+    Frame {
+        conn: ConnId,
+        bytes: Bytes,
+    },
+    Oversized {
+        conn: ConnId,
+    },
+    NotBinary {
+        conn: ConnId,
+    },
+    Heard {
+        conn: ConnId,
+    },
+    Drained {
+        conn: ConnId,
+    },
+    Closed {
+        conn: ConnId,
+    },
+    /// The store has written what peers left, or could not.
+    MailKept {
+        number: u64,
+        durable: bool,
+    },
+    DialFailed {
+        dial: DialId,
+    },
     Registry(Ask),
     Snapshot(oneshot::Sender<Snapshot>),
     Shutdown(oneshot::Sender<()>),
@@ -54,6 +78,8 @@ pub(crate) enum Ask {
     },
     /// How the registry stands.
     About(oneshot::Sender<About>),
+    /// Who is linked with whom.
+    Linked(oneshot::Sender<Linked>),
     /// What to probe.
     Targets(oneshot::Sender<Vec<Target>>),
     /// A service was probed.
@@ -68,15 +94,17 @@ pub(crate) enum Submitted {
     /// It counts, and is stored.
     Taken(Option<Status>),
     Refused(Refusal),
-    /// It could not be stored.
-    Lost,
+    /// It counts, and is stored as soon as the disk takes it.
+    Late,
+    /// Nothing has changed: it could not be stored.
+    NoRoom,
 }
 
 /// How the registry stands.
 #[derive(Clone, Debug)]
 pub(crate) struct About {
     pub(crate) network: NetworkName,
-    /// Those that were named when this signaler was started.
+    /// Those that were named when this signaler was started, now or before.
     pub(crate) first_sovereigns: Vec<RegistryKey>,
     pub(crate) sovereigns: Vec<RegistryKey>,
     pub(crate) changed_at: u64,
@@ -94,10 +122,8 @@ pub(crate) struct Snapshot {
     pub(crate) at: u64,
     /// Frames dropped because a queue had reached its hard limit; the connection was given up.
     pub(crate) overflows: u64,
-    /// Times that the database could not be written.
-    pub(crate) store_failures: u64,
-    /// Changes that count and are not durable yet.
-    pub(crate) unstored: u64,
+    /// What could not be stored; `late`: changes that count and are not durable yet.
+    pub(crate) store: Troubles,
     /// Registrants by their standing.
     pub(crate) totals: Totals,
 }
@@ -160,6 +186,8 @@ pub(crate) struct Hub {
     core: Signaler,
     clock: Clock,
     from: Receiver<ToHub>,
+    /// For the store, which answers.
+    to: tokio::sync::mpsc::WeakSender<ToHub>,
     conns: HashMap<ConnId, Arc<Outbox>>,
     /// Told to close, and when they are given up.
     closing: VecDeque<(Instant, ConnId, Arc<Outbox>)>,
@@ -182,11 +210,13 @@ impl Hub {
     ) -> (Self, HubHandle) {
         let (to, from) = channel(QUEUE);
         let (changes, _) = broadcast::channel(CHANGES);
+        let weak = to.downgrade();
         let handle = HubHandle { to, next: Arc::default(), changes: changes.clone() };
         let hub = Self {
             core,
             clock,
             from,
+            to: weak,
             conns: HashMap::new(),
             closing: VecDeque::new(),
             lingering: 0,
@@ -260,13 +290,14 @@ impl Hub {
                 }
                 self.core.handle(now, Input::Closed { conn });
             }
+            ToHub::MailKept { number, durable } => {
+                self.core.handle(now, Input::MailKept { number, durable });
+            }
             ToHub::DialFailed { dial } => self.core.handle(now, Input::DialFailed { dial }),
             ToHub::Registry(ask) => self.on_ask(now, ask),
             ToHub::Snapshot(to) => {
-                let (store_failures, unstored) = self.store.troubles();
                 let _ = to.send(Snapshot {
-                    store_failures,
-                    unstored,
+                    store: self.store.troubles(),
                     totals: self.core.registry().totals(now),
                     counters: self.core.counters().clone(),
                     gauges: self.core.gauges(),
@@ -286,14 +317,19 @@ impl Hub {
     fn carry_out(&mut self, now: weft_wire::Time) {
         self.perform(now);
         if !self.records.is_empty() {
-            self.store.keep(std::mem::take(&mut self.records), |_| {});
+            self.store.keep_if_room(std::mem::take(&mut self.records));
         }
     }
 
-    /// As [`Self::carry_out`]; somebody waits for what has to be stored.
-    fn carry_out_and(&mut self, now: weft_wire::Time, done: impl FnOnce(bool) + Send + 'static) {
+    /// As [`Self::carry_out`]; somebody waits for what has to be stored, at a place that is kept for it.
+    fn carry_out_and(
+        &mut self,
+        now: weft_wire::Time,
+        place: Place,
+        done: impl FnOnce(bool) + Send + 'static,
+    ) {
         self.perform(now);
-        self.store.keep(std::mem::take(&mut self.records), done);
+        self.store.keep(place, std::mem::take(&mut self.records), done);
     }
 
     fn perform(&mut self, now: weft_wire::Time) {
@@ -341,11 +377,26 @@ impl Hub {
                     tracing::info!(id = %shown.id, status = %shown.status, "registry");
                 }
                 Output::KeepCard { id, card } => self.store.card(id, card),
+                Output::KeepMail { number, changes } => {
+                    let to = self.to.clone();
+                    let queued = self.store.mail(changes, move |durable| {
+                        if let Some(to) = to.upgrade() {
+                            // The writer may wait for the hub, which never waits for the writer.
+                            let _ = to.blocking_send(ToHub::MailKept { number, durable });
+                        }
+                    });
+                    if !queued {
+                        self.core.handle(now, Input::MailKept { number, durable: false });
+                    }
+                }
                 Output::Event(event) => {
+                    let at = now.millis();
                     if let Some((what, id)) = told(&event) {
                         let url = self.url_of(id);
-                        let change = rest::link(what, id, url.as_deref(), now.millis());
+                        let change = rest::link(what, id, url.as_deref(), at);
                         let _ = self.changes.send(change.to_string().into());
+                    } else if event == Event::LinksChanged {
+                        let _ = self.changes.send(rest::links_changed(at).to_string().into());
                     }
                     log(&event);
                 }
@@ -364,14 +415,20 @@ impl Hub {
     fn on_ask(&mut self, now: weft_wire::Time, ask: Ask) {
         let registry = self.core.registry();
         match ask {
-            Ask::Submit { statement, signature, to } => match self.core.submit(now, &statement, signature) {
-                Ok(status) => self.carry_out_and(now, move |durable| {
-                    let _ = to.send(if durable { Submitted::Taken(status) } else { Submitted::Lost });
-                }),
-                Err(refusal) => {
-                    let _ = to.send(Submitted::Refused(refusal));
+            Ask::Submit { statement, signature, to } => {
+                let Some(place) = self.store.place() else {
+                    let _ = to.send(Submitted::NoRoom);
+                    return;
+                };
+                match self.core.submit(now, &statement, signature) {
+                    Ok(status) => self.carry_out_and(now, place, move |durable| {
+                        let _ = to.send(if durable { Submitted::Taken(status) } else { Submitted::Late });
+                    }),
+                    Err(refusal) => {
+                        let _ = to.send(Submitted::Refused(refusal));
+                    }
                 }
-            },
+            }
             Ask::Show { id, to } => {
                 let _ = to.send(registry.show(now, &id).map(Box::new));
             }
@@ -381,12 +438,15 @@ impl Hub {
             Ask::About(to) => {
                 let _ = to.send(About {
                     network: registry.network().clone(),
-                    first_sovereigns: registry.first_sovereigns().to_vec(),
+                    first_sovereigns: registry.first_sovereigns().collect(),
                     sovereigns: registry.sovereigns().collect(),
                     changed_at: registry.sovereigns_changed_at(),
                     totals: registry.totals(now),
                     now_ms: now.millis(),
                 });
+            }
+            Ask::Linked(to) => {
+                let _ = to.send(self.core.linked());
             }
             Ask::Targets(to) => {
                 let _ = to.send(registry.targets().collect());
@@ -432,6 +492,7 @@ fn log(event: &Event) {
         Event::PeerDown(peer) => tracing::debug!(peer = %short(peer), "peer disconnected"),
         Event::SiblingUp(id) => tracing::info!(sibling = %short(id), "sibling connected"),
         Event::SiblingDown(id) => tracing::info!(sibling = %short(id), "sibling disconnected"),
+        Event::LinksChanged => tracing::debug!("siblings are linked with others than before"),
         Event::MemberUp(id) => tracing::info!(member = %short(id), "member of the federation"),
         Event::MemberDown(id) => tracing::info!(member = %short(id), "member of the federation is down"),
         Event::RefusedBySibling { id, code } => {

@@ -14,6 +14,7 @@ mod dial;
 mod enlist;
 mod events;
 mod hub;
+mod measures;
 mod outbox;
 mod pages;
 mod probe;

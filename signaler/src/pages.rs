@@ -5,11 +5,12 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, Prometheu
 use rust_embed::Embed;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use std::time::Duration;
 use weft_signaler_core::Config;
 use weft_wire::{FEDERATION_PROTOCOL, PEER_PROTOCOL, SignalerId, limits};
 
-use crate::hub::{Ask, HubHandle, Snapshot, show};
-use crate::rest;
+use crate::hub::{Ask, HubHandle, show};
+use crate::{measures, rest};
 
 /// A whole answer.
 pub(crate) type Page = Response<Vec<u8>>;
@@ -32,6 +33,9 @@ const DASHBOARD_POLICY: &str = "default-src 'none'; script-src 'self'; style-src
 const POLICY: &str = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; \
                       img-src 'self' data: blob:; font-src 'self' data:; worker-src 'self' blob:; \
                       connect-src 'self' ws: wss: http: https:; base-uri 'none'; form-action 'none'; object-src 'none'";
+
+/// When whoever gets a 503 may come again: by then a restart is over, an operator has made room, or others have been let go.
+const LATER: Duration = Duration::from_secs(60);
 
 #[derive(Clone)]
 pub(crate) struct Pages {
@@ -94,8 +98,8 @@ impl Pages {
             StatusCode::OK,
             &json!({
                 // Not an error: who restarts a signaler for that loses what is not stored.
-                "status": if now.unstored == 0 { "ok" } else { "not-stored" },
-                "unstored": now.unstored,
+                "status": if now.store.late == 0 { "ok" } else { "not-stored" },
+                "unstored": now.store.late,
                 "version": env!("CARGO_PKG_VERSION"),
                 "id": show(self.id),
                 "uptime_s": now.uptime.as_secs(),
@@ -144,7 +148,7 @@ impl Pages {
         let Some(now) = self.hub.snapshot().await else {
             return page(StatusCode::SERVICE_UNAVAILABLE, "text/plain; charset=utf-8", "stopping\n");
         };
-        metrics::with_local_recorder(&*self.recorder, || publish(&now));
+        metrics::with_local_recorder(&*self.recorder, || measures::publish(&now));
         page(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", self.metrics.render())
     }
 
@@ -230,6 +234,13 @@ fn limits_of(config: &Config) -> Value {
         "max_watches_per_sibling": config.max_watches_per_sibling,
         "settle_ms": config.settle_ms,
         "max_pending": config.max_pending,
+        "mail_life_ms": config.mail_life_ms,
+        "mailbox_envelopes": config.mailbox_envelopes,
+        "mailbox_bytes": config.mailbox_bytes,
+        "mailbox_envelopes_per_sender": config.mailbox_envelopes_per_sender,
+        "mailbox_bytes_per_sender": config.mailbox_bytes_per_sender,
+        "max_mailboxes": config.max_mailboxes,
+        "max_mail_bytes": config.max_mail_bytes,
         "strikes": config.strikes,
         "frames_per_second": config.frames_per_second,
         "frames_burst": config.frames_burst,
@@ -294,68 +305,15 @@ pub(crate) fn page(status: StatusCode, kind: &str, body: impl Into<Vec<u8>>) -> 
     ] {
         headers.insert(name, http::HeaderValue::from_static(value));
     }
-    page
+    if status == StatusCode::SERVICE_UNAVAILABLE { later(page, LATER) } else { page }
 }
 
-fn publish(now: &Snapshot) {
-    let counters = &now.counters;
-    for (name, value) in [
-        ("weft_peer_frames_total", counters.peer_frames),
-        ("weft_peer_bytes_total", counters.peer_bytes),
-        ("weft_sibling_frames_total", counters.sibling_frames),
-        ("weft_sibling_bytes_total", counters.sibling_bytes),
-        ("weft_sent_frames_total", counters.sent_frames),
-        ("weft_sent_bytes_total", counters.sent_bytes),
-        ("weft_delivered_total", counters.delivered),
-        ("weft_fanned_total", counters.fanned),
-        ("weft_passed_on_total", counters.passed_on),
-        ("weft_dropped_fanned_total", counters.dropped_fanned),
-        ("weft_ignored_frames_total", counters.ignored_frames),
-        ("weft_dropped_entries_total", counters.dropped_entries),
-        ("weft_forged_entries_total", counters.forged_entries),
-        ("weft_refused_entries_total", counters.refused_entries),
-        ("weft_expired_entries_total", counters.expired_entries),
-        ("weft_equivocations_total", counters.equivocations),
-        ("weft_asked_entries_total", counters.asked_entries),
-        ("weft_misdirected_total", counters.misdirected),
-        ("weft_forwarded_once_total", counters.forwarded_once),
-        ("weft_repaired_entries_total", counters.repaired),
-        ("weft_handed_over_entries_total", counters.handed_over),
-        ("weft_refused_watches_total", counters.refused_watches),
-        ("weft_refused_residents_total", counters.refused_peers),
-        ("weft_authenticated_total", counters.authenticated),
-        ("weft_overflows_total", now.overflows),
-        ("weft_store_failures_total", now.store_failures),
-    ] {
-        metrics::counter!(name).absolute(value);
-    }
-    for (code, count) in counters.refusals() {
-        metrics::counter!("weft_refused_total", "code" => code.name()).absolute(count);
-    }
-    let gauges = &now.gauges;
-    let active = gauges.members.iter().filter(|member| member.active).count();
-    let up = gauges.siblings.iter().filter(|sibling| sibling.up).count();
-    for (name, value) in [
-        ("weft_connections", gauges.connections),
-        ("weft_peers", gauges.peers),
-        ("weft_swarms", gauges.swarms),
-        ("weft_local_swarms", gauges.local_swarms),
-        ("weft_entries", gauges.entries),
-        ("weft_watches", gauges.watches),
-        ("weft_watched", gauges.watched),
-        ("weft_residents", gauges.residents),
-        ("weft_pending_forwards", gauges.pending),
-        ("weft_siblings", gauges.siblings.len()),
-        ("weft_siblings_up", up),
-        ("weft_members", gauges.members.len()),
-        ("weft_members_active", active),
-    ] {
-        metrics::gauge!(name).set(u32::try_from(value).map_or(f64::MAX, f64::from));
-    }
-    for (status, count) in now.totals.all() {
-        metrics::gauge!("weft_registrants", "status" => status.name())
-            .set(u32::try_from(count).map_or(f64::MAX, f64::from));
-    }
-    metrics::gauge!("weft_unstored").set(u32::try_from(now.unstored).map_or(f64::MAX, f64::from));
-    metrics::gauge!("weft_uptime_seconds").set(now.uptime.as_secs_f64());
+/// With the word when to come again (RFC 9110 section 10.2.3), rounded up to seconds.
+pub(crate) fn later(mut page: Page, after: Duration) -> Page {
+    let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+    let headers = page.headers_mut();
+    headers.insert(header::RETRY_AFTER, seconds.into());
+    // For programs in pages of other origins.
+    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, http::HeaderValue::from_static("retry-after"));
+    page
 }

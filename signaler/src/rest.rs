@@ -8,16 +8,18 @@ use std::time::Duration;
 
 use bytes::Buf;
 use futures_util::{Stream, StreamExt as _};
+use governor::clock::Clock as _;
 use governor::{DefaultKeyedRateLimiter, Quota};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use weft_signaler_core::registry::{Refusal, Shown, Status};
+use weft_signaler_core::{LinkStatus, Linked};
 use weft_wire::registry::json::{JsonError, read, service};
 use weft_wire::registry::{Kind, RegistrantId};
 use weft_wire::{RegistryKey, SignalerId};
 
 use crate::hub::{About, Ask, HubHandle, Submitted, show};
-use crate::pages::{Page, json_page};
+use crate::pages::{Page, json_page, later};
 
 /// Bytes of a request's body: the largest statement has under 6 KiB as JSON.
 pub(crate) const BODY: usize = 16 * 1024;
@@ -27,6 +29,8 @@ const READING: Duration = Duration::from_secs(10);
 const PAGE: (usize, usize) = (100, 500);
 /// Addresses whose rates are remembered; when there are more, those that are idle are forgotten.
 const ADDRESSES: usize = 10_000;
+/// How long until there may be room for another address.
+const CROWDED: Duration = Duration::from_secs(60);
 /// Requests that read, for each that changes something.
 const READS: u32 = 10;
 
@@ -55,16 +59,17 @@ impl Limits {
         Self { posts: rate(per_minute), reads: rate(per_minute.saturating_mul(READS)) }
     }
 
-    fn admits(&self, method: &Method, from: IpAddr) -> bool {
+    /// Otherwise how long until the next one is.
+    fn admits(&self, method: &Method, from: IpAddr) -> Result<(), Duration> {
         let limiter = if method == Method::POST { &self.posts } else { &self.reads };
-        let Some(limiter) = limiter else { return true };
+        let Some(limiter) = limiter else { return Ok(()) };
         if limiter.len() > ADDRESSES {
             limiter.retain_recent();
             if limiter.len() > ADDRESSES {
-                return false;
+                return Err(CROWDED);
             }
         }
-        limiter.check_key(&from).is_ok()
+        limiter.check_key(&from).map_err(|until| until.wait_time_from(limiter.clock().now()))
     }
 }
 
@@ -75,18 +80,23 @@ impl Rest {
 
     /// What an address is told that has asked too often.
     pub(crate) fn refuse(&self, method: &Method, from: IpAddr) -> Option<Page> {
-        let text = "too many requests from this address: wait a minute";
-        let over = !self.limits.admits(method, from);
-        over.then(|| error(StatusCode::TOO_MANY_REQUESTS, "rate-limited", text))
+        let text = "too many requests from this address: wait as long as Retry-After says, in seconds";
+        let after = self.limits.admits(method, from).err()?;
+        Some(later(error(StatusCode::TOO_MANY_REQUESTS, "rate-limited", text), after))
     }
 
-    /// `POST`: a statement. None: no path of the registry.
+    /// `POST`: a statement, and how many bytes it says that it has. None: no path of the registry.
     pub(crate) async fn post<B: Buf>(
         &self,
         path: &str,
+        len: Option<u64>,
         body: impl Stream<Item = Result<B, warp::Error>>,
     ) -> Option<Page> {
         let (kind, id) = statement(path)?;
+        if len.is_some_and(|len| len > BODY as u64) {
+            // Not read at all: whoever asks first whether to send it (`Expect: 100-continue`) is told no.
+            return Some(too_large());
+        }
         Some(match collect(body).await {
             Ok(body) => self.submit(kind, id, &body).await,
             Err(refused) => refused,
@@ -98,7 +108,7 @@ impl Rest {
         Some(match path.trim_start_matches('/').split('/').collect::<Vec<_>>()[..] {
             ["nodes"] => self.nodes(query).await,
             ["nodes", id] => self.node(id).await,
-            ["topology"] => self.topology().await,
+            ["topology"] => self.topology(query).await,
             ["openapi.json"] => crate::pages::page(StatusCode::OK, "application/json", DOCUMENT),
             _ => return None,
         })
@@ -120,9 +130,13 @@ impl Rest {
         match self.hub.ask(ask).await {
             Some(Submitted::Taken(status)) => taken(kind, about.as_ref(), status),
             Some(Submitted::Refused(refusal)) => refused(refusal),
-            Some(Submitted::Lost) => {
+            Some(Submitted::Late) => {
                 let text = "it counts, and could not be stored yet: the signaler tries again until it can, and would forget it if it stopped before. The operator's log says why, /healthz when it is stored";
                 error(StatusCode::SERVICE_UNAVAILABLE, "not-stored", text)
+            }
+            Some(Submitted::NoRoom) => {
+                let text = "nothing has changed: too much waits to be stored, for this signaler's disk is slow or full. Try again in a minute, or at another signaler";
+                error(StatusCode::SERVICE_UNAVAILABLE, "store-full", text)
             }
             None => stopping(),
         }
@@ -172,12 +186,20 @@ impl Rest {
         }
     }
 
-    async fn topology(&self) -> Page {
-        let page = |status| move |to| Ask::Page { status: Some(status), after: None, most: PAGE.1, to };
-        let (Some(active), Some(offline), Some(about), Some(snapshot)) = (
+    async fn topology(&self, query: &str) -> Page {
+        let limit = query.split('&').find_map(|pair| pair.strip_prefix("limit="));
+        let Some(most) =
+            limit.map_or(Some(PAGE.1), |limit| limit.parse().ok().filter(|most| *most <= PAGE.1))
+        else {
+            let text = format!("limit: from 0 to {}", PAGE.1);
+            return error(StatusCode::BAD_REQUEST, "bad-field", &text);
+        };
+        let page = |status| move |to| Ask::Page { status: Some(status), after: None, most, to };
+        let (Some(active), Some(offline), Some(about), Some(linked), Some(snapshot)) = (
             self.hub.ask(page(Status::Active)).await,
             self.hub.ask(page(Status::Offline)).await,
             self.hub.ask(Ask::About).await,
+            self.hub.ask(Ask::Linked).await,
             self.hub.snapshot().await,
         ) else {
             return stopping();
@@ -197,9 +219,21 @@ impl Rest {
                 "nodes": nodes,
                 "more": active.1 || offline.1,
                 "siblings": siblings,
+                "links": links_of(&linked),
+                "more_links": linked.more,
+                "links_told_by": linked.told_by.iter().copied().map(show).collect::<Vec<_>>(),
             }),
         )
     }
+}
+
+/// Each link, with who of its ends says so.
+fn links_of(linked: &Linked) -> Vec<Value> {
+    let json = |LinkStatus { between, said }: &LinkStatus| {
+        let by = between.iter().zip(said).filter(|(_, said)| **said).map(|(id, _)| show(*id));
+        json!({ "between": between.map(show), "said_by": by.collect::<Vec<_>>() })
+    };
+    linked.links.iter().map(json).collect()
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -235,8 +269,7 @@ async fn collect<B: Buf>(body: impl Stream<Item = Result<B, warp::Error>>) -> Re
             let cut = |_| error(StatusCode::BAD_REQUEST, "bad-json", "the body was cut short");
             let mut part = part.map_err(cut)?;
             if all.len() + part.remaining() > BODY {
-                let text = format!("a body has at most {BODY} bytes");
-                return Err(error(StatusCode::PAYLOAD_TOO_LARGE, "too-large", &text));
+                return Err(too_large());
             }
             while part.has_remaining() {
                 let len = part.chunk().len();
@@ -248,6 +281,10 @@ async fn collect<B: Buf>(body: impl Stream<Item = Result<B, warp::Error>>) -> Re
     };
     let late = |_| error(StatusCode::REQUEST_TIMEOUT, "timed-out", "the body took too long");
     tokio::time::timeout(READING, all).await.map_err(late)?
+}
+
+fn too_large() -> Page {
+    error(StatusCode::PAYLOAD_TOO_LARGE, "too-large", &format!("a body has at most {BODY} bytes"))
 }
 
 fn malformed(kind: Kind, wrong: &JsonError) -> Page {
@@ -366,6 +403,11 @@ fn public(shown: &Shown) -> Value {
 /// What became of a signaler, as listeners of `/events` get it.
 pub(crate) fn link(what: &str, id: SignalerId, url: Option<&str>, at: u64) -> Value {
     json!({ "type": what, "at": at, "signaler": { "id": show(id), "url": url } })
+}
+
+/// That siblings are linked with others than before, as listeners of `/events` get it.
+pub(crate) fn links_changed(at: u64) -> Value {
+    json!({ "type": "links", "at": at })
 }
 
 /// A change, as listeners of `/events` get it.

@@ -106,9 +106,11 @@ impl Server {
                 "a part of the registry in the database cannot be read, and was left out"
             );
         }
+        core.restore_mail(clock.now(), stored.mail);
         let (hub, handle) = Hub::new(core, clock, store, |hub| Dialler::new(hub, connector.clone()));
         let signaler = serde_json::json!({ "id": id.to_string(), "url": config.public_url });
         let rest = Rest::new(handle.clone(), settings.posts_per_minute, signaler);
+        let federation = config.registry.network.clone();
         let pages = Pages::new(handle.clone(), id, config);
         let service = warp::service(routes(handle.clone(), pages, &rest));
         let probing = tokio::spawn(probe::run(handle.clone(), settings.probe, settings.probe_every));
@@ -116,7 +118,7 @@ impl Server {
             if enlist.port == 0 {
                 enlist.port = addr.port();
             }
-            tokio::spawn(enlist::run(handle.clone(), key, enlist, connector))
+            tokio::spawn(enlist::run(handle.clone(), key, federation, enlist, connector))
         });
         let watching = shown.map(|shown| tokio::spawn(tls::watch(shown)));
         let asking = certified.map(|certified| tokio::spawn(certified.run()));
@@ -377,13 +379,14 @@ fn registry(hub: HubHandle, rest: &Rest) -> BoxedFilter<(Page,)> {
     let post = warp::post()
         .and(warp::path::full())
         .and(warp::ext::get::<From>())
+        .and(warp::header::optional::<u64>("content-length"))
         .and(warp::body::stream())
         .and(with.clone())
-        .and_then(|path: warp::path::FullPath, from: From, body, rest: Rest| async move {
+        .and_then(|path: warp::path::FullPath, from: From, len, body, rest: Rest| async move {
             if let Some(refused) = rest.refuse(&http::Method::POST, from.0) {
                 return Ok(refused);
             }
-            rest.post(path.as_str(), body).await.ok_or_else(|| warp::reject::custom(NoSuchPage))
+            rest.post(path.as_str(), len, body).await.ok_or_else(|| warp::reject::custom(NoSuchPage))
         });
     let query = warp::query::raw().or(warp::any().map(String::new)).unify();
     let read = warp::get()

@@ -1,26 +1,31 @@
-//! The one SQLite file: the signaler's own seed, the keys pinned for siblings' URLs, the cards of the federation's members, and the registry.
+//! The one SQLite file: the signaler's own seed, the keys pinned for siblings' URLs, the cards of the federation's members, the
+//! registry, and the mail, prekeys and records that peers left here.
 //!
 //! WAL, one writer thread, one signaler: the file is locked while one runs. What waits is written in one transaction, and copied
-//! from the log into the file at once, so that a copy of the file is all of it. Who asked is answered when that is done. What the
-//! signaler knows of peers is never stored: it expires anyway.
+//! from the log into the file at once, so that a copy of the file is all of it; after mail, which comes all the time, once there is a pause. Who asked is
+//! answered when it is in the log and on the disk. Who is connected is never stored: it expires anyway.
 //!
 //! What could not be written, as on a full disk, is written as soon as it can be; meanwhile it counts all the same, for siblings
-//! have it already, and `/healthz` says that it is not durable.
+//! have it already, and `/healthz` says that it is not durable. Not so mail: who left it is told, and leaves it again.
+//!
+//! Each write has a [`Place`] from when it is asked for until it is durable, or given up; there are [`QUEUE`] of them. Who finds
+//! none is told before anything counts; what siblings say then counts, is not stored here, and comes from them again after a restart.
 
-use std::collections::VecDeque;
 use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use rusqlite::{Connection, OptionalExtension as _, params};
 use weft_crypto::Seed;
 use weft_signaler_core::registry::{Health, Record};
+use weft_signaler_core::{MailChange, MailItem};
 use weft_wire::registry::Sealed;
-use weft_wire::{Bytes, Digest, RegistryKey, SignalerId, Signature};
+use weft_wire::sibling::KeptKind;
+use weft_wire::{Bytes, Digest, IdentityId, PeerId, RegistryKey, SignalerId, Signature, Tag};
 
 /// What the file held at start.
 #[derive(Debug)]
@@ -31,6 +36,8 @@ pub(crate) struct Stored {
     pub(crate) cards: Vec<Vec<u8>>,
     /// The registry, in the order in which it is to be restored.
     pub(crate) records: Vec<Record>,
+    /// What peers left.
+    pub(crate) mail: Vec<MailChange>,
 }
 
 impl Stored {
@@ -66,19 +73,57 @@ impl Stored {
 /// Writes in the background.
 #[derive(Clone, Debug)]
 pub(crate) struct Store {
-    to: SyncSender<Job>,
-    troubles: Arc<Troubles>,
+    to: SyncSender<Waiting>,
+    state: Arc<State>,
     /// Held until the signaler has ended.
     _lock: Arc<File>,
 }
 
-/// What could not be written.
-#[derive(Debug, Default)]
-struct Troubles {
+/// What could not be written. Counted since the start, but for `late`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Troubles {
     /// Times that writing failed.
-    failures: AtomicU64,
+    pub(crate) failures: u64,
+    /// Writes that found no place, and are not made good.
+    pub(crate) overflows: u64,
     /// Writes that are made good as soon as that goes.
+    pub(crate) late: u64,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    failures: AtomicU64,
+    overflows: AtomicU64,
     late: AtomicU64,
+    /// Writes that are not done.
+    waiting: AtomicUsize,
+    /// The operator was told that there is no place, and there has not been since.
+    full: AtomicBool,
+}
+
+/// A place for one write among those that wait.
+#[derive(Debug)]
+pub(crate) struct Place(Arc<State>);
+
+impl Place {
+    /// None: as many wait as may.
+    fn take(state: &Arc<State>) -> Option<Self> {
+        let free = |waiting| (waiting < QUEUE).then_some(waiting + 1);
+        let taken = state.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, free);
+        taken.is_ok().then(|| Self(Arc::clone(state)))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A write that is not done.
+struct Waiting {
+    job: Job,
+    _place: Place,
 }
 
 /// What is to be written.
@@ -87,20 +132,28 @@ enum Job {
     /// A member's card; none: it is forgotten.
     Card(SignalerId, Option<bytes::Bytes>),
     /// Together or not at all; then somebody is told whether it is durable.
-    Records(Vec<Record>, Box<dyn FnOnce(bool) + Send>),
+    Records(Vec<Record>, Done),
+    /// Likewise.
+    Mail(Vec<MailChange>, Done),
 }
+
+/// Is told whether something is durable.
+type Done = Box<dyn FnOnce(bool) + Send>;
 
 /// How long the end of another signaler with the same file is awaited.
 const BUSY: Duration = Duration::from_secs(2);
 /// What SQLite keeps in the file for programs to know their own by: "WEFT".
 const APPLICATION: i64 = 0x5745_4654;
 
-/// Writes that may wait; what comes beyond is not stored, and whoever asked is told.
+/// Writes that may wait, those among them that could not be written before.
 const QUEUE: usize = 1024;
 /// What could not be written is tried again after that.
 const AGAIN: Duration = Duration::from_secs(1);
 /// Writes in one transaction.
 const BATCH: usize = 256;
+/// How long there is nothing to write before mail is copied from the log into the file. SQLite does it by itself when the log
+/// has 4 MiB.
+const PAUSE: Duration = Duration::from_secs(1);
 /// Heartbeats that are kept of each registrant: the last three hours.
 const BEATS: u32 = 100;
 
@@ -125,6 +178,13 @@ const MIGRATIONS: &[&str] = &["
     );
 ", "
     CREATE TABLE card (id TEXT PRIMARY KEY, card BLOB NOT NULL);
+", "
+    CREATE TABLE mail (
+        identity BLOB NOT NULL CHECK (length(identity) = 32), peer BLOB NOT NULL CHECK (length(peer) = 32),
+        id BLOB NOT NULL CHECK (length(id) = 32), kind INTEGER NOT NULL, at INTEGER NOT NULL, until INTEGER NOT NULL,
+        sender BLOB NOT NULL CHECK (length(sender) = 8), body BLOB,
+        PRIMARY KEY (identity, peer, id)
+    );
 "];
 
 impl Store {
@@ -135,100 +195,204 @@ impl Store {
     pub(crate) fn open(path: &Path) -> anyhow::Result<(Self, Stored)> {
         let lock = create(path)?;
         hold(&lock, path)?;
-        let (mut db, stored) = Stored::open(path)?;
-        let (to, from) = sync_channel::<Job>(QUEUE);
-        let troubles = Arc::new(Troubles::default());
-        let counted = Arc::clone(&troubles);
-        let writer = std::thread::Builder::new().name("store".into());
-        writer.spawn(move || write_all(&mut db, &from, &counted))?;
-        Ok((Self { to, troubles, _lock: Arc::new(lock) }, stored))
+        let (db, stored) = Stored::open(path)?;
+        // Each has a place, so there is always room in it.
+        let (to, from) = sync_channel(QUEUE);
+        let state = Arc::new(State::default());
+        let writer = Writer::new(db, Arc::clone(&state));
+        let thread = std::thread::Builder::new().name("store".into());
+        thread.spawn(move || writer.run(&from))?;
+        Ok((Self { to, state, _lock: Arc::new(lock) }, stored))
     }
 
-    /// Times that writing failed, and writes that are still to be made good.
-    pub(crate) fn troubles(&self) -> (u64, u64) {
-        (self.troubles.failures.load(Ordering::Relaxed), self.troubles.late.load(Ordering::Relaxed))
+    /// What could not be written.
+    pub(crate) fn troubles(&self) -> Troubles {
+        let State { failures, overflows, late, .. } = &*self.state;
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        Troubles { failures: read(failures), overflows: read(overflows), late: read(late) }
     }
 
-    /// Remembers a key for a URL.
+    /// A place for something that is stored only if there is one. None: nothing more can wait.
+    pub(crate) fn place(&self) -> Option<Place> {
+        let place = Place::take(&self.state);
+        if place.is_none() {
+            self.state.overflows.fetch_add(1, Ordering::Relaxed);
+            if !self.state.full.swap(true, Ordering::Relaxed) {
+                tracing::error!(
+                    "{QUEUE} writes wait for the database: until it is faster, or its disk has room, nothing more is stored"
+                );
+            }
+        }
+        place
+    }
+
+    /// Remembers a key for a URL. Without a place it is pinned anew after a restart.
     pub(crate) fn pin(&self, url: String, id: SignalerId) {
-        if self.to.try_send(Job::Pin(url, id)).is_err() {
-            tracing::error!("a sibling's key could not be stored; it will be pinned anew after a restart");
-        }
+        self.queue(Job::Pin(url, id));
     }
 
-    /// Remembers a member's card, or forgets it.
+    /// Remembers a member's card, or forgets it. Without a place it is found through others after a restart.
     pub(crate) fn card(&self, id: SignalerId, card: Option<bytes::Bytes>) {
-        if self.to.try_send(Job::Card(id, card)).is_err() {
-            tracing::error!("a member could not be stored; after a restart it must be found through others");
-        }
+        self.queue(Job::Card(id, card));
     }
 
-    /// Stores what the registry has to keep; `done` is told whether it is durable.
-    pub(crate) fn keep(&self, records: Vec<Record>, done: impl FnOnce(bool) + Send + 'static) {
-        if let Err(
-            TrySendError::Full(Job::Records(_, done)) | TrySendError::Disconnected(Job::Records(_, done)),
-        ) = self.to.try_send(Job::Records(records, Box::new(done)))
-        {
-            tracing::error!("the database is too slow: a change of the registry is not stored");
-            done(false);
-        }
+    /// Stores what the registry has to keep, in a place that was taken before; `done` is told whether it is durable already.
+    pub(crate) fn keep(&self, place: Place, records: Vec<Record>, done: impl FnOnce(bool) + Send + 'static) {
+        self.send(place, Job::Records(records, Box::new(done)));
+    }
+
+    /// The same where nobody waits: without a place the registry gets it from siblings after a restart.
+    pub(crate) fn keep_if_room(&self, records: Vec<Record>) {
+        self.queue(Job::Records(records, Box::new(|_| {})));
+    }
+
+    /// Stores what peers left; `done` is told whether it is durable. False: it is not stored, and `done` not told.
+    pub(crate) fn mail(&self, changes: Vec<MailChange>, done: impl FnOnce(bool) + Send + 'static) -> bool {
+        self.queue(Job::Mail(changes, Box::new(done)))
+    }
+
+    fn queue(&self, job: Job) -> bool {
+        self.place().is_some_and(|place| self.send(place, job))
+    }
+
+    /// False: the writer has ended, with the signaler.
+    fn send(&self, place: Place, job: Job) -> bool {
+        self.to.try_send(Waiting { job, _place: place }).is_ok()
     }
 }
 
-/// Writes what comes until nobody can send any more; first what could not be written before, which keeps the order.
-fn write_all(db: &mut Connection, from: &Receiver<Job>, troubles: &Troubles) {
-    let mut late: VecDeque<Job> = VecDeque::new();
-    loop {
-        let first = if late.is_empty() {
-            from.recv().map_err(|_| RecvTimeoutError::Disconnected)
-        } else {
-            from.recv_timeout(AGAIN)
-        };
-        let ended = matches!(first, Err(RecvTimeoutError::Disconnected));
-        if ended && late.is_empty() {
-            return;
-        }
-        // When too much is late nothing more is taken, so that who asks is told.
-        let room = (QUEUE - late.len().min(QUEUE)).min(BATCH);
-        let new: Vec<Job> = first.into_iter().chain(from.try_iter().take(room)).collect();
-        let written = write(db, late.iter().chain(&new)).and_then(|()| into_file(db));
-        match &written {
-            Ok(()) if !late.is_empty() => {
-                tracing::info!("the database could be written again, with {} changes of before", late.len());
-                late.clear();
+/// Writes what comes; first what could not be written before, which keeps the order.
+struct Writer {
+    db: Connection,
+    late: Vec<Waiting>,
+    /// Mail is in the log that is not in the file.
+    behind: bool,
+    /// The operator was told that it does not go, and it has not since.
+    failing: bool,
+    state: Arc<State>,
+}
+
+impl Writer {
+    fn new(db: Connection, state: Arc<State>) -> Self {
+        Self { db, late: Vec::new(), behind: false, failing: false, state }
+    }
+
+    /// Until nobody can send any more.
+    fn run(mut self, from: &Receiver<Waiting>) {
+        loop {
+            let first = if !self.late.is_empty() {
+                from.recv_timeout(AGAIN)
+            } else if self.behind {
+                from.recv_timeout(PAUSE)
+            } else {
+                from.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            };
+            let ended = matches!(first, Err(RecvTimeoutError::Disconnected));
+            let jobs = first.into_iter().chain(from.try_iter()).take(BATCH).collect();
+            self.turn(jobs);
+            if ended {
+                let _ = into_file(&mut self.db);
+                return;
             }
-            Ok(()) => {}
-            Err(error) => {
-                if late.is_empty() {
-                    tracing::error!(%error, "the database could not be written and will be tried again: is the disk full?");
-                }
-                troubles.failures.fetch_add(1, Ordering::Relaxed);
-            }
-        }
-        let mut told = Vec::new();
-        for job in new {
-            match (job, written.is_ok()) {
-                (Job::Records(records, done), durable) => {
-                    told.push(done);
-                    if !durable {
-                        late.push_back(Job::Records(records, Box::new(|_| {})));
-                    }
-                }
-                (Job::Card(id, card), true) => {
-                    tracing::debug!("stored: {} card of {id}", if card.is_some() { "the" } else { "no" });
-                }
-                (job, false) => late.push_back(job),
-                _ => {}
-            }
-        }
-        troubles.late.store(late.len() as u64, Ordering::Relaxed);
-        for done in told {
-            done(written.is_ok());
-        }
-        if ended {
-            return;
         }
     }
+
+    /// Once what waits, and what came.
+    fn turn(&mut self, jobs: Vec<Waiting>) {
+        self.make_good();
+        if jobs.is_empty() && self.behind {
+            self.behind = into_file(&mut self.db).is_err();
+        }
+        let told = self.write(jobs);
+        self.state.late.store(self.late.len() as u64, Ordering::Relaxed);
+        if self.state.waiting.load(Ordering::Relaxed) < QUEUE / 2 {
+            self.state.full.store(false, Ordering::Relaxed);
+        }
+        for (done, durable) in told {
+            done(durable);
+        }
+    }
+
+    /// Writes what came, all of it or what can be. Returns who is to be told what.
+    fn write(&mut self, jobs: Vec<Waiting>) -> Vec<(Done, bool)> {
+        let only_mail = jobs.iter().all(|waiting| is_mail(&waiting.job));
+        self.behind |= only_mail && !jobs.is_empty();
+        let together = self.late.is_empty() || only_mail;
+        let together = together
+            && write(&mut self.db, jobs.iter().map(|waiting| &waiting.job))
+                .and_then(|()| copy(&mut self.db, only_mail))
+                .is_ok();
+        if together && !jobs.is_empty() && self.late.is_empty() {
+            self.failing = false;
+        }
+        let mut told = Vec::new();
+        for Waiting { job, _place: place } in jobs {
+            // What does not fit together may one by one: the disk has room for some, and deletions make more. What comes
+            // after something that waits has to wait, too.
+            let durable = together || (self.late.is_empty() || is_mail(&job)) && self.write_one(&job);
+            let job = match job {
+                Job::Mail(_, done) => {
+                    told.push((done, durable));
+                    continue;
+                }
+                Job::Records(records, done) => {
+                    told.push((done, durable));
+                    Job::Records(records, Box::new(|_| {}))
+                }
+                job => job,
+            };
+            match job {
+                Job::Card(id, card) if durable => {
+                    tracing::debug!("stored: {} card of {id}", if card.is_some() { "the" } else { "no" });
+                }
+                _ if durable => {}
+                job => self.late.push(Waiting { job, _place: place }),
+            }
+        }
+        told
+    }
+
+    fn write_one(&mut self, job: &Job) -> bool {
+        let outcome = write(&mut self.db, [job]).and_then(|()| copy(&mut self.db, is_mail(job)));
+        self.went(&outcome)
+    }
+
+    /// Writes what could not be written before, all of it or nothing.
+    fn make_good(&mut self) {
+        if self.late.is_empty() {
+            return;
+        }
+        let outcome = write(&mut self.db, self.late.iter().map(|waiting| &waiting.job))
+            .and_then(|()| into_file(&mut self.db));
+        if self.went(&outcome) {
+            tracing::info!("the database can be written again; {} changes of before are", self.late.len());
+            self.late.clear();
+            self.failing = false;
+        }
+    }
+
+    /// Whether it did; if not, the operator is told once, until it does again.
+    fn went(&mut self, outcome: &rusqlite::Result<()>) -> bool {
+        if let Err(error) = outcome {
+            self.state.failures.fetch_add(1, Ordering::Relaxed);
+            if !std::mem::replace(&mut self.failing, true) {
+                tracing::error!(
+                    %error,
+                    "the database cannot be written: is the disk full? It is tried again each second; mail is refused meanwhile"
+                );
+            }
+        }
+        outcome.is_ok()
+    }
+}
+
+const fn is_mail(job: &Job) -> bool {
+    matches!(job, Job::Mail(..))
+}
+
+/// Mail stays in the log for a while.
+fn copy(db: &mut Connection, only_mail: bool) -> rusqlite::Result<()> {
+    if only_mail { Ok(()) } else { into_file(db) }
 }
 
 fn write<'a>(db: &mut Connection, jobs: impl IntoIterator<Item = &'a Job>) -> rusqlite::Result<()> {
@@ -255,9 +419,71 @@ fn write<'a>(db: &mut Connection, jobs: impl IntoIterator<Item = &'a Job>) -> ru
                     write_record(&change, record)?;
                 }
             }
+            Job::Mail(changes, _) => {
+                for one in changes {
+                    write_mail(&change, one)?;
+                }
+            }
         }
     }
     change.commit()
+}
+
+fn write_mail(db: &Connection, change: &MailChange) -> rusqlite::Result<()> {
+    match change {
+        MailChange::Put { identity, peer, id, item } => {
+            let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+            db.prepare_cached("INSERT OR REPLACE INTO mail VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?
+                .execute(params![
+                    identity.0,
+                    peer.0,
+                    id.0,
+                    number_of(item.kind),
+                    whole(item.at),
+                    whole(item.until),
+                    item.sender.0,
+                    item.body.as_deref()
+                ])?
+        }
+        MailChange::Drop { identity, peer, id } => db
+            .prepare_cached("DELETE FROM mail WHERE identity = ?1 AND peer = ?2 AND id = ?3")?
+            .execute(params![identity.0, peer.0, id.0])?,
+    };
+    Ok(())
+}
+
+const fn number_of(kind: KeptKind) -> u8 {
+    match kind {
+        KeptKind::Mail => 0,
+        KeptKind::Once => 1,
+        KeptKind::Fallback => 2,
+        KeptKind::Record => 3,
+        KeptKind::Revocation => 4,
+    }
+}
+
+/// The mail as it was; what is of a kind that this version does not know stays where it is.
+fn read_mail(db: &Connection) -> anyhow::Result<Vec<MailChange>> {
+    let kinds = [KeptKind::Mail, KeptKind::Once, KeptKind::Fallback, KeptKind::Record, KeptKind::Revocation];
+    let mut select = db.prepare("SELECT identity, peer, id, kind, at, until, sender, body FROM mail")?;
+    let rows = select.query_map([], |row| {
+        let number: u8 = row.get(3)?;
+        let Some(kind) = kinds.into_iter().find(|kind| number_of(*kind) == number) else { return Ok(None) };
+        let item = MailItem {
+            kind,
+            at: u64::try_from(row.get::<_, i64>(4)?).unwrap_or_default(),
+            until: u64::try_from(row.get::<_, i64>(5)?).unwrap_or_default(),
+            sender: Tag(row.get(6)?),
+            body: row.get::<_, Option<Vec<u8>>>(7)?.map(bytes::Bytes::from),
+        };
+        let (identity, peer) = (IdentityId(row.get(0)?), PeerId(row.get(1)?));
+        Ok(Some(MailChange::Put { identity, peer, id: Digest(row.get(2)?), item }))
+    })?;
+    let mut mail = Vec::new();
+    for row in rows {
+        mail.extend(row?);
+    }
+    Ok(mail)
 }
 
 fn write_record(db: &Connection, record: &Record) -> rusqlite::Result<()> {
@@ -432,8 +658,9 @@ fn read(db: &mut Connection) -> anyhow::Result<Stored> {
     let cards = select.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
     drop(select);
     let records = read_records(db)?;
+    let mail = read_mail(db)?;
     into_file(db)?;
-    Ok(Stored { seed: Seed::new(seed), pins, cards, records })
+    Ok(Stored { seed: Seed::new(seed), pins, cards, records, mail })
 }
 
 fn migrate(db: &mut Connection) -> anyhow::Result<()> {
@@ -491,15 +718,15 @@ mod tests {
         let lapse = |head: u8| Record::Lapse { id: "a".parse().unwrap(), head: Digest([head; 32]) };
         let keep = |record: Record| {
             let (done, durable) = sync_channel(1);
-            store.keep(vec![record], move |durable| done.send(durable).unwrap());
+            store.keep(store.place().unwrap(), vec![record], move |durable| done.send(durable).unwrap());
             durable.recv().unwrap()
         };
         assert!(!keep(lapse(1)) && !keep(lapse(2)));
-        let (failures, late) = store.troubles();
-        assert!(failures >= 2 && late == 2, "{failures} failures, {late} late");
+        let troubles = store.troubles();
+        assert!(troubles.failures >= 2 && troubles.late == 2, "{troubles:?}");
         Connection::open(&path).unwrap().execute_batch("DROP TRIGGER full").unwrap();
         assert!(keep(Record::Sovereign(RegistryKey([1; 32]))), "there is room again");
-        assert_eq!(store.troubles().1, 0);
+        assert_eq!(store.troubles().late, 0);
         drop(store);
         let kept = Store::open(&path).unwrap().1.records;
         assert!(kept.contains(&lapse(2)) && !kept.contains(&lapse(1)), "{kept:?}");
@@ -521,10 +748,91 @@ mod tests {
                 std::thread::sleep(Duration::from_millis(5));
             }
         };
-        until("it is known to be late", &|| store.troubles().1 == 1);
+        until("it is known to be late", &|| store.troubles().late == 1);
         Connection::open(&path).unwrap().execute_batch("DROP TRIGGER full").unwrap();
-        until("it is written", &|| store.troubles().1 == 0);
+        until("it is written", &|| store.troubles().late == 0);
         assert_eq!(Stored::read(&path).unwrap().pin("ws://a"), Some(SignalerId([1; 32])));
+    }
+
+    /// Not even what is late may grow without end.
+    #[test]
+    fn n9_so_many_writes_wait_and_the_next_ones_find_no_place_until_there_is_room() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("mesh.db");
+        let (store, _) = Store::open(&path).unwrap();
+        let full = "CREATE TRIGGER full BEFORE INSERT ON pin BEGIN SELECT RAISE(ABORT, 'full'); END";
+        Connection::open(&path).unwrap().execute_batch(full).unwrap();
+        for n in 0..QUEUE + 10 {
+            store.pin(format!("ws://{n}"), SignalerId([1; 32]));
+        }
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let until = |what: &str, done: &dyn Fn(Troubles) -> bool| {
+            while !done(store.troubles()) {
+                assert!(Instant::now() < deadline, "{what}: {:?}", store.troubles());
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        };
+        until("all that have a place are late", &|now| now.late == QUEUE as u64);
+        assert_eq!(store.troubles().overflows, 10);
+        assert!(store.place().is_none());
+        assert!(!store.mail(Vec::new(), |_| panic!("told, though it was refused")));
+        Connection::open(&path).unwrap().execute_batch("DROP TRIGGER full").unwrap();
+        until("they are written", &|now| now.late == 0);
+        let place = store.place();
+        assert!(place.is_some(), "there is room again");
+        let stored = Stored::read(&path).unwrap();
+        let last = |n: usize| stored.pin(&format!("ws://{n}"));
+        assert_eq!(
+            (stored.pins.len(), last(QUEUE - 1), last(QUEUE)),
+            (QUEUE, Some(SignalerId([1; 32])), None)
+        );
+    }
+
+    #[test]
+    fn n9_that_writing_fails_is_logged_once_until_it_works_again() {
+        #[derive(Clone, Default)]
+        struct Log(Arc<std::sync::Mutex<Vec<u8>>>);
+        impl std::io::Write for Log {
+            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+                self.0.lock().unwrap().write(bytes)
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("mesh.db");
+        drop(create(&path).unwrap());
+        let (db, _) = Stored::open(&path).unwrap();
+        let state = Arc::new(State::default());
+        let mut writer = Writer::new(db, Arc::clone(&state));
+        let log = Log::default();
+        let to = log.clone();
+        let subscriber = tracing_subscriber::fmt().with_writer(move || to.clone()).finish();
+        let errors = || String::from_utf8(log.0.lock().unwrap().clone()).unwrap().matches("ERROR").count();
+        let pin = |n: u8| Waiting {
+            job: Job::Pin(format!("ws://{n}"), SignalerId([n; 32])),
+            _place: Place::take(&state).unwrap(),
+        };
+        let other = Connection::open(&path).unwrap();
+        tracing::subscriber::with_default(subscriber, || {
+            for round in 1..=2 {
+                other
+                    .execute_batch(
+                        "CREATE TRIGGER full BEFORE INSERT ON pin BEGIN SELECT RAISE(ABORT, 'full'); END",
+                    )
+                    .unwrap();
+                writer.turn(vec![pin(1), pin(2)]);
+                writer.turn(Vec::new());
+                writer.turn(vec![pin(3)]);
+                assert_eq!(errors(), round, "once, not at each attempt");
+                other.execute_batch("DROP TRIGGER full").unwrap();
+                writer.turn(Vec::new());
+                assert!(writer.late.is_empty());
+            }
+        });
+        assert_eq!(state.failures.load(Ordering::Relaxed), 2 * 3, "each attempt counts");
+        assert_eq!(state.waiting.load(Ordering::Relaxed), 0, "no place is held for what is written");
     }
 
     #[test]
@@ -557,12 +865,79 @@ mod tests {
         let mut records: Vec<Record> = (0..250).map(|time| beat("a", time)).collect();
         records.push(beat("b", 0));
         let (done, durable) = sync_channel(1);
-        store.keep(records, move |durable| done.send(durable).unwrap());
+        store.keep(store.place().unwrap(), records, move |durable| done.send(durable).unwrap());
         assert!(durable.recv().unwrap());
         drop(store);
         let kept = Store::open(&path).unwrap().1.records;
         let wanted: Vec<Record> = (150..250).map(|time| beat("a", time)).chain([beat("b", 0)]).collect();
         assert_eq!(kept, wanted);
+    }
+
+    #[test]
+    fn c3_mail_is_kept_replaced_and_dropped() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("mesh.db");
+        let (store, _) = Store::open(&path).unwrap();
+        let item = |kind, body: Option<&'static str>| MailItem {
+            kind,
+            at: 1_700_000_000_000,
+            until: 1_700_000_000_001,
+            sender: Tag([3; 8]),
+            body: body.map(|body| bytes::Bytes::from_static(body.as_bytes())),
+        };
+        let put = |id: u8, item| MailChange::Put {
+            identity: IdentityId([1; 32]),
+            peer: PeerId([2; 32]),
+            id: Digest([id; 32]),
+            item,
+        };
+        let drop_one =
+            MailChange::Drop { identity: IdentityId([1; 32]), peer: PeerId([2; 32]), id: Digest([3; 32]) };
+        let kinds =
+            [KeptKind::Mail, KeptKind::Once, KeptKind::Fallback, KeptKind::Record, KeptKind::Revocation];
+        let mut changes: Vec<MailChange> =
+            (1..).zip(kinds).map(|(id, kind)| put(id, item(kind, Some("body")))).collect();
+        let (done, durable) = sync_channel(2);
+        let told = done.clone();
+        assert!(store.mail(changes.clone(), move |durable| told.send(durable).unwrap()));
+        let taken = put(1, item(KeptKind::Mail, None));
+        assert!(store.mail(vec![taken.clone(), drop_one], move |durable| done.send(durable).unwrap()));
+        assert!(durable.recv().unwrap() && durable.recv().unwrap());
+        // Another connection sees what is durable, whether it is in the log or in the file.
+        let mut kept = Stored::read(&path).unwrap().mail;
+        changes[0] = taken;
+        changes.remove(2);
+        kept.sort_by_key(|change| format!("{change:?}"));
+        changes.sort_by_key(|change| format!("{change:?}"));
+        assert_eq!(kept, changes);
+    }
+
+    #[test]
+    fn c10_a_full_disk_is_told_and_loses_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("mesh.db");
+        let (mut db, _) = (create(&path).map(|_| ()).and_then(|()| Stored::open(&path))).unwrap();
+        let put = |id: u8, len: usize| MailChange::Put {
+            identity: IdentityId([1; 32]),
+            peer: PeerId([2; 32]),
+            id: Digest([id; 32]),
+            item: MailItem {
+                kind: KeptKind::Mail,
+                at: 1,
+                until: 2,
+                sender: Tag([3; 8]),
+                body: Some(vec![id; len].into()),
+            },
+        };
+        let job = |change| Job::Mail(vec![change], Box::new(|_| {}));
+        write(&mut db, &[job(put(1, 100))]).unwrap();
+        // As many pages as there are, and a few: SQLite refuses then as it does when the disk is full.
+        let pages: u32 = db.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+        db.pragma_update(None, "max_page_count", pages + 4).unwrap();
+        assert!(write(&mut db, &[job(put(2, 100)), job(put(3, 100_000))]).is_err());
+        write(&mut db, &[job(put(2, 100))]).unwrap();
+        let kept = read_mail(&db).unwrap();
+        assert_eq!(kept, [put(1, 100), put(2, 100)]);
     }
 
     #[test]

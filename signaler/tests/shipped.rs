@@ -3,7 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -13,12 +13,14 @@ use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 use weft_crypto::challenge::{answer_as_peer, check_signaler};
+use weft_crypto::registry::Signer;
 use weft_crypto::statement::{open_entry, sign_entry};
-use weft_crypto::{PeerKey, Seed};
+use weft_crypto::{IdentityKey, PeerKey, Seed};
 use weft_signaler::{Server, Settings};
+use weft_wire::registry::{Registration, Statement, json};
 use weft_wire::signaler::{FromSignaler, ToSignaler};
 use weft_wire::{
-    Code, DiscoveryKey, Entry, Nonce, PEER_PROTOCOL, PeerId, SignalerId, Text, decode, encode, limits,
+    Code, DiscoveryKey, Entry, List, Nonce, PEER_PROTOCOL, PeerId, SignalerId, Text, decode, encode, limits,
 };
 
 /// Far longer than anything here takes; what is awaited has a name, so a hang says what did not come.
@@ -27,14 +29,14 @@ const SWARM: DiscoveryKey = DiscoveryKey([7; 32]);
 
 struct Running {
     server: Server,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 async fn start(change: impl FnOnce(&mut Settings)) -> Running {
     let dir = tempfile::tempdir().unwrap();
     let mut settings = Settings::ephemeral(dir.path().join("mesh.db"));
     change(&mut settings);
-    Running { server: Server::start(settings).await.unwrap(), _dir: dir }
+    Running { server: Server::start(settings).await.unwrap(), dir }
 }
 
 struct Client {
@@ -246,7 +248,7 @@ async fn d5_a_graceful_shutdown_is_told_to_peers_and_siblings() {
     if two.announce().await.is_empty() {
         two.joined().await;
     }
-    let Running { server, _dir } = a;
+    let Running { server, dir: _dir } = a;
     let stopping = tokio::spawn(server.shutdown());
     assert_eq!(two.left().await, one.key.id());
     assert_eq!(one.closed().await, 4000 + Code::ShuttingDown.number());
@@ -442,6 +444,86 @@ async fn a_port_in_use_and_a_wrong_certificate_say_what_to_do() {
     settings.listen = Some(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0));
     let error = format!("{:#}", Server::start(settings).await.unwrap_err());
     assert!(error.contains("nothing.pem") && error.contains("certificate"), "{error}");
+}
+
+/// What counts and is not on the disk is told so; what would not even find a place among that which waits changes nothing.
+#[tokio::test]
+async fn n9_a_disk_that_takes_nothing_is_told_of_until_it_takes_something() {
+    let running = start(|settings| {
+        settings.core.registry.max_pending = 5_000;
+    })
+    .await;
+    let addr = running.server.addr();
+    let db = rusqlite::Connection::open(running.dir.path().join("mesh.db")).unwrap();
+    db.busy_timeout(PATIENCE).unwrap();
+    db.execute_batch("CREATE TRIGGER full BEFORE INSERT ON statement BEGIN SELECT RAISE(ABORT, 'full'); END")
+        .unwrap();
+    let mut tcp = TcpStream::connect(addr).await.unwrap();
+    let mut late = 0;
+    let (refused, id) = loop {
+        let id = format!("node-{late}");
+        let answer = register(&mut tcp, &running, &id).await;
+        assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("retry-after: 60\r\n"), "{answer}");
+        if !answer.contains("not-stored") {
+            break (answer, id);
+        }
+        assert!(answer.contains("it counts"), "{answer}");
+        late += 1;
+    };
+    assert!(refused.contains("store-full") && refused.contains("nothing has changed"), "{refused}");
+    // The card of the signaler itself waits, too.
+    assert!((1_020..=1_024).contains(&late), "{late}");
+    assert!(get(addr, "/nodes/node-0", "").await.starts_with("HTTP/1.1 200 "), "what is late counts");
+    assert!(get(addr, &format!("/nodes/{id}"), "").await.starts_with("HTTP/1.1 404 "));
+    let health = get(addr, "/healthz", "").await;
+    assert!(health.contains("\"status\": \"not-stored\""), "{health}");
+    let metrics = get(addr, "/metrics", "").await;
+    assert!(metrics.contains("\nweft_store_overflows_total 1\n"), "{metrics}");
+
+    db.execute_batch("DROP TRIGGER full").unwrap();
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while !get(addr, "/healthz", "").await.contains("\"status\": \"ok\"") {
+        assert!(tokio::time::Instant::now() < deadline, "it is never stored");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let taken = register(&mut tcp, &running, &id).await;
+    assert!(taken.starts_with("HTTP/1.1 201 "), "{taken}");
+    let stored: u32 = db.query_row("SELECT count(*) FROM statement", [], |row| row.get(0)).unwrap();
+    assert_eq!(stored, late + 1);
+}
+
+/// Registers somebody over a connection that stays open. Returns the answer.
+async fn register(tcp: &mut TcpStream, to: &Running, id: &str) -> String {
+    let key = IdentityKey::new(&Seed::new([9; 32]));
+    let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+    let mut nonce = [0; 32];
+    nonce[..id.len()].copy_from_slice(id.as_bytes());
+    nonce[24..].copy_from_slice(&u64::try_from(time).unwrap().to_be_bytes());
+    let statement = Statement::Register(Registration {
+        network: "weft".parse().unwrap(),
+        signaler: to.server.id(),
+        id: id.parse().unwrap(),
+        key: key.id().into(),
+        host: "validator.example".parse().unwrap(),
+        address: None,
+        services: List::first([]),
+        after: None,
+        time: u64::try_from(time).unwrap(),
+        nonce: Nonce(nonce),
+    });
+    let body = json::write(&statement, &Signer::Identity(&key).sign(&statement)).to_string();
+    let head = format!("POST /register HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n\r\n", body.len());
+    tcp.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    loop {
+        tcp.read_buf(&mut answer).await.unwrap();
+        let text = String::from_utf8_lossy(&answer);
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+        if body.len() >= length.unwrap().parse().unwrap() {
+            return text.into_owned();
+        }
+    }
 }
 
 async fn get(addr: SocketAddr, path: &str, headers: &str) -> String {

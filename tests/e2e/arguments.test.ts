@@ -21,7 +21,7 @@ const WRONG: readonly (readonly [string, string])[] = [
   ["weft.send(me, {}, { signal: 5 })", "bad-option send: signal: an AbortSignal"],
   ["weft.block(5)", "bad-id a peer: text such as z6Mk…, not number"],
   ["weft.unblock(null)", "bad-id a peer: text such as z6Mk…, not null"],
-  ["weft.on('mesage', () => {})", 'bad-option no event "mesage"; known are message, signaler'],
+  ["weft.on('mesage', () => {})", 'bad-option no event "mesage"; known are message, sent, signaler'],
   ["weft.on('message', 5)", 'bad-option the handler of "message" is not a function'],
   ["party.once('joined', () => {})", 'bad-option no event "joined"; known are peer, ready, link'],
   ["sub.on('dta', () => {})", 'bad-option no event "dta"; known are data, live, error'],

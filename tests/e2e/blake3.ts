@@ -36,6 +36,18 @@ export function derive(context: string, input: Uint8Array): Uint8Array {
   return bytes(chunk(chunk([...IV], Buffer.from(context), CONTEXT), input, MATERIAL));
 }
 
+/** The same with 64 bytes of output. */
+export function deriveMore(context: string, input: Uint8Array): Uint8Array {
+  const key = chunk([...IV], Buffer.from(context), CONTEXT);
+  if (input.length > BLOCK) throw new Error(`${input.length} bytes are more than one block`);
+  return bytes(wide(key, input, MATERIAL | CHUNK_START | CHUNK_END | ROOT));
+}
+
+/** Plain BLAKE3. */
+export function hash(input: Uint8Array): Uint8Array {
+  return bytes(chunk([...IV], input, 0));
+}
+
 function chunk(key: readonly number[], input: Uint8Array, mode: number): number[] {
   if (input.length > CHUNK) throw new Error(`${input.length} bytes are more than one chunk`);
   let chaining = [...key];
@@ -49,6 +61,11 @@ function chunk(key: readonly number[], input: Uint8Array, mode: number): number[
 }
 
 function compress(chaining: readonly number[], part: Uint8Array, flags: number): number[] {
+  return wide(chaining, part, flags).slice(0, 8);
+}
+
+/** With the second half, of which only the root's is used. */
+function wide(chaining: readonly number[], part: Uint8Array, flags: number): number[] {
   const block = Buffer.alloc(BLOCK);
   block.set(part);
   let message = words(block);
@@ -59,7 +76,7 @@ function compress(chaining: readonly number[], part: Uint8Array, flags: number):
     }
     message = PERMUTATION.map((from) => message[from] ?? 0);
   }
-  return state.slice(0, 8).map((word, n) => word ^ (state[n + 8] ?? 0));
+  return state.map((word, n) => word ^ (n < 8 ? (state[n + 8] ?? 0) : (chaining[n - 8] ?? 0)));
 }
 
 function mix(

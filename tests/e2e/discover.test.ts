@@ -1,7 +1,7 @@
 /** A page and a `weft` command that were given one address of three, and that signaler killed. */
 import assert from "node:assert/strict";
-import { type TestContext, test } from "node:test";
-import { directory, Signaler, until } from "../federation/signaler.ts";
+import { test } from "node:test";
+import { directory, three, until } from "../federation/signaler.ts";
 import { Weft } from "../federation/weft.ts";
 import { Lab, type Peer } from "./browser.ts";
 
@@ -143,14 +143,6 @@ const STORED = `(async () => {
   database.close();
   return rows;
 })()`;
-
-async function three(t: TestContext): Promise<[Signaler, Signaler, Signaler]> {
-  const a = await Signaler.start(t, { args: ["--open"] });
-  const args = ["--open", "--sibling", a.url];
-  const [b, c] = [await Signaler.start(t, { args }), await Signaler.start(t, { args })];
-  for (const one of [a, b, c]) await one.siblings(2);
-  return [a, b, c];
-}
 
 /** The signalers that a page is connected to, once they are as wanted. */
 async function connected(page: Peer, wanted: (homes: Info[]) => boolean): Promise<Info[]> {

@@ -46,13 +46,17 @@ export interface Recipient {
 export function seal(signer: Key, to: Recipient, body: Uint8Array, as = signer.id): Uint8Array {
   const ephemeral = new Agreement();
   const signature = signer.sign("weft/v1/envelope", [as, to.peer, to.agreement, ephemeral.id, body]);
+  return sealed(to, Buffer.concat([as, signature, body]), ephemeral);
+}
+
+/** Seals whatever is to be inside: sender, signature and body, or what only looks so. */
+export function sealed(to: Recipient, plain: Uint8Array, ephemeral = new Agreement()): Uint8Array {
   const head = header(to.agreement);
   const { key, nonce } = schedule(ephemeral.with(to.agreement), ephemeral.id, to.agreement);
   const cipher = createCipheriv(AEAD, key, nonce, { authTagLength: TAG });
-  const plain = Buffer.concat([as, signature, body]);
   cipher.setAAD(head, { plaintextLength: plain.length });
-  const sealed = cipher.update(plain);
-  return Buffer.concat([head, ephemeral.id, sealed, cipher.final(), cipher.getAuthTag()]);
+  const text = cipher.update(plain);
+  return Buffer.concat([head, ephemeral.id, text, cipher.final(), cipher.getAuthTag()]);
 }
 
 /** Opens an envelope and checks who sent it; throws if anything is wrong with it. */
@@ -61,20 +65,26 @@ export function unseal(
   own: Agreement,
   envelope: Uint8Array,
 ): { readonly from: Uint8Array; readonly body: Uint8Array } {
-  const head = header(own.id);
-  if (!head.equals(envelope.subarray(0, head.length))) throw new Error("an envelope for somebody else");
-  const encapsulated = envelope.subarray(head.length, head.length + 32);
-  const { key, nonce } = schedule(own.with(encapsulated), encapsulated, own.id);
-  const decipher = createDecipheriv(AEAD, key, nonce, { authTagLength: TAG });
-  const sealed = envelope.subarray(head.length + 32, -TAG);
-  decipher.setAAD(head, { plaintextLength: sealed.length });
-  decipher.setAuthTag(envelope.subarray(-TAG));
-  const plain = Buffer.concat([decipher.update(sealed), decipher.final()]);
+  const plain = opened(own, envelope);
+  const encapsulated = envelope.subarray(9, 9 + 32);
   const [from, signature, body] = [plain.subarray(0, 32), plain.subarray(32, 96), plain.subarray(96)];
   if (!isSignedBy(from, "weft/v1/envelope", [from, peer, own.id, encapsulated, body], signature)) {
     throw new Error("a forged sender");
   }
   return { from, body };
+}
+
+/** What is inside an envelope, whoever signed it. */
+export function opened(own: Agreement, envelope: Uint8Array): Buffer {
+  const head = header(own.id);
+  if (!head.equals(envelope.subarray(0, head.length))) throw new Error("an envelope for somebody else");
+  const encapsulated = envelope.subarray(head.length, head.length + 32);
+  const { key, nonce } = schedule(own.with(encapsulated), encapsulated, own.id);
+  const decipher = createDecipheriv(AEAD, key, nonce, { authTagLength: TAG });
+  const text = envelope.subarray(head.length + 32, -TAG);
+  decipher.setAAD(head, { plaintextLength: text.length });
+  decipher.setAuthTag(envelope.subarray(-TAG));
+  return Buffer.concat([decipher.update(text), decipher.final()]);
 }
 
 /** Version and hint: what is not encrypted, but authenticated. */

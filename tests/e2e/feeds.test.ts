@@ -1,7 +1,7 @@
 /** Feeds that outlive their pages. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Signaler } from "../federation/signaler.ts";
+import { Signaler, until } from "../federation/signaler.ts";
 import { Lab, type Peer, type Row } from "./browser.ts";
 
 const numbers = (rows: readonly Row[]): number[] => rows.map(({ data }) => data.n);
@@ -111,7 +111,14 @@ test("forgetting_removes_what_is_stored_and_memory_keeps_nothing", async (t) => 
       feeds.onsuccess = () => { target.result.close(); resolve(feeds.result); };
     };
   })`;
-  const author = await lab.peer(options.signalers, "p", "q");
+  const author = await lab.peer(options.signalers);
+  // What it has of its own, for its mailbox.
+  const own = await until(
+    "its own row",
+    () => author.look<number>(rows),
+    (count) => count > 0,
+  );
+  for (const party of ["p", "q"]) await author.join(party);
   await author.publish("p", { n: 1 });
   await author.publish("q", { n: 2 });
   await author.until(STORED);
@@ -120,9 +127,9 @@ test("forgetting_removes_what_is_stored_and_memory_keeps_nothing", async (t) => 
   assert.equal(await author.look(rows), both, "leaving keeps it");
   await author.look('mesh.weft.forget("p")');
   const one = await author.look<number>(rows);
-  assert.ok(one > 0 && one < both, `${one} of ${both}`);
+  assert.ok(one > own && one < both, `${one} of ${both}, its own ${own}`);
   await author.look('mesh.weft.forget("q")');
-  assert.equal(await author.look(rows), 0, "also of a party that one is in");
+  assert.equal(await author.look(rows), own, "also of a party that one is in");
   await assert.rejects(author.publish("q", { n: 3 }), /left/);
   const fleeting = await lab.page();
   await fleeting.start({ ...options, store: "memory" });
@@ -152,9 +159,7 @@ test("a_store_that_is_full_is_a_warning_and_the_page_goes_on", async (t) => {
   await page.publish("p", { n: 2 });
   assert.deepEqual(numbers(await reader.got("all", 2)), [1, 2]);
   const warnings = await page.look<{ code: string; message: string }[]>("mesh.seen.warnings");
-  assert.deepEqual(
-    warnings.map(({ code }) => code),
-    ["store-failed"],
-  );
-  assert.match(warnings[0]?.message ?? "", /no space left/);
+  // Once each, however often it happens.
+  assert.deepEqual(warnings.map(({ code }) => code).sort(), ["sessions-not-stored", "store-failed"]);
+  for (const { message } of warnings) assert.match(message, /no space left/);
 });

@@ -1,5 +1,5 @@
 // In the page: the package and short words for what the tests do with it. Everything that happens is kept in `seen`.
-import { connect, Query, ready, WeftError } from "weft-mesh";
+import { connect, importIdentity, Query, ready, takeIdentity, WeftError } from "weft-mesh";
 
 const connections = { made: 0 };
 const Original = globalThis.RTCPeerConnection;
@@ -20,7 +20,7 @@ const mesh = {
   weft: undefined,
   parties: {},
   subscriptions: {},
-  seen: { links: [], messages: [], warnings: [], signalers: [], ready: {}, peers: [] },
+  seen: { links: [], messages: [], sent: [], warnings: [], signalers: [], ready: {}, peers: [] },
 
   async start(options) {
     const weft = await connect(options);
@@ -29,6 +29,7 @@ const mesh = {
     connections.made = 0;
     weft.on("link", (event) => mesh.seen.links.push({ ...event, at: performance.now() }));
     weft.on("message", (event) => mesh.seen.messages.push(event));
+    weft.on("sent", (event) => mesh.seen.sent.push(event));
     weft.on("warning", (event) => mesh.seen.warnings.push(event));
     weft.on("signaler", (event) => mesh.seen.signalers.push({ ...event, at: performance.now() }));
     return { identity: weft.identity, peer: weft.peer, stored: weft.stored };
@@ -43,6 +44,81 @@ const mesh = {
     });
     party.on("peer", (event) => mesh.seen.peers.push(event));
     return party.key;
+  },
+
+  /** Makes a private party, called like this here. */
+  async create(name) {
+    mesh.parties[name] = await mesh.weft.create();
+    return mesh.parties[name].key;
+  },
+
+  /** Joins by an invitation or a key, called like this here; gives the code of what is wrong. */
+  async joinAs(name, party) {
+    try {
+      mesh.parties[name] = await mesh.weft.join(party);
+      mesh.seen.excluded ??= [];
+      mesh.parties[name].on("excluded", (event) => mesh.seen.excluded.push(event.code));
+      return "in";
+    } catch (error) {
+      return error.code ?? String(error);
+    }
+  },
+
+  /** The identity in a file, as base64. */
+  async exported(passphrase) {
+    const bytes = await mesh.weft.export(passphrase);
+    return btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
+  },
+
+  /** Takes in such a file, as one that somebody has picked; gives what is wrong by its code. */
+  async imported(text, passphrase, options) {
+    const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+    try {
+      return await importIdentity(new File([bytes], "me.weft"), passphrase, options);
+    } catch (error) {
+      return error.code ?? String(error);
+    }
+  },
+
+  /** How many statements about members this profile has stored, of all private parties together. */
+  async statements() {
+    const open = indexedDB.open("weft-mesh");
+    const database = await new Promise((resolve) => {
+      open.onsuccess = () => resolve(open.result);
+    });
+    const keys = database.transaction("feeds").objectStore("feeds").getAllKeys();
+    await new Promise((resolve) => {
+      keys.onsuccess = resolve;
+    });
+    database.close();
+    return keys.result.filter(([, key]) => new Uint8Array(key)[0] === 4).length;
+  },
+
+  /** A code for another place, which waits to be used; `mesh.linked` tells how it ended. */
+  async link() {
+    const controller = new AbortController();
+    const { code, taken } = await mesh.weft.link({ signal: controller.signal });
+    mesh.unlink = () => controller.abort(new Error("enough"));
+    mesh.linked = "waits";
+    taken.then(
+      () => {
+        mesh.linked = "taken";
+      },
+      (error) => {
+        mesh.linked = error.code ?? error.message;
+      },
+    );
+    return code;
+  },
+
+  /** Becomes the identity of a code; gives what is wrong by its code. */
+  async take(code, options, timeout) {
+    try {
+      const signal = timeout === undefined ? undefined : AbortSignal.timeout(timeout);
+      return await takeIdentity(code, { ...options, ...(signal && { signal }) });
+    } catch (error) {
+      return error instanceof WeftError ? error.code : error.name;
+    }
   },
 
   async enter(name, query) {
@@ -67,10 +143,11 @@ const mesh = {
     return published.length;
   },
 
+  /** Waits for the receipt unless the options say otherwise; gives how far the message is, or the code of what is wrong. */
   async send(identity, data, options) {
     try {
-      await mesh.weft.send(identity, data, options);
-      return "delivered";
+      const { state } = await mesh.weft.send(identity, data, { until: "delivered", ...options });
+      return state;
     } catch (error) {
       return error.code ?? String(error);
     }

@@ -9,10 +9,14 @@ import { fileURLToPath } from "node:url";
 
 const ROOT = resolve(fileURLToPath(import.meta.url), "../../..");
 const TYPES: Readonly<Record<string, string>> = {
+  ".css": "text/css; charset=utf-8",
   ".html": "text/html; charset=utf-8",
   ".js": "text/javascript; charset=utf-8",
   ".wasm": "application/wasm",
   ".json": "application/json",
+  ".png": "image/png",
+  ".svg": "image/svg+xml",
+  ".webmanifest": "application/manifest+json",
 };
 
 const PAGE = `<!doctype html><meta charset="utf-8"><title>weft</title>
@@ -64,6 +68,30 @@ export async function serve(host = "127.0.0.1", policy?: string): Promise<Site> 
       server.closeAllConnections();
       server.close();
       rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Serves a folder of the machine as it is, at a port of its own or at one that is given. */
+export async function serveFolder(folder: string, port = 0): Promise<Site> {
+  const server = createServer((request, response) => {
+    const { pathname } = new URL(request.url ?? "/", "http://x");
+    const path = normalize(pathname.endsWith("/") ? `${pathname}index.html` : pathname);
+    try {
+      const body = readFileSync(join(folder, path));
+      response
+        .writeHead(200, { "content-type": TYPES[extname(path)] ?? "application/octet-stream" })
+        .end(body);
+    } catch {
+      response.writeHead(404).end();
+    }
+  });
+  await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
+    close: () => {
+      server.closeAllConnections();
+      server.close();
     },
   };
 }

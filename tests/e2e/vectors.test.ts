@@ -1,9 +1,10 @@
 /** The tests' own cryptography agrees with the golden vectors; without a browser. */
 import assert from "node:assert/strict";
+import { createDecipheriv } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { Key, parse, show } from "../federation/wire/keys.ts";
-import { derive, keyed } from "./blake3.ts";
+import { derive, deriveMore, keyed } from "./blake3.ts";
 import { Agreement, seal, unseal } from "./envelope.ts";
 
 const vectors: readonly { readonly name: string; readonly value: string }[] = JSON.parse(
@@ -67,5 +68,30 @@ test("c2_the_residences_that_the_tests_compute_are_the_golden_ones", () => {
     scored.sort((one, other) => (one.score > other.score ? -1 : 1));
     const kept = scored.slice(0, 3).map(({ place }) => place.toString(11));
     assert.equal(kept.join(""), residence, `key ${n}`);
+  }
+});
+
+test("p5_documents_of_private_parties_open_as_the_golden_vectors_say", () => {
+  const party = parse(vector("key of the private party of seed 0d"));
+  const discovery = keyed(party, Buffer.from("weft/v1/discovery-key"));
+  const feed = parse(vector("peer id of seed 02"));
+  const first = Buffer.alloc(32, 15);
+  const second = derive("weft/v1/group-chain", first);
+  assert.equal(hex(second), vector("that chain at place 1"));
+  for (const [place, chain, name] of [
+    [0, first, "a document in that party"],
+    [1, second, "the same at place 1"],
+  ] as const) {
+    const golden = Buffer.from(vector(name), "hex");
+    const secrets = deriveMore("weft/v1/group-publication", chain);
+    const [head, sealed] = [golden.subarray(0, 29), golden.subarray(29)];
+    assert.equal(hex(head), `01${"10".repeat(8)}0000000${place}${hex(secrets.subarray(32, 48))}`);
+    const cipher = createDecipheriv("chacha20-poly1305", secrets.subarray(0, 32), Buffer.alloc(12), {
+      authTagLength: 16,
+    });
+    cipher.setAAD(Buffer.concat([head, discovery, feed]), { plaintextLength: sealed.length - 16 });
+    cipher.setAuthTag(sealed.subarray(-16));
+    const opened = Buffer.concat([cipher.update(sealed.subarray(0, -16)), cipher.final()]);
+    assert.equal(opened.toString(), "what members read");
   }
 });

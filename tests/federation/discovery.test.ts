@@ -281,8 +281,12 @@ test("d5_a_graceful_shutdown_says_so_for_its_peers", async (t) => {
 
 test("d5_the_entries_of_a_partitioned_signaler_expire_and_healing_restores_them", async (t) => {
   const a = await Signaler.start(t, { toml: HASTY, args: ["--open"] });
-  const wire = await Wire.to(t, a.port);
-  const b = await Signaler.start(t, { toml: HASTY, args: ["--sibling", `ws://127.0.0.1:${wire.port}`] });
+  // Each calls the other, and is cut off from it.
+  const [there, back] = [await Wire.to(t, a.port), await Wire.to(t)];
+  const address = (wire: Wire): string => `ws://127.0.0.1:${wire.port}`;
+  const args = ["--sibling", address(there), "--public-url", address(back)];
+  const b = await Signaler.start(t, { toml: HASTY, args });
+  back.target = b.port;
   await Promise.all([a.siblings(1), b.siblings(1)]);
   const discovery = randomBytes(32);
   const [one, two] = [await Peer.connect(a.url), await Peer.connect(b.url)];
@@ -292,14 +296,14 @@ test("d5_the_entries_of_a_partitioned_signaler_expire_and_healing_restores_them"
   if (members.length === 0) await two.joined(one.id);
 
   const cut = performance.now();
-  wire.cut();
+  for (const wire of [there, back]) wire.cut();
   const gone = await Promise.all([one.left(two.id), two.left(one.id)]);
   for (const { at } of gone) {
     assert.ok(at - cut > 1000 && at - cut < 3500, `gone ${at - cut} ms after the cut, the TTL is 2000`);
   }
   assert.equal(await one.forward(two.id, Buffer.from("x")), "unknown-peer");
 
-  wire.heal();
+  for (const wire of [there, back]) wire.heal();
   await Promise.all([one.joined(two.id), two.joined(one.id)]);
   assert.equal(await one.forward(two.id, Buffer.from("x")), "ack");
 });

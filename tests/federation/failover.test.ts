@@ -1,22 +1,14 @@
 /** A signaler dies under a crowd, and under a `weft` command. */
 import assert from "node:assert/strict";
-import { type TestContext, test } from "node:test";
+import { test } from "node:test";
 import { failover } from "./failover.ts";
-import { Signaler, until } from "./signaler.ts";
+import { type Signaler, three, until } from "./signaler.ts";
 import { Weft } from "./weft.ts";
 
 /** Everybody is found, and has two homes again, after at most so long; milliseconds. */
 const BAR = 10_000;
 /** A peer whose home dies has another one after at most so long. */
 const MOVED = 5_000;
-
-async function three(t: TestContext): Promise<[Signaler, Signaler, Signaler]> {
-  const a = await Signaler.start(t, { args: ["--open"] });
-  const args = ["--open", "--sibling", a.url];
-  const [b, c] = [await Signaler.start(t, { args }), await Signaler.start(t, { args })];
-  for (const one of [a, b, c]) await one.siblings(2);
-  return [a, b, c];
-}
 
 test("q8_c2_of_three_signalers_one_is_killed_and_three_hundred_clients_are_found_all_the_time", async (t) => {
   const { found, moved, missed } = await failover(await three(t), 300);

@@ -245,6 +245,13 @@ test("n4_healthz_metrics_and_info_say_what_is", async (t) => {
   const metrics = await a.metrics();
   assert.equal(metrics.types.get("weft_delivered_total"), "counter");
   assert.equal(metrics.types.get("weft_peers"), "gauge");
+  // Each says what it is, in a sentence of its own.
+  assert.deepEqual([...metrics.helps.keys()].sort(), [...metrics.types.keys()].sort());
+  assert.equal(new Set(metrics.helps.values()).size, metrics.helps.size);
+  for (const [name, help] of metrics.helps) {
+    assert.match(help, /^[A-Z].{15,}\.$/, name);
+    assert.equal(metrics.types.get(name), name.endsWith("_total") ? "counter" : "gauge", name);
+  }
   for (const [name, value] of Object.entries({
     weft_connections: 2,
     weft_peers: 2,

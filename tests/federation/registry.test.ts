@@ -1,6 +1,8 @@
 /** The registry of the shipped signaler over HTTP, and the `weft` command against it. */
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { existsSync } from "node:fs";
+import { type IncomingMessage, request } from "node:http";
 import { createServer } from "node:net";
 import { join, resolve } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -165,6 +167,13 @@ test("n4_nodes_topology_info_and_health_answer", async (t) => {
     [topology.network, topology.signaler.id, topology.nodes.length],
     ["weft", a.signaler.idText, 1],
   );
+  assert.deepEqual([topology.links, topology.links_told_by], [[], [a.signaler.idText]]);
+  const without = await a.get("/topology?limit=0");
+  assert.deepEqual(without, { ...topology, nodes: [], more: true });
+  for (const wrong of ["501", "-1", "all", ""]) {
+    const answer = await a.signaler.get(`/topology?limit=${wrong}`);
+    assert.deepEqual([answer.status, ((await answer.json()) as Json).error.code], [400, "bad-field"], wrong);
+  }
   const info = await a.get("/info");
   assert.deepEqual(info.registry.nodes, { pending: 0, active: 1, offline: 0, denied: 0, revoked: 0 });
   assert.deepEqual(info.registry.sovereigns, [show(a.sovereign.id)]);
@@ -368,10 +377,13 @@ test("n9_a_restart_keeps_the_registry_and_its_sovereigns", async (t) => {
   const beat = a.say.heartbeat(key, "v", { ip: "100.64.0.7" });
   assert.equal(await a.outcome("/heartbeat", beat), "200");
   const before = await a.get("/nodes/v");
+  const { registry } = await a.get("/info");
+  assert.deepEqual(registry.first_sovereigns, [show(a.sovereign.id)]);
   await a.signaler.kill();
   // The sovereign need not be named again.
   const b = new Registry(await Signaler.start(t, { dir, args }), a.sovereign);
   assert.deepEqual(await b.get("/nodes/v"), before);
+  assert.deepEqual((await b.get("/info")).registry, registry);
   assert.equal(await b.outcome("/heartbeat", beat), "409 replayed");
   assert.equal(await b.decide("revoke", "v"), "200");
 });
@@ -460,6 +472,13 @@ test("n11_by_default_nothing_on_this_machine_is_probed", async (t) => {
 
 test("n4_what_the_document_says_of_the_registry_is_what_it_answers", async (t) => {
   const a = await Registry.start(t, { args: ["--open"] });
+  const sibling = await Signaler.start(t, { args: ["--sibling", a.signaler.url] });
+  await Promise.all([a.signaler, sibling].map((one) => one.siblings(1)));
+  await until(
+    "a link that both say",
+    async () => (await a.get("/topology")).links,
+    (links: Json[]) => links[0]?.said_by.length === 2,
+  );
   const document = await a.get("/openapi.json");
   const { schemas } = document.components;
   await a.admit(new Key(), "v");
@@ -514,6 +533,7 @@ function check(value: Json, schema: Json, schemas: Json, at: string): void {
       maxItems: () => count <= wanted,
       maxLength: () => count <= wanted,
       maximum: () => count <= wanted,
+      minItems: () => count >= wanted,
       minLength: () => count >= wanted,
       minimum: () => count >= wanted,
       pattern: () => new RegExp(wanted).test(value),
@@ -543,7 +563,42 @@ test("requests_beyond_the_rate_of_an_address_are_refused_and_said_so", async (t)
   const seen: string[] = [];
   for (let n = 0; n < 5; n += 1) seen.push(await a.outcome("/register", "{"));
   assert.deepEqual(seen.slice(0, 4), ["400 bad-json", "400 bad-json", "400 bad-json", "429 rate-limited"]);
+  const url = new URL("/register", a.signaler.url.replace(/^ws/, "http"));
+  const { status, headers } = await fetch(url, { method: "POST", body: "{" });
+  assert.equal(status, 429);
+  // One more each 20 s.
+  const after = Number(headers.get("retry-after"));
+  assert.ok(Number.isInteger(after) && after >= 1 && after <= 20, String(after));
+  assert.equal(headers.get("access-control-expose-headers"), "retry-after");
 });
+
+test("who_asks_first_whether_to_send_a_body_is_told_and_one_that_is_too_large_is_not_read", async (t) => {
+  const a = await Registry.start(t);
+  const said = JSON.stringify(a.say.register(new Key(), "v", HOST, SERVICES));
+  assert.deepEqual(await expecting(a.signaler, said), { status: 201, continued: true });
+  // As curl does it with more than 1 MiB.
+  const large = JSON.stringify({ nodeId: "x".repeat(2 * 1024 * 1024) });
+  assert.deepEqual(await expecting(a.signaler, large), { status: 413, continued: false });
+  assert.equal(await a.outcome("/register", "x".repeat(16 * 1024 + 1)), "413 too-large");
+  assert.equal(await a.outcome("/register", "x".repeat(16 * 1024)), "400 bad-json");
+});
+
+/** Posts with `Expect: 100-continue`. */
+async function expecting(to: Signaler, body: string): Promise<{ status: number; continued: boolean }> {
+  const headers = { expect: "100-continue", "content-length": Buffer.byteLength(body) };
+  const sent = request(new URL("/register", to.url.replace(/^ws/, "http")), { method: "POST", headers });
+  let continued = false;
+  sent.on("continue", () => {
+    continued = true;
+    sent.end(body);
+  });
+  sent.flushHeaders();
+  const [answer] = (await once(sent, "response")) as [IncomingMessage];
+  answer.resume();
+  await once(answer, "end");
+  sent.destroy();
+  return { status: answer.statusCode ?? 0, continued };
+}
 
 test("n12_the_walk_through_of_the_registry_runs_with_the_weft_command", async (t) => {
   const dir = directory(t);

@@ -145,6 +145,15 @@ export class Signaler {
   }
 }
 
+/** Three that are linked with each other and admit anybody. */
+export async function three(t: TestContext): Promise<[Signaler, Signaler, Signaler]> {
+  const a = await Signaler.start(t, { args: ["--open"] });
+  const args = ["--open", "--sibling", a.url];
+  const [b, c] = [await Signaler.start(t, { args }), await Signaler.start(t, { args })];
+  for (const one of [a, b, c]) await one.siblings(2);
+  return [a, b, c];
+}
+
 export interface Health {
   readonly status: string;
   readonly version: string;
@@ -170,20 +179,40 @@ export interface Health {
   }[];
 }
 
-/** The text form of Prometheus (exposition format 0.0.4), parsed strictly: a line that is not of it throws. */
+/**
+ * The text form of Prometheus (exposition format 0.0.4), parsed strictly: a line that is not of it throws, and so does a metric
+ * that is told of twice, in two places, or before what it is.
+ */
 export class Metrics {
   readonly values = new Map<string, number>();
   readonly types = new Map<string, string>();
+  readonly helps = new Map<string, string>();
 
   constructor(text: string) {
-    const labels = String.raw`\{(?:[a-zA-Z_]\w*="(?:[^"\\]|\\.)*",?)+\}`;
-    const sample = new RegExp(`^([a-zA-Z_:][\\w:]*(?:${labels})?) (-?[\\d.e+-]+|NaN|[+-]Inf)$`);
+    const label = String.raw`[a-zA-Z_]\w*="(?:[^"\\\n]|\\["\\n])*"`;
+    const sample = new RegExp(
+      `^([a-zA-Z_:][\\w:]*)(\\{${label}(?:,${label})*,?\\})? (-?\\d+(?:\\.\\d+)?(?:e[+-]?\\d+)?|NaN|[+-]Inf)$`,
+    );
+    if (!text.endsWith("\n")) throw new Error("the last line has no end");
+    const once = <V>(map: Map<string, V>, name: string, value: V): void => {
+      if (map.has(name)) throw new Error(`${name} is told of twice`);
+      map.set(name, value);
+    };
+    let group: string | undefined;
     for (const line of text.split("\n")) {
-      const type = /^# TYPE (\S+) (counter|gauge|histogram|summary|untyped)$/.exec(line);
-      const [, name, value] = sample.exec(line) ?? [];
-      if (type?.[1] !== undefined && type[2] !== undefined) this.types.set(type[1], type[2]);
-      else if (name !== undefined) this.values.set(name, Number(value));
-      else if (line !== "" && !line.startsWith("# HELP ")) throw new Error(`no Prometheus line: ${line}`);
+      const help = /^# HELP ([a-zA-Z_:][\w:]*) ((?:[^\\]|\\[\\n])+)$/.exec(line);
+      const type = /^# TYPE ([a-zA-Z_:][\w:]*) (counter|gauge|histogram|summary|untyped)$/.exec(line);
+      const [, name, labels = "", value] = sample.exec(line) ?? [];
+      if (help?.[1] !== undefined && help[2] !== undefined) {
+        once(this.helps, help[1], help[2]);
+        if (this.types.has(help[1])) throw new Error(`what ${help[1]} is comes after its type`);
+      } else if (type?.[1] !== undefined && type[2] !== undefined) {
+        once(this.types, type[1], type[2]);
+        group = type[1];
+      } else if (name !== undefined) {
+        if (name !== group) throw new Error(`${name} is not below its type`);
+        once(this.values, `${name}${labels}`, Number(value));
+      } else if (line !== "") throw new Error(`no Prometheus line: ${line}`);
     }
   }
 

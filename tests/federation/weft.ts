@@ -196,7 +196,9 @@ export class Weft {
 }
 
 function commandLine(command: string, args: readonly string[], data: string, options: WeftOptions): string[] {
-  const words = [command, "--data", data, "--party", options.party ?? "tests"];
+  const words = [...command.split(" "), "--data", data];
+  // People, and who goes elsewhere, are in no party.
+  if (command !== "chat" && command !== "link") words.push("--party", options.party ?? "tests");
   for (const url of options.signalers) words.push("--signaler", url);
   if (options.discover !== true) words.push("--no-discovery");
   const address = "address" in options ? options.address : "127.0.0.1";

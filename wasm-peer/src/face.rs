@@ -3,10 +3,12 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use js_sys::Array;
+use js_sys::{Array, Uint8Array};
 use wasm_bindgen::prelude::*;
-use weft_crypto::{IdentityKey, Party, PeerKey, Seed};
-use weft_peer_core::{Backlog, Command, CommandId, Keys, Stats, StoreDone};
+use weft_crypto::membership::InvitationError;
+use weft_crypto::{Grant, IdentityKey, Invitation, Members, Party, PartySecret, PeerKey, Seed};
+use weft_peer_core::{Backlog, Command, CommandId, Keys, MemberDeed, Stats, StoreDone};
+use weft_wire::membership::Role;
 use weft_wire::{DiscoveryKey, IdentityId, MessageId, PartyKey, PeerId};
 
 use crate::convert;
@@ -24,8 +26,9 @@ pub struct Face {
 
 #[wasm_bindgen(js_class = Peer)]
 impl Face {
-    /// Starts a peer with two 32-byte seeds, the identity's before the peer's. Of `how`, `store`: there is a store; `discover`:
-    /// signalers that others tell of stand in.
+    /// Starts a peer with two 32-byte seeds, the identity's before the peer's. Of `how`, `store`: there is a store; `lasts`: the
+    /// peer's seed will be there after a reload, so that its own state is stored, too; `discover`: signalers that others tell
+    /// of stand in.
     ///
     /// # Errors
     /// `bad-option`, `name-too-long`, or `internal` without a source of randomness.
@@ -41,7 +44,10 @@ impl Face {
     ) -> Result<Face, JsValue> {
         let mut config = options::config(signalers, name, limits)?;
         config.store = options::flag(how, "store");
+        config.store_peer = options::flag(how, "lasts");
         config.discover = options::flag(how, "discover");
+        // Until somebody listens it would be collected to be forgotten.
+        config.collect = false;
         let (identity, peer) = seeds.split_at(seeds.len() / 2);
         let keys = Keys { identity: IdentityKey::new(&seed(identity)?), peer: PeerKey::new(&seed(peer)?) };
         let mut randomness = [0; 32];
@@ -113,6 +119,121 @@ impl Face {
         self.command(Command::Join { party: Party::new(id::<PartyKey>(key)?) }).map(|_| ())
     }
 
+    /// The discovery key and the key of the private party that a seed makes.
+    ///
+    /// # Errors
+    /// `internal` if that is no seed.
+    pub fn founded(&self, bytes: &[u8]) -> Result<Array, JsValue> {
+        let party = Party::new(PartySecret::new(&seed(bytes)?).key());
+        let texts = [party.discovery().to_string(), party.key().to_string()];
+        Ok(texts.into_iter().map(JsValue::from).collect())
+    }
+
+    /// The discovery key and the key of the party of an invitation.
+    ///
+    /// # Errors
+    /// `bad-invitation`.
+    pub fn invited(&self, text: &str) -> Result<Array, JsValue> {
+        let party = Party::new(invitation(text)?.party());
+        let texts = [party.discovery().to_string(), party.key().to_string()];
+        Ok(texts.into_iter().map(JsValue::from).collect())
+    }
+
+    /// Goes into a private party by its key, as its founder with its seed, or with an invitation; `statements` are what is
+    /// known of its members beside what is stored.
+    ///
+    /// # Errors
+    /// `bad-id`, `bad-invitation`, `closed` or `too-many-parties`.
+    #[wasm_bindgen(js_name = joinPrivate)]
+    pub fn join_private(
+        &self,
+        key: &str,
+        secret: &[u8],
+        invited: Option<String>,
+        statements: &Array,
+    ) -> Result<(), JsValue> {
+        let mut members = if secret.is_empty() {
+            Members::new(id::<PartyKey>(key)?)
+        } else {
+            // The same statement each time.
+            Members::found(
+                &PartySecret::new(&seed(secret)?),
+                self.driver.look(weft_peer_core::Peer::identity),
+                0,
+            )
+        };
+        let statements: Vec<Vec<u8>> =
+            statements.iter().map(|said| Uint8Array::new(&said).to_vec()).collect();
+        members.take(statements.iter().map(Vec::as_slice));
+        let invitation = invited.map(|text| invitation(&text)).transpose()?;
+        self.command(Command::JoinPrivate { members: Box::new(members), invitation }).map(|_| ())
+    }
+
+    /// Makes an invitation to a private party that ends after so many milliseconds.
+    ///
+    /// # Errors
+    /// `closed`, `not-in-party`, `not-private`, `not-an-admin` or `not-possible`.
+    pub fn invite(&self, party: &str, role: &str, history: bool, expires: f64) -> Result<String, JsValue> {
+        let discovery = discovery(party)?;
+        let mut secret = [0; 16];
+        getrandom::fill(&mut secret)
+            .map_err(|_| Failure::new("internal", "the browser gave no random bytes"))?;
+        let key = self.driver.look(|peer| peer.members(&discovery).map(Members::party));
+        let key = key.ok_or_else(|| Failure::new("not-private", "only a private party has members"))?;
+        let invitation = Invitation::with_secret(key, secret);
+        let until = js_sys::Date::now() + expires;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked, and saturates")]
+        let until = until as u64;
+        let grant = Grant { role: named(role)?, history };
+        let deed = MemberDeed::Invite { invitation: invitation.clone(), grant, until };
+        self.command(Command::Say { discovery, deed })?;
+        Ok(invitation.to_string())
+    }
+
+    /// Admits somebody to a private party, also again.
+    ///
+    /// # Errors
+    /// As [`invite`](Self::invite), and `bad-id`.
+    pub fn admit(&self, party: &str, member: &str, role: &str, history: bool) -> Result<(), JsValue> {
+        let grant = Grant { role: named(role)?, history };
+        let deed = MemberDeed::Admit { member: id(member)?, grant };
+        self.command(Command::Say { discovery: discovery(party)?, deed }).map(|_| ())
+    }
+
+    /// Removes a member of a private party.
+    ///
+    /// # Errors
+    /// As [`invite`](Self::invite), and `bad-id`.
+    pub fn remove(&self, party: &str, member: &str) -> Result<(), JsValue> {
+        let deed = MemberDeed::Remove { member: id(member)? };
+        self.command(Command::Say { discovery: discovery(party)?, deed }).map(|_| ())
+    }
+
+    /// The members of a private party as far as is known, each followed by its role; undefined for other parties.
+    ///
+    /// # Errors
+    /// `internal` if that is no party's discovery key.
+    pub fn members(&self, party: &str) -> Result<Option<Array>, JsValue> {
+        let discovery = discovery(party)?;
+        let texts = |members: &Members| {
+            let each = members.roles().flat_map(|(member, role)| [member.to_string(), role.name().into()]);
+            each.map(JsValue::from).collect::<Array>()
+        };
+        Ok(self.driver.look(|peer| peer.members(&discovery).map(texts)))
+    }
+
+    /// What admins have said about the members of a private party, each signed; nothing of other parties.
+    ///
+    /// # Errors
+    /// `internal` if that is no party's discovery key.
+    pub fn statements(&self, party: &str) -> Result<Array, JsValue> {
+        let discovery = discovery(party)?;
+        let said = |members: &Members| {
+            members.statements().map(|(_, said)| JsValue::from(Uint8Array::from(said))).collect::<Array>()
+        };
+        Ok(self.driver.look(|peer| peer.members(&discovery).map(said)).unwrap_or_default())
+    }
+
     /// Leaves a party.
     ///
     /// # Errors
@@ -166,13 +287,16 @@ impl Face {
         self.command(Command::Publish { discovery: discovery(party)?, document })
     }
 
-    /// Sends a message; gives the command's number, by which `sent` answers.
+    /// Sends a message, which may wait for so many milliseconds for a recipient that is away; gives the command's number, by
+    /// which `sent` answers.
     ///
     /// # Errors
     /// `bad-id`, `bad-document`, `too-large`, `queue-full` or `closed`.
-    pub fn send(&self, to: &str, document: &JsValue) -> Result<f64, JsValue> {
+    pub fn send(&self, to: &str, document: &JsValue, expires: f64) -> Result<f64, JsValue> {
         let (to, document) = (id::<IdentityId>(to)?, convert::document(document)?);
-        self.command(Command::Send { to, document })
+        // As long as it may, where that is not said.
+        let life = Duration::try_from_secs_f64(expires / 1000.0).unwrap_or(Duration::MAX);
+        self.command(Command::SendFor { to, document, life })
     }
 
     /// Asks an identity, or one peer if that is the id of one in a party; gives the command's number, by which `answered`
@@ -194,6 +318,11 @@ impl Face {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
         let command = CommandId(command as u64);
         _ = self.command(Command::Cancel { command });
+    }
+
+    /// Somebody listens to messages from now on: what waits for us is collected.
+    pub fn collect(&self) {
+        _ = self.command(Command::Collect);
     }
 
     /// Whether requests of others are told from now on, and not refused.
@@ -280,6 +409,7 @@ impl Face {
             duplicates,
             forged,
             delivered,
+            keys_given: _,
             unopened,
             malformed,
             link_bytes_out,
@@ -313,16 +443,26 @@ impl Face {
     }
 }
 
-fn seed(bytes: &[u8]) -> Result<Seed, Failure> {
+pub(crate) fn seed(bytes: &[u8]) -> Result<Seed, Failure> {
     let bytes = bytes.try_into().map_err(|_| Failure::new("internal", "a seed has 32 bytes"))?;
     Ok(Seed::new(bytes))
 }
 
-fn id<Id: std::str::FromStr<Err = weft_wire::IdError>>(text: &str) -> Result<Id, Failure> {
+pub(crate) fn id<Id: std::str::FromStr<Err = weft_wire::IdError>>(text: &str) -> Result<Id, Failure> {
     text.parse().map_err(|error: weft_wire::IdError| Failure::new("bad-id", error.to_string()))
 }
 
 /// The 64 hexadecimal digits that [`Face::join`] gave out.
+fn invitation(text: &str) -> Result<Invitation, Failure> {
+    text.parse().map_err(|error: InvitationError| Failure::new("bad-invitation", error.to_string()))
+}
+
+fn named(role: &str) -> Result<Role, Failure> {
+    let roles = [Role::Reader, Role::Writer, Role::Admin];
+    let named = roles.into_iter().find(|one| one.name() == role);
+    named.ok_or_else(|| Failure::new("bad-option", "a role is reader, writer or admin"))
+}
+
 fn discovery(text: &str) -> Result<DiscoveryKey, Failure> {
     hexadecimal(text).map(DiscoveryKey).ok_or_else(|| Failure::new("internal", "not a party"))
 }

@@ -7,6 +7,7 @@
 //! - `socket` and `link` each own one object of the browser with its handlers, detached on drop;
 //! - `convert` turns documents from and into JavaScript values;
 //! - `rehearsal` has a browser compile what a first link needs before it is needed;
+//! - `export` seals and opens an identity that goes elsewhere;
 //! - `face` and `matcher` are what JavaScript sees.
 
 #[cfg(weft_simulation)]
@@ -15,6 +16,7 @@ compile_error!("this program is for people: `--cfg weft_simulation` takes all se
 mod clock;
 mod convert;
 mod driver;
+pub mod export;
 mod face;
 mod failure;
 mod link;

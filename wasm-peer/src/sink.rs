@@ -38,6 +38,10 @@ extern "C" {
     #[wasm_bindgen(method, catch)]
     fn published(this: &Sink, command: f64, id: &str, seq: f64) -> Result<(), JsValue>;
     #[wasm_bindgen(method, catch)]
+    fn members(this: &Sink, party: &str) -> Result<(), JsValue>;
+    #[wasm_bindgen(method, catch)]
+    fn excluded(this: &Sink, party: &str, peer: &str, code: &str, reason: &str) -> Result<(), JsValue>;
+    #[wasm_bindgen(method, catch)]
     fn drained(this: &Sink) -> Result<(), JsValue>;
     #[wasm_bindgen(method, catch)]
     fn message(
@@ -59,7 +63,7 @@ extern "C" {
         received: f64,
         total: f64,
     ) -> Result<(), JsValue>;
-    /// Without a code: delivered.
+    /// Without a code: delivered; with `stored`: it waits for the recipient, and this is called again.
     #[wasm_bindgen(method, catch)]
     fn sent(this: &Sink, command: f64, id: &str, code: Option<&str>, reason: &str) -> Result<(), JsValue>;
     #[wasm_bindgen(method, catch)]
@@ -211,6 +215,7 @@ impl Sink {
                 count(received as u64),
                 count(total as u64),
             ),
+            Event::Stored { command, id } => self.sent(count(command.0), &id.to_string(), Some("stored"), ""),
             Event::Sent { command, id, outcome } => {
                 let reason = outcome.as_ref().err().map(ToString::to_string).unwrap_or_default();
                 let code = outcome.err().map(|error| error.code());
@@ -243,6 +248,11 @@ impl Sink {
                 self.peer(&discovery.to_string(), change, &peer_info(&peer))
             }
             Event::Link { peer, state } => self.link(&link_info(&peer.to_string(), state)),
+            Event::Members { discovery, .. } => self.members(&discovery.to_string()),
+            Event::NoMember { discovery, peer, reason } => {
+                let (party, peer) = (discovery.to_string(), peer.to_string());
+                self.excluded(&party, &peer, reason.code(), reason.text())
+            }
             Event::Fork { discovery, author, feed, seq } => {
                 let author = author.map(|author| author.to_string());
                 self.fork(&discovery.to_string(), author.as_deref(), &feed.to_string(), count(seq))

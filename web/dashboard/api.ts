@@ -3,6 +3,8 @@
 /** `GET /healthz`. Counters grow from the start of the process on. */
 export interface Health {
   readonly status: string;
+  /** Changes of the registry that count and that a restart would forget: the disk does not take them. */
+  readonly unstored: number;
   readonly version: string;
   readonly id: string;
   readonly uptime_s: number;
@@ -35,6 +37,18 @@ export interface Member {
   readonly url: string | null;
   readonly since_ms: number;
   readonly active: boolean;
+}
+
+/** `GET /topology`, as far as it is used here: links that one of their ends says at least, each once. */
+export interface Links {
+  readonly links: readonly {
+    readonly between: readonly [string, string];
+    readonly said_by: readonly string[];
+  }[];
+  /** There are more of them. */
+  readonly more_links: boolean;
+  /** Who says with whom it is linked. */
+  readonly links_told_by: readonly string[];
 }
 
 /** `GET /info`, as far as it is used here. */

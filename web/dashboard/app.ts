@@ -1,24 +1,29 @@
 /** The dashboard of a signaler: asks it how it is, listens to what happens, and draws both. */
 
 import { $, copy, perFrame, say, show } from "../demo/dom.js";
-import { type Change, get, type Health, type Info, type Node, nodes } from "./api.js";
+import { type Change, get, type Health, type Info, type Links, type Node, nodes } from "./api.js";
 import { Charts } from "./charts.js";
 import { Deciding } from "./deciding.js";
 import { type Around, around, links } from "./federation.js";
 import { Keeping } from "./keeping.js";
+import { Losses } from "./linked.js";
 import { report, tell } from "./news.js";
+import { Reading } from "./reading.js";
 import { RegistryList } from "./registry.js";
 import { type Standing, Stream } from "./stream.js";
 import { Told } from "./told.js";
 import { Topology } from "./topology.js";
-import { clock, key, span } from "./words.js";
+import { clock, count, key, span } from "./words.js";
 
 /** Milliseconds between two looks at the counters, on a page that is seen and on one that is not. */
 const [LOOK, HIDDEN] = [2_000, 10_000];
-/** The registry is read anew so often though nothing was told: the health of services and heartbeats are not. */
-const REREAD = 30_000;
-/** What is asked for at once is answered by one reading. */
-const GATHER = 150;
+
+/** How it answers: how that looks, and is called. */
+const ANSWERS = {
+  ok: ["connected", "healthy"],
+  "not-stored": ["connecting", "does not store"],
+  lost: ["lost", "does not answer"],
+} as const;
 
 class Dashboard {
   private readonly topology = new Topology(() => this.registry.seek("pending"));
@@ -31,13 +36,18 @@ class Dashboard {
     () => this.keeping.key,
     (id, status) => {
       this.announce(`${id} is ${status}.`);
-      this.reread();
+      this.registered.soon();
     },
   );
   private readonly registry = new RegistryList((verb, node) => void this.deciding.open(verb, node));
   private readonly stream: Stream;
   private health: Health | undefined;
   private nodes = new Map<string, Node>();
+  /** Read anew now and then though nothing was told: the health of services and heartbeats are not. */
+  private readonly registered = new Reading(() => this.readRegistry());
+  private links: Links | undefined;
+  private readonly linked = new Reading(() => this.readLinks());
+  private readonly losses = new Losses();
   /** The signaler's clock, less ours, milliseconds. */
   private ahead = 0;
   private readonly redraw = perFrame(() => {
@@ -49,9 +59,6 @@ class Dashboard {
   /** When it answered last, and whether it does. */
   private answered = 0;
   private well = true;
-  private reading = false;
-  private again = false;
-  private rereading: ReturnType<typeof setTimeout> | undefined;
   private looking: ReturnType<typeof setTimeout> | undefined;
 
   constructor() {
@@ -60,7 +67,10 @@ class Dashboard {
     this.stream = new Stream(
       events.href,
       (standing) => this.stands(standing),
-      () => this.reread(),
+      () => {
+        this.registered.soon();
+        this.linked.soon();
+      },
       (change) => this.heard(change),
     );
     say($("host"), location.host);
@@ -90,7 +100,8 @@ class Dashboard {
       }
       this.health = health;
       this.answered = Date.now();
-      this.answers(true);
+      this.answers(health.unstored === 0 ? "ok" : "not-stored");
+      this.stores(health.unstored);
       say($("own-id"), key(health.id));
       $("copy-id").title = health.id;
       say($("facts"), `Version ${health.version}, up for ${span(1000 * health.uptime_s)}`);
@@ -100,18 +111,20 @@ class Dashboard {
       // Somebody may make the key a sovereign at any moment.
       if (this.keeping.standing === "stranger") await this.ask();
     } catch {
-      this.answers(false);
+      this.answers("lost");
     }
     clearTimeout(this.looking);
     this.looking = setTimeout(() => void this.look(), document.hidden ? HIDDEN : LOOK);
   }
 
-  private answers(well: boolean): void {
+  private answers(how: keyof typeof ANSWERS): void {
     const pill = $("health");
     const before = pill.dataset["state"];
-    pill.dataset["state"] = well ? "ok" : "lost";
-    pill.className = `signaler ${well ? "connected" : "lost"}`;
-    say($("health-words"), well ? "healthy" : "does not answer");
+    const well = how !== "lost";
+    const [looks, words] = ANSWERS[how];
+    pill.dataset["state"] = how;
+    pill.className = `signaler ${looks}`;
+    say($("health-words"), words);
     show($("trouble"), !well);
     this.well = well;
     // What is shown is not how things are.
@@ -122,6 +135,18 @@ class Dashboard {
     this.drawAround();
     tell("This signaler does not answer", "bad");
     this.stream.doubt();
+  }
+
+  /** Whether its disk takes what it is told. */
+  private stores(unstored: number): void {
+    const note = $("unstored");
+    if (note.hidden !== (unstored === 0))
+      tell(
+        unstored === 0 ? "What was not stored is" : "The registry is not stored",
+        unstored === 0 ? "good" : "bad",
+      );
+    show(note, unstored > 0);
+    if (unstored > 0) say($("unstored-count"), count(unstored, "change"));
   }
 
   private stands(standing: Standing): void {
@@ -145,6 +170,7 @@ class Dashboard {
     this.told.hear(change);
     this.report(change);
     if (change.signaler !== undefined) void this.look();
+    if (change.signaler !== undefined || change.type === "links") this.linked.soon();
     if (change.node === undefined) return;
     this.nodes.set(change.node.id, change.node);
     this.redraw();
@@ -154,29 +180,18 @@ class Dashboard {
     report(change, (id) => this.around.bodies.find((body) => body.key === id)?.name);
   }
 
-  /** Reads the registry soon, once for all that asked for it meanwhile. */
-  private reread(): void {
-    if (this.reading) this.again = true;
-    else {
-      clearTimeout(this.rereading);
-      this.rereading = setTimeout(() => void this.read(), GATHER);
-    }
+  private async readRegistry(): Promise<void> {
+    const [info, all] = await Promise.all([get<Info & { now_ms: number }>("info"), nodes()]);
+    this.nodes = all;
+    this.takeIn(info);
+    this.ahead = info.now_ms - Date.now();
+    this.redraw();
   }
 
-  private async read(): Promise<void> {
-    this.reading = true;
-    this.again = false;
-    try {
-      const [info, all] = await Promise.all([get<Info & { now_ms: number }>("info"), nodes()]);
-      this.nodes = all;
-      this.takeIn(info);
-      this.ahead = info.now_ms - Date.now();
-      this.redraw();
-    } catch {
-      // The counters say that it does not answer; what is shown is what was.
-    }
-    this.reading = false;
-    this.rereading = setTimeout(() => void this.read(), this.again ? GATHER : REREAD);
+  /** Who else is linked with whom; of registrants it has none. */
+  private async readLinks(): Promise<void> {
+    this.links = await get<Links>("topology?limit=0");
+    this.redraw();
   }
 
   /** Who may decide now. */
@@ -192,7 +207,8 @@ class Dashboard {
   private drawAround(): void {
     if (this.health === undefined) return;
     this.around = around(this.health, this.nodes);
-    this.topology.set(this.around, this.well ? undefined : clock(this.answered));
+    const among = this.topology.set(this.around, this.links, this.well ? undefined : clock(this.answered));
+    for (const [text, tone] of among === undefined ? [] : this.losses.see(among)) tell(text, tone);
   }
 
   private async copy(text: string): Promise<void> {

@@ -77,7 +77,8 @@ export class Deciding {
       this.done(registration.id, status);
     } catch (error) {
       this.complain(error);
-      this.busy(false);
+      // It counts: there is nothing more to sign.
+      this.busy(error instanceof Refused && error.code === "not-stored");
     }
   }
 

@@ -44,6 +44,11 @@ export function bead(health: Health, x = 0, y = 0): SVGElement {
   return s("circle", { class: `bead ${health}`, r: 3.6, cx: x, cy: y });
 }
 
+/** A link among others, as in a legend. */
+export function dash(said: "both" | "one"): SVGElement {
+  return s("g", { class: "among" }, s("path", { class: said, d: "M-8 0H8" }));
+}
+
 export const healthOf = (healthy: boolean | undefined): Health =>
   healthy === undefined ? "unknown" : healthy ? "healthy" : "ill";
 

@@ -67,6 +67,26 @@ export function ringed(
   return { spots, left: all.length - shown.length };
 }
 
+/** Pixels that a line between two others keeps from the middle, where this signaler is. */
+const CLEAR = 48;
+
+/** A line from one to another, as a path: straight, unless it would run through the middle. */
+export function bent(from: Spot, to: Spot, cx: number, cy: number): string {
+  const [x, y] = [to.x - from.x, to.y - from.y];
+  const length = Math.hypot(x, y) || 1;
+  // How far along it is nearest to the middle, and how far that is; upwards if it goes right through.
+  const along = ((cx - from.x) * x + (cy - from.y) * y) / length ** 2;
+  const off = ((cx - from.x) * y - (cy - from.y) * x) / length;
+  const begin = `M${from.x.toFixed(1)} ${from.y.toFixed(1)}`;
+  const end = `${to.x.toFixed(1)} ${to.y.toFixed(1)}`;
+  if (along <= 0 || along >= 1 || Math.abs(off) >= CLEAR) return `${begin}L${end}`;
+  const side = Math.abs(off) < 0.5 ? Math.sign(x || 1) : -Math.sign(off);
+  // At its half the curve goes half as far as what it is drawn to, and less at its ends.
+  const bow = (side * (CLEAR - Math.abs(off))) / Math.max(0.3, 2 * along * (1 - along));
+  const [bx, by] = [(from.x + to.x) / 2 + (bow * y) / length, (from.y + to.y) / 2 - (bow * x) / length];
+  return `${begin}Q${bx.toFixed(1)} ${by.toFixed(1)} ${end}`;
+}
+
 /** Angles of an ellipse by the share of the way around it, from the top on, and how long the way is. */
 function ellipse(rx: number, ry: number): readonly [(share: number) => number, number] {
   const steps = 360;

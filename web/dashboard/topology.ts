@@ -1,24 +1,42 @@
 /**
  * The picture of the federation: this signaler in the middle, other signalers around it, and on a shelf below whoever else is
- * registered. A line is a link of this signaler, or one that it lost; of links between others it knows nothing.
+ * registered. A line is a link of this signaler, or one that it lost; a thin one is a link among others, as they say themselves.
  */
 
 import { $, h, s, say, show } from "../demo/dom.js";
+import type { Links } from "./api.js";
 import { type Around, type Body, queued, STATES, summary } from "./federation.js";
-import { bead, HEALTHS, healthOf, icon, MEANINGS, shape } from "./marks.js";
-import { EDGE, fit, Labels, LONG, LONGEST, long, onShelf, ringed, SHELF, SIDE, type Spot } from "./places.js";
+import { facts, type Others, others, words } from "./linked.js";
+import { bead, dash, HEALTHS, healthOf, icon, MEANINGS, shape } from "./marks.js";
+import {
+  bent,
+  EDGE,
+  fit,
+  Labels,
+  LONG,
+  LONGEST,
+  long,
+  onShelf,
+  ringed,
+  SHELF,
+  SIDE,
+  type Spot,
+} from "./places.js";
 import { count, more } from "./words.js";
 
 /** So many are in the list below the picture at first, and so many more each time one asks. */
 const [LISTED, MORE] = [12, 60];
 /** Letters of a name in the list of those who wait. */
 const LETTERS = 16;
+/** Beyond so many links among others only those are drawn that one side says alone. */
+const DRAWN = 400;
 
 const NOBODY: Around = { bodies: [], waiting: [] };
 
 export class Topology {
   private readonly svg = $<SVGSVGElement>("topology");
   private around = NOBODY;
+  private others: Others = others([], undefined);
   private drawn = "";
   private listed = LISTED;
 
@@ -31,24 +49,36 @@ export class Topology {
     });
   }
 
-  /** `asOf`: the signaler does not answer, and this is how things were then. */
-  set(around: Around, asOf?: string): void {
-    const drawn = JSON.stringify([around, asOf]);
-    if (drawn === this.drawn) return;
+  /** `asOf`: the signaler does not answer, and this is how things were then. Returns what is linked among the others, if anything changed. */
+  set(around: Around, links: Links | undefined, asOf?: string): Others | undefined {
+    const drawn = JSON.stringify([around, links, asOf]);
+    if (drawn === this.drawn) return undefined;
     this.drawn = drawn;
     this.around = around;
-    const words = summary(around) + (asOf === undefined ? "" : `, as of ${asOf}`);
-    say($("topology-size"), words);
-    say($("topology-words"), `Around this signaler: ${words}. The list below has each of them.`);
+    this.others = others(around.bodies, links);
+    const size = summary(around) + (asOf === undefined ? "" : `, as of ${asOf}`);
+    say($("topology-size"), size);
+    const several = around.bodies.filter(({ kind }) => kind === "signaler").length > 1;
+    const { known, odd } = several && links !== undefined ? words(this.others) : { known: "", odd: "" };
+    for (const [id, text] of [
+      ["links-known", known],
+      ["links-odd", odd],
+    ] as const) {
+      say($(id), text);
+      show($(id), text !== "");
+    }
+    const parts = [`Around this signaler: ${size}.`, known, odd, "The list below has each of them."];
+    say($("topology-words"), parts.filter((part) => part !== "").join(" "));
     this.list();
     this.legend();
     this.draw();
+    return this.others;
   }
 
   /** The same in words, for those who do not see the picture, and with what has no place in it. */
   private list(): void {
     const { bodies, waiting } = this.around;
-    const rows = bodies.slice(0, this.listed).map(row);
+    const rows = bodies.slice(0, this.listed).map((body) => row(body, this.others));
     // Who waits comes after the signalers, and before what may be many.
     const others = rows.findIndex(({ dataset }) => dataset["kind"] === "registrant");
     if (waiting.length > 0) rows.splice(others < 0 ? rows.length : others, 0, this.queue(waiting));
@@ -96,9 +126,20 @@ export class Topology {
     for (const { services } of bodies)
       for (const { healthy } of services)
         add(healthOf(healthy), bead(healthOf(healthy)), HEALTHS[healthOf(healthy)]);
+    for (const { only } of this.drawable())
+      add(
+        only === undefined ? "both" : "one",
+        dash(only === undefined ? "both" : "one"),
+        only === undefined ? "linked with each other" : "linked, as only one side says",
+      );
     $("legend").replaceChildren(...entries.values());
     show($("legend"), entries.size > 1);
-    show($("links-known"), bodies.filter(({ kind }) => kind === "signaler").length > 1);
+  }
+
+  /** Links among others, unless they are so many that they would be a blot. */
+  private drawable(): Others["lines"] {
+    const { lines } = this.others;
+    return lines.length <= DRAWN ? lines : lines.filter(({ only }) => only !== undefined).slice(0, DRAWN);
   }
 
   private draw(): void {
@@ -120,7 +161,15 @@ export class Topology {
     const lines = ring.spots
       .filter(({ state }) => state === "up" || state === "gone")
       .map(({ state, x, y }) => s("line", { class: state, x1: cx, y1: cy, x2: x, y2: y }));
+    const places = new Map(ring.spots.map((spot, n) => [signalers[n], spot]));
+    const among = this.drawable().flatMap(({ ends, only, title }) => {
+      const [from, to] = ends.map((body) => places.get(body));
+      if (from === undefined || to === undefined) return [];
+      const looks = { class: only === undefined ? "both" : "one", d: bent(from, to, cx, cy) };
+      return [s("path", { ...looks, "data-testid": "among" }, s("title", {}, title))];
+    });
     this.svg.replaceChildren(
+      s("g", { class: "among" }, ...among),
       s("g", { class: "links" }, ...lines),
       ...(shelf === 0
         ? []
@@ -181,13 +230,14 @@ function label({ x, y, size, above, beside, ...spot }: Spot, labels: Labels): SV
   return labels.fits(box) ? s("text", { class: "label", y: base }, name) : undefined;
 }
 
-/** One of them in the list. */
-function row(body: Body): HTMLElement {
+/** One of them in the list; what is wrong comes first. */
+function row(body: Body, others: Others): HTMLElement {
   const services = body.services.map(
     ({ name, healthy }) =>
       `${name} ${healthy === undefined ? "not probed" : healthy ? "healthy" : "not reachable"}`,
   );
-  const facts = [...body.known, ...services].join(" · ");
+  const { wrong, good } = facts(body, others);
+  const known = [...wrong, ...body.known, ...good, ...services].join(" · ");
   return h(
     "li",
     {
@@ -201,7 +251,7 @@ function row(body: Body): HTMLElement {
       "span",
       { class: "who" },
       h("b", { title: body.name }, body.name),
-      h("span", { class: "quiet facts", title: facts }, facts),
+      h("span", { class: "quiet facts", title: known }, known),
     ),
     h("span", { class: "state" }, STATES[body.state]),
   );

@@ -2,13 +2,15 @@
 
 import { check, checkNumber, checkOptions } from "./check.js";
 import { WeftError } from "./errors.js";
+import { take } from "./linking.js";
 import { rehearse } from "./rehearsal.js";
 import { openKeys } from "./store.js";
-import type { ConnectOptions, Weft } from "./types.js";
+import type { ConnectOptions, Imported, LinkOptions, Weft } from "./types.js";
 import { type LazySource, load } from "./wasm.js";
 import { RunningWeft } from "./weft.js";
 
 export { WeftError, type WeftErrorCode } from "./errors.js";
+export { importIdentity } from "./moving.js";
 export { Query } from "./query.js";
 
 /** Starts a peer; `source` is where the wasm is unless the options say so. */
@@ -22,7 +24,7 @@ export async function connect(options: ConnectOptions, source: LazySource): Prom
   const keys = await openKeys(store);
   try {
     signal?.throwIfAborted();
-    const weft = new RunningWeft(options, rtc, keys);
+    const weft = new RunningWeft(options, rtc, keys, (options) => connect(options, source));
     // While the signaler is being dialled there is nothing to do.
     void rehearse();
     return weft;
@@ -31,6 +33,11 @@ export async function connect(options: ConnectOptions, source: LazySource): Prom
     keys.release();
     throw error;
   }
+}
+
+/** Fetches an identity by the code that is shown where it is. */
+export function takeIdentity(code: string, options: LinkOptions, source: LazySource): Promise<Imported> {
+  return take(code, options, (options) => connect(options, source), source);
 }
 
 /** Loads the wasm. */

@@ -1,18 +1,36 @@
 /** Every code that a {@link WeftError} can have. Codes are stable; messages are for people and may change. */
 export type WeftErrorCode =
+  | "another-identity"
+  | "bad-code"
   | "bad-document"
+  | "bad-export"
   | "bad-id"
+  | "bad-invitation"
   | "bad-option"
   | "bad-query"
   | "closed"
   | "events-dropped"
+  | "expired"
+  | "in-use"
   | "internal"
+  | "invitation-expired"
+  | "invitation-unknown"
+  | "invitation-used"
+  | "mailbox-full"
   | "name-too-long"
   | "no-webrtc"
+  | "not-a-member"
+  | "not-a-writer"
+  | "not-an-admin"
   | "not-in-party"
+  | "not-possible"
+  | "not-private"
   | "not-ready"
+  | "outbox-full"
   | "queue-full"
+  | "removed"
   | "request-failed"
+  | "sender-full"
   | "store-failed"
   | "timeout"
   | "too-large"
@@ -21,8 +39,8 @@ export type WeftErrorCode =
   | "unknown-request"
   | "unknown-subscription"
   | "unreachable"
-  | "unsupported-invitation"
-  | "wasm-load";
+  | "wasm-load"
+  | "wrong-passphrase";
 
 /** The one kind of error of this package. docs/guides/web.md lists the codes and what to do about each. */
 export class WeftError extends Error {

@@ -4,6 +4,8 @@
  * All tabs of a profile share one store: each puts what it keeps and removes what it does not keep any more.
  */
 
+import { request } from "./wrapping.js";
+
 /** Where answers go; never while the store is being called. */
 export interface FeedAnswers {
   loaded(party: string, found: Found, failed: string | undefined): void;
@@ -18,6 +20,10 @@ export const FEEDS = "feeds";
 /** Entries that are read at once, and bytes of them: one entry more than these at most. */
 const AT_ONCE = 1024;
 const BYTES = 4 * 1024 * 1024;
+/** What the core's keys of statements about members begin with, and the bytes behind each value that show whose it is. */
+const STATEMENT = 4;
+const STATEMENTS = new Uint8Array([STATEMENT]);
+const TAG = 16;
 /** Milliseconds that joining waits for what is stored; what comes later is merged. */
 const PATIENCE = 1000;
 
@@ -102,6 +108,15 @@ export class FeedStore {
     transaction.oncomplete = () => this.#answers.written(party, work, undefined);
     transaction.onabort = () => this.#answers.written(party, work, reason(transaction.error));
     return undefined;
+  }
+
+  /** What is stored of the members of a party that is not joined, unchecked. */
+  async statements(party: string): Promise<Uint8Array[]> {
+    const range = IDBKeyRange.bound([party, STATEMENTS], [party, new Uint8Array([STATEMENT + 1])]);
+    const found = (await request(this.#database, FEEDS, "readonly", (feeds) =>
+      feeds.getAll(range),
+    )) as unknown[];
+    return found.map((value) => bytes(value).slice(0, -TAG));
   }
 
   /** Ends when what is under way is done. */

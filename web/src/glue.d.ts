@@ -22,6 +22,8 @@ export interface Sink {
   ): void;
   live(subscription: number): void;
   published(command: number, id: string, seq: number): void;
+  members(party: string): void;
+  excluded(party: string, peer: string, code: string, reason: string): void;
   drained(): void;
   message(data: object, from: string, peer: string, id: string, time: number): void;
   progress(command: number, sent: number, total: number): void;
@@ -54,13 +56,26 @@ export class Peer {
     rtc: object | undefined,
     limits: object | undefined,
     seeds: Uint8Array,
-    how: { store: boolean; discover: boolean },
+    how: { store: boolean; lasts: boolean; discover: boolean },
     sink: Sink,
   );
   readonly identity: string;
   readonly id: string;
   party(nameOrKey: string, isKey: boolean): [discovery: string, key: string];
   join(key: string): void;
+  founded(seed: Uint8Array): [discovery: string, key: string];
+  invited(invitation: string): [discovery: string, key: string];
+  joinPrivate(
+    key: string,
+    seed: Uint8Array,
+    invitation: string | undefined,
+    statements: readonly Uint8Array[],
+  ): void;
+  statements(party: string): Uint8Array[];
+  invite(party: string, role: string, history: boolean, expires: number): string;
+  admit(party: string, member: string, role: string, history: boolean): void;
+  remove(party: string, member: string): void;
+  members(party: string): string[] | undefined;
   forget(party: string): number;
   loaded(party: string, found: Found, failed: string | undefined): void;
   written(party: string, work: number, failed: string | undefined): void;
@@ -68,10 +83,11 @@ export class Peer {
   subscribe(party: string, matcher: Matcher, backlog: boolean, age: number, most: number): number;
   unsubscribe(subscription: number): void;
   publish(party: string, document: object): number;
-  send(to: string, document: object): number;
+  send(to: string, document: object, expires: number): number;
   request(to: string, document: object, timeout: number): number;
   cancel(command: number): void;
   answering(on: boolean): void;
+  collect(): void;
   respond(request: string, document: object | undefined, failed: string | undefined): void;
   state(party: string, state: object | null): void;
   block(peer: string, blocked: boolean): void;
@@ -98,3 +114,29 @@ export class Matcher {
   explain(document: object): Explanation;
   free(): void;
 }
+
+/** wasm-peer/src/export.rs. They throw `[code, message]`. */
+export function exportRecipe(
+  bytes?: Uint8Array,
+): [memory: number, passes: number, lanes: number, salt: Uint8Array, letters: number];
+export function sealExport(
+  salt: Uint8Array,
+  key: Uint8Array,
+  identity: Uint8Array,
+  name: string,
+  parties: readonly (string | Uint8Array | readonly Uint8Array[])[],
+): Uint8Array;
+export function openExport(bytes: Uint8Array, key: Uint8Array): OpenedExport;
+
+/** Of each party in turn: discovery key, key, seed or no bytes, statements. */
+export type OpenedExport = [
+  identity: Uint8Array,
+  text: string,
+  name: string,
+  ...parties: (string | Uint8Array | Uint8Array[])[],
+];
+
+/** A new code for linking. */
+export function linkCode(): string;
+/** The key of the party where both sides of a code meet. Throws `bad-code`. */
+export function linkParty(code: string): string;

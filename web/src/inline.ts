@@ -1,7 +1,7 @@
 /** The same as `weft-mesh`, with the wasm inside: for bundles of one file, and servers that serve no wasm. */
 
 import * as core from "./core.js";
-import type { ConnectOptions, WasmSource, Weft } from "./types.js";
+import type { ConnectOptions, Imported, ImportOptions, LinkOptions, WasmSource, Weft } from "./types.js";
 import inlined from "./wasm-inline.js";
 
 export { WeftError, type WeftErrorCode } from "./errors.js";
@@ -16,6 +16,20 @@ export function connect(options: ConnectOptions): Promise<Weft> {
 /** As `ready` of `weft-mesh`. */
 export function ready(wasm?: WasmSource | Promise<WasmSource>): Promise<void> {
   return core.ready(wasm ?? unpack);
+}
+
+/** As `importIdentity` of `weft-mesh`. */
+export function importIdentity(
+  file: Blob | ArrayBuffer | Uint8Array,
+  passphrase: string,
+  options?: ImportOptions,
+): Promise<Imported> {
+  return core.importIdentity(file, passphrase, options, unpack);
+}
+
+/** As `takeIdentity` of `weft-mesh`. */
+export function takeIdentity(code: string, options: LinkOptions): Promise<Imported> {
+  return core.takeIdentity(code, options, unpack);
 }
 
 /** From base64 of gzip: a third of the size of the bytes in base64. */

@@ -1,4 +1,4 @@
-import { check, checkNumber, checkOptions } from "./check.js";
+import { check, checkId, checkNumber, checkOptions } from "./check.js";
 import { Handlers } from "./emitter.js";
 import { WeftError } from "./errors.js";
 import type { Peer } from "./glue.js";
@@ -6,20 +6,29 @@ import { Query } from "./query.js";
 import { LiveSubscription } from "./subscription.js";
 import { asyncDispose } from "./symbols.js";
 import type {
+  AdmitOptions,
   DataEvent,
   Document,
+  ExcludedEvent,
   Filter,
   ForkEvent,
+  InviteOptions,
   LinkEvent,
+  Member,
   Party,
   PartyEvents,
   PeerInfo,
   Presence,
   Published,
+  Role,
   SubscribeOptions,
   Subscription,
 } from "./types.js";
 import { call } from "./wasm.js";
+
+/** Milliseconds: seven days, and a hundred years. */
+const INVITED = 7 * 86_400_000;
+const LONGEST_INVITATION = 36_525 * 86_400_000;
 
 /** What a party needs of the peer it belongs to. */
 export interface PartyOwner {
@@ -39,7 +48,7 @@ export class JoinedParty implements Party {
   readonly ready: Promise<void>;
   readonly #owner: PartyOwner;
   readonly #discovery: string;
-  readonly #handlers = new Handlers<PartyEvents>(["peer", "ready", "link", "fork"]);
+  readonly #handlers = new Handlers<PartyEvents>(["peer", "ready", "link", "fork", "members", "excluded"]);
   readonly #subscriptions = new Map<number, LiveSubscription>();
   /** Peers of this party with whom a link is open or under way. */
   readonly #linked = new Set<string>();
@@ -105,6 +114,42 @@ export class JoinedParty implements Party {
     call(() => peer.state(this.#discovery, state));
   }
 
+  get role(): Role | undefined {
+    return this.members()?.find(({ identity }) => identity === this.#owner.identity)?.role;
+  }
+
+  members(): Member[] | undefined {
+    const told = this.#open ? call(() => this.#owner.running().members(this.#discovery)) : undefined;
+    if (told === undefined) return undefined;
+    const members: Member[] = [];
+    for (let at = 0; at + 1 < told.length; at += 2)
+      members.push({ identity: told[at] as string, role: told[at + 1] as Role });
+    return members;
+  }
+
+  invite(options?: InviteOptions): string {
+    const given = checkOptions(options, "invite", ["role", "history", "expires"]);
+    const { role = "writer", history = true, expires = INVITED } = given;
+    checkNumber(expires, "expires (milliseconds)", 0, LONGEST_INVITATION);
+    check(typeof history === "boolean", "history: true or false");
+    const peer = this.#running();
+    return call(() => peer.invite(this.#discovery, String(role), history, expires));
+  }
+
+  admit(identity: string, options?: AdmitOptions): void {
+    const { role = "writer", history = true } = checkOptions(options, "admit", ["role", "history"]);
+    checkId(identity, "an identity");
+    check(typeof history === "boolean", "history: true or false");
+    const peer = this.#running();
+    call(() => peer.admit(this.#discovery, identity, String(role), history));
+  }
+
+  remove(identity: string): void {
+    checkId(identity, "an identity");
+    const peer = this.#running();
+    call(() => peer.remove(this.#discovery, identity));
+  }
+
   peers(): PeerInfo[] {
     return this.#open ? call(() => this.#owner.running().peers(this.#discovery)) : [];
   }
@@ -167,6 +212,16 @@ export class JoinedParty implements Party {
   /** @internal */
   peerChanged(change: "joined" | "changed" | "left", peer: PeerInfo): void {
     this.#handlers.emit("peer", { change, peer });
+  }
+
+  /** @internal */
+  membersChanged(): void {
+    this.#handlers.emit("members", undefined);
+  }
+
+  /** @internal */
+  excluded(event: ExcludedEvent): void {
+    this.#handlers.emit("excluded", event);
   }
 
   /** @internal */

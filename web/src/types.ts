@@ -6,7 +6,7 @@
  * Ids are text. Identities and peers are `z6Mk…` (the body of a `did:key`), publications and messages are hexadecimal.
  */
 
-import type { WeftError } from "./errors.js";
+import type { WeftError, WeftErrorCode } from "./errors.js";
 import type { Filter } from "./filter.js";
 import type { Query } from "./query.js";
 
@@ -60,6 +60,39 @@ export interface ConnectOptions {
   readonly limits?: Limits;
   /** Gives up connecting when aborted; without effect afterwards. */
   readonly signal?: AbortSignal;
+}
+
+/** For {@link importIdentity}. */
+export interface ImportOptions {
+  /** Puts it in the place of another identity that this browser profile has: nothing of that one stays. */
+  readonly replace?: boolean;
+  /** Where the wasm is, as in {@link ConnectOptions}. */
+  readonly wasm?: WasmSource | Promise<WasmSource>;
+}
+
+/** A code that waits to be used: {@link Weft.link}. */
+export interface Linking {
+  /** `weft:l…`. Whoever has it in time is this identity. */
+  readonly code: string;
+  /** Resolves when the other place has the identity. Rejects with `closed` or the signal's reason. */
+  readonly taken: Promise<void>;
+}
+
+/** For {@link takeIdentity}; members are as in {@link ConnectOptions}, the signalers those of the same federation. */
+export interface LinkOptions
+  extends Pick<ConnectOptions, "signalers" | "discover" | "iceServers" | "rtc" | "wasm" | "signal"> {
+  /** Puts it in the place of the identity that this browser profile has: nothing of that one stays. */
+  readonly replace?: boolean;
+}
+
+/** An identity that was imported. */
+export interface Imported {
+  /** Who one is from now on. */
+  readonly identity: string;
+  /** The display name that it had, for {@link ConnectOptions}; may be empty. */
+  readonly name: string;
+  /** The keys of its private parties, for {@link Weft.join}. */
+  readonly parties: readonly string[];
 }
 
 /** Bounds of one peer. What is not given keeps its default. */
@@ -119,24 +152,40 @@ export interface Weft extends Emitter<WeftEvents>, AsyncDisposable {
   readonly peer: string;
   /** True if keys are kept; false if they are gone with the page (`store: "memory"`, or the browser keeps nothing). */
   readonly stored: boolean;
-  /** Goes into a party: an open party by its name, or any party by its key (`z6Mk…`). Joining twice gives the same. */
-  join(party: string): Promise<Party>;
+  /**
+   * Goes into a party: an open party by its name, any party by its key (`z6Mk…`), or a private party by an invitation
+   * (`weft:z…`, also at the end of a link). Joining twice gives the same.
+   *
+   * By an invitation it resolves when an admin of the party has let one in, which takes an admin who is online; rejects with
+   * `invitation-expired`, `invitation-used`, `invitation-unknown`, `removed`, `bad-invitation` or the signal's reason. From
+   * then on the party's key is enough, unless nothing is stored.
+   */
+  join(party: string, options?: JoinOptions): Promise<Party>;
+  /**
+   * Makes a private party, with oneself as its first admin, and goes into it. What is published there can be read by its
+   * members only. Its key is `party.key`; others come in by `party.invite()`.
+   */
+  create(): Promise<Party>;
   /**
    * Leaves a party, if one is in it, and removes what this browser profile stores of it. Other tabs that are in it go on
    * storing. Rejects with `store-failed` or `closed`.
    */
   forget(party: string): Promise<void>;
   /**
-   * Sends a message, end to end encrypted, to every known peer of an identity.
+   * Sends a message, end to end encrypted, to every known peer of an identity. If none can be reached, messages of up to
+   * 128 KiB, encoded, wait for them with the signalers: sealed, for 7 days at most, while they have opened a mailbox there by
+   * having been connected once.
    *
    * It has at most 16 MiB, encoded. Of large ones (more than 128 KiB) four to one identity are under way at once and others
    * wait for their turn; `queue-full` if more than 64 MiB would be under way: await what was sent before.
    *
-   * Resolves when one of them has confirmed it; rejects with `unreachable` (of a large one: nothing more of it arrived for
-   * that long), `timeout`, `queue-full`, `closed`, `bad-id`, `bad-option`, `bad-document`, `too-large` or the signal's
-   * reason. A message that was given up may have been received all the same.
+   * Resolves when one of them has confirmed it (`state: "delivered"`) or, unless `until` says otherwise, when it waits safely
+   * (`"stored"`): then {@link WeftEvents.sent} tells when it has been received. Rejects with `unreachable` (of a large one:
+   * nothing more of it arrived for that long), `mailbox-full`, `sender-full`, `outbox-full`, `expired`, `timeout`,
+   * `queue-full`, `closed`, `bad-id`, `bad-option`, `bad-document`, `too-large` (also of a large one whose recipient is away)
+   * or the signal's reason. A message that was given up may have been received all the same.
    */
-  send(identity: string, data: object, options?: SendOptions): Promise<{ readonly id: string }>;
+  send(identity: string, data: object, options?: SendOptions): Promise<Sent>;
   /**
    * Asks for an answer: an identity, of whose peers the first answer counts, or one peer of a party that one is in.
    *
@@ -172,6 +221,20 @@ export interface Weft extends Emitter<WeftEvents>, AsyncDisposable {
   diagnose(): PeerDiagnosis[];
   /** Figures since the start. */
   stats(): Stats;
+  /**
+   * The identity and its private parties in a file under a passphrase of at least 8 letters, for {@link importIdentity} in another
+   * browser or `weft import` in a terminal. Whoever has both is that identity. Peers are not a part of it: each place has its own.
+   *
+   * Takes half a second of the page's time. Rejects with `bad-option`, `too-large`, `wasm-load` or `closed`.
+   */
+  export(passphrase: string): Promise<Uint8Array>;
+  /**
+   * Lets another browser, or `weft link CODE` in a terminal, be this identity too: shows a code that whoever has it gives to
+   * {@link takeIdentity} there, once, while this waits. Show it as text or as a QR code, to nobody else.
+   *
+   * Rejects as {@link Weft.export} does, or with the signal's reason, which also ends the waiting.
+   */
+  link(options?: { readonly signal?: AbortSignal }): Promise<Linking>;
   /** Says goodbye everywhere, ends every party and subscription. Closing twice is the same as once. */
   close(): Promise<void>;
 }
@@ -180,6 +243,11 @@ export interface Weft extends Emitter<WeftEvents>, AsyncDisposable {
 export interface WeftEvents {
   /** Somebody sent a message; its receipt is on its way. */
   readonly message: Message;
+  /**
+   * What became of a message of one's own: it waits for the recipient, has been received, or will not be. Also of those that an
+   * earlier page of this tab has left, and of which it was not told.
+   */
+  readonly sent: SentEvent;
   /** More of a large message, request or answer has come. It is told itself when all of it is here, if ever. */
   readonly progress: Incoming;
   /** The state of a signaler changed. */
@@ -192,8 +260,64 @@ export interface WeftEvents {
   readonly closed: undefined;
 }
 
+/** For {@link Weft.join}. */
+export interface JoinOptions {
+  /** Gives up waiting to be let in. */
+  readonly signal?: AbortSignal;
+}
+
+/** What a member of a private party may do: a reader reads, a writer publishes, too, an admin invites and removes, too. */
+export type Role = "reader" | "writer" | "admin";
+
+/** A member of a private party. */
+export interface Member {
+  /** Who. */
+  readonly identity: string;
+  /** As what. */
+  readonly role: Role;
+}
+
+/** For {@link Party.admit}. */
+export interface AdmitOptions {
+  /** Default `"writer"`. */
+  readonly role?: Role;
+  /** False: the new member reads only what is published after its admission. Default true. */
+  readonly history?: boolean;
+}
+
+/** For {@link Party.invite}. */
+export interface InviteOptions extends AdmitOptions {
+  /** Milliseconds after which the invitation ends. Default 7 days. */
+  readonly expires?: number;
+}
+
+/** What became of a message: {@link Weft.send}. */
+export interface Sent {
+  /** The same id as the recipient sees. */
+  readonly id: string;
+  /** It waits for the recipient, or a peer of the recipient has it. */
+  readonly state: "stored" | "delivered";
+}
+
+/** See {@link WeftEvents.sent}. */
+export interface SentEvent {
+  /** As {@link Weft.send} gave it. */
+  readonly id: string;
+  /** It waits for the recipient, a peer of the recipient has it, or nobody will have it. */
+  readonly state: "stored" | "delivered" | "failed";
+  /** Why, if it failed: as {@link Weft.send} rejects. */
+  readonly code?: WeftErrorCode;
+}
+
 /** For {@link Weft.send}. */
 export interface SendOptions {
+  /**
+   * Resolve when the message waits safely for a recipient that is away (`"stored"`, the default), or only when it has been
+   * received.
+   */
+  readonly until?: "stored" | "delivered";
+  /** Milliseconds for which it may wait for a recipient that is away; at most 7 days, which is the default. 0: not at all. */
+  readonly expires?: number;
   /** Gives the message up: what has not been sent is not sent any more, and of a large one the recipient forgets the rest. */
   readonly signal?: AbortSignal;
   /** Milliseconds to wait for the receipt, then it is given up: `timeout`. Default: `limits.messageTimeout`, then `unreachable`. */
@@ -336,6 +460,22 @@ export interface Party extends Emitter<PartyEvents>, AsyncDisposable {
   readonly name: string | undefined;
   /** The party's key (`z6Mk…`). Who knows it can join; signalers never see it. */
   readonly key: string;
+  /** One's own role in a private party, as far as is known; undefined in an open party, and for who is no member. */
+  readonly role: Role | undefined;
+  /** The members of a private party, as far as is known, ordered by identity; undefined for an open party. */
+  members(): Member[] | undefined;
+  /**
+   * Makes an invitation (`weft:z…`) that lets one member in, once, as soon as an admin is online. Whoever has it can use it:
+   * give it to one person over a channel that you trust. Throws `not-an-admin`, `not-private`, `not-possible`, `closed`.
+   */
+  invite(options?: InviteOptions): string;
+  /** Lets an identity in without an invitation, also again after it was removed. Throws as {@link Party.invite}. */
+  admit(identity: string, options?: AdmitOptions): void;
+  /**
+   * Removes a member: what others publish from then on it cannot read, and what it publishes nobody takes. Admins cannot be
+   * removed by those who became admins at the same time or later. Throws as {@link Party.invite}.
+   */
+  remove(identity: string): void;
   /** Resolves when the first link in this party is open; rejects with `closed` if the party is left before. */
   readonly ready: Promise<void>;
   /**
@@ -384,6 +524,20 @@ export interface PartyEvents {
   readonly link: LinkEvent;
   /** Somebody's feed has forked. Once per feed. */
   readonly fork: ForkEvent;
+  /** Something new is known of the members of a private party: see {@link Party.members}. */
+  readonly members: undefined;
+  /** A peer of a private party does not take one for a member: `removed`, say. */
+  readonly excluded: ExcludedEvent;
+}
+
+/** A peer does not take one for a member of a private party. */
+export interface ExcludedEvent {
+  /** Who says so. It may know less than others do, unless it is `removed`. */
+  readonly peer: string;
+  /** `removed`, `not-a-member`, `invitation-expired`, `invitation-used` or `invitation-unknown`. */
+  readonly code: string;
+  /** For people. */
+  readonly message: string;
 }
 
 /**

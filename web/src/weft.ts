@@ -3,14 +3,19 @@ import { Handlers } from "./emitter.js";
 import { WeftError, type WeftErrorCode } from "./errors.js";
 import { FeedStore } from "./feeds.js";
 import { Peer, type Sink } from "./glue.js";
+import { give, type Start } from "./linking.js";
+import { sealIdentity } from "./moving.js";
 import { JoinedParty, type PartyOwner } from "./party.js";
+import { PrivateParties } from "./private.js";
 import { type Publisher, PublishQueue } from "./publishing.js";
 import { checkProgress, LONGEST_TIMER, Requests, SENDING } from "./requests.js";
 import type { Keys } from "./store.js";
 import { asyncDispose } from "./symbols.js";
 import type {
   ConnectOptions,
+  JoinOptions,
   LinkEvent,
+  Linking,
   Message,
   Party,
   PeerDiagnosis,
@@ -18,6 +23,7 @@ import type {
   RequestHandler,
   RequestOptions,
   SendOptions,
+  Sent,
   SignalerInfo,
   Stats,
   Warning,
@@ -33,12 +39,13 @@ const EVENT_BUFFER = 16_384;
 /** Milliseconds after which `close` resolves even if the goodbyes are not out. */
 const CLOSE_TIMEOUT = 3000;
 
-const EVENTS = ["message", "signaler", "link", "warning", "progress", "closed"] as const;
+const EVENTS = ["message", "sent", "signaler", "link", "warning", "progress", "closed"] as const;
 
 /** A message on its way. */
 interface Sending {
+  readonly until: SendOptions["until"];
   readonly onProgress: SendOptions["onProgress"];
-  resolve(sent: { readonly id: string }): void;
+  resolve(sent: Sent): void;
   reject(error: unknown): void;
 }
 
@@ -62,22 +69,34 @@ export class RunningWeft implements Weft {
   readonly #publishing: PublishQueue;
   readonly #requests: Requests;
   readonly #feeds: FeedStore | undefined;
+  readonly #private: PrivateParties;
   readonly #forgetting = new Map<number, Settling>();
   readonly #owner: PartyOwner;
   /** What came before anybody listened. */
   readonly #held: { message: Message[]; warning: Warning[] };
   readonly #page: Page;
+  #name: string;
+  readonly #link: (
+    seal: (code: string) => Promise<Uint8Array>,
+    signal?: AbortSignal,
+  ) => ReturnType<typeof give>;
+  /** What ends with this peer: others that wait to give its identity away. */
+  readonly #linking = new Set<() => Promise<void>>();
   #state: "running" | "closing" | "closed" = "running";
   #lastStats: Stats | undefined;
   #closed: Promise<void> | undefined;
   #closedNow: () => void = () => {};
 
-  constructor(options: ConnectOptions, rtc: RTCConfiguration, keys: Keys) {
+  constructor(options: ConnectOptions, rtc: RTCConfiguration, keys: Keys, start: Start) {
     this.#keys = keys;
+    this.#link = (seal, signal) => give(options, start, seal, signal);
+    this.#name = options.name ?? "";
     this.stored = keys.stored;
     this.#held = { message: [], warning: [...keys.warnings] };
     this.#handlers = new Handlers(EVENTS, (event) => {
       if (event === "message" || event === "warning") queueMicrotask(() => this.#release(event));
+      // What waits for this peer is fetched when somebody takes it.
+      if (event === "message" && this.#state === "running") this.#peer.collect();
     });
     this.#signalers = options.signalers.map((url) => ({ url, state: "idle" }));
     const publisher: Publisher = (party, document) => call(() => this.#running().publish(party, document));
@@ -87,6 +106,7 @@ export class RunningWeft implements Weft {
       answering: (on) => this.#state === "running" && this.#peer.answering(on),
       warn: (code, message) => this.#hold("warning", { code, message }),
     });
+    this.#private = new PrivateParties(keys);
     const { database } = keys;
     this.#feeds =
       database &&
@@ -102,7 +122,7 @@ export class RunningWeft implements Weft {
           rtc,
           options.limits,
           new Uint8Array([...keys.identity, ...keys.peer]),
-          { store: keys.database !== undefined, discover: options.discover ?? true },
+          { store: keys.database !== undefined, lasts: keys.stored, discover: options.discover ?? true },
           this.#sink(),
         ),
     );
@@ -125,19 +145,54 @@ export class RunningWeft implements Weft {
   once: Weft["once"] = (event, handler, options) => this.#handlers.once(event, handler, options);
   off: Weft["off"] = (event, handler) => this.#handlers.off(event, handler);
 
-  async join(party: string): Promise<Party> {
-    const { isKey, discovery, key } = this.#partyOf(party);
+  async join(party: string, options?: JoinOptions): Promise<Party> {
+    const { signal } = checkOptions(options, "join", ["signal"]);
+    signal?.throwIfAborted();
+    const { isKey, discovery, key, invitation } = this.#partyOf(party);
+    const seed = isKey ? await this.#private.find(discovery) : undefined;
+    if (seed === undefined && invitation === undefined) {
+      return await this.#join(discovery, key, isKey ? undefined : party, (peer) => peer.join(key));
+    }
+    const secret = seed ?? new Uint8Array();
+    const imported = await this.#private.imported(discovery);
+    const joined = await this.#join(discovery, key, undefined, (peer) =>
+      peer.joinPrivate(key, secret, invitation, imported),
+    );
+    if (invitation === undefined || joined.role !== undefined) return joined;
+    try {
+      await letIn(joined, signal);
+      await this.#private.remember(discovery, key);
+    } catch (error) {
+      await joined.leave();
+      throw error;
+    }
+    return joined;
+  }
+
+  async create(): Promise<Party> {
+    const seed = this.#private.seed();
+    const [discovery, key] = call(() => this.#running().founded(seed));
+    await this.#private.remember(discovery, key, seed);
+    return await this.#join(discovery, key, undefined, (peer) => peer.joinPrivate(key, seed, undefined, []));
+  }
+
+  async #join(
+    discovery: string,
+    key: string,
+    name: string | undefined,
+    enter: (peer: Peer) => void,
+  ): Promise<JoinedParty> {
     // Its own feed goes on where it was, so that is read first.
     if (!this.#parties.has(discovery)) await this.#feeds?.prepare(discovery);
     const peer = this.#running();
     const joined = this.#parties.get(discovery);
     if (joined) return joined;
     try {
-      call(() => peer.join(key));
+      call(() => enter(peer));
     } finally {
       this.#feeds?.discard(discovery);
     }
-    const made = new JoinedParty(this.#owner, discovery, key, isKey ? undefined : party);
+    const made = new JoinedParty(this.#owner, discovery, key, name);
     this.#parties.set(discovery, made);
     return made;
   }
@@ -145,11 +200,16 @@ export class RunningWeft implements Weft {
   async forget(party: string): Promise<void> {
     const { discovery } = this.#partyOf(party);
     await this.#parties.get(discovery)?.leave();
+    await this.#private.forget(discovery).catch((cause: unknown) => {
+      throw new WeftError("store-failed", `what was stored could not be removed: ${String(cause)}`, {
+        cause,
+      });
+    });
     const command = call(() => this.#running().forget(discovery));
     await new Promise<void>((resolve, reject) => this.#forgetting.set(command, { resolve, reject }));
   }
 
-  #partyOf(party: string): { readonly isKey: boolean; readonly discovery: string; readonly key: string } {
+  #partyOf(party: string): PartyName {
     const peer = this.#running();
     if (typeof party !== "string" || party === "") {
       throw new WeftError(
@@ -158,29 +218,38 @@ export class RunningWeft implements Weft {
       );
     }
     if (/^(weft:|https?:\/\/)/i.test(party)) {
-      throw new WeftError(
-        "unsupported-invitation",
-        "invitations are not supported yet: join by name or by key (z6Mk…)",
-      );
+      // As it was given, or at the end of a link to a page that passes it on.
+      const invitation = /weft:z[1-9A-Za-z]+$/.exec(party.trim())?.[0] ?? party;
+      const [discovery, key] = call(() => peer.invited(invitation));
+      return { isKey: true, discovery, key, invitation };
     }
     const isKey = party.startsWith("z6Mk");
     const [discovery, key] = call(() => peer.party(party, isKey));
-    return { isKey, discovery, key };
+    return { isKey, discovery, key, invitation: undefined };
   }
 
-  async send(identity: string, data: object, options?: SendOptions): Promise<{ readonly id: string }> {
-    const { signal, timeout, onProgress } = checkOptions(options, "send", SENDING);
+  async send(identity: string, data: object, options?: SendOptions): Promise<Sent> {
+    const { signal, timeout, onProgress, until, expires } = checkOptions(options, "send", [
+      ...SENDING,
+      "until",
+      "expires",
+    ]);
     checkNumber(timeout, "timeout (milliseconds)", 0, LONGEST_TIMER);
+    checkNumber(expires, "expires (milliseconds)", 0, Number.MAX_SAFE_INTEGER);
+    check(
+      until === undefined || until === "stored" || until === "delivered",
+      'until: "stored" or "delivered"',
+    );
     checkProgress(onProgress);
     checkId(identity, "the recipient's identity");
     signal?.throwIfAborted();
     const peer = this.#running();
-    const command = call(() => peer.send(identity, data));
+    const command = call(() => peer.send(identity, data, expires ?? Number.POSITIVE_INFINITY));
     let timer: ReturnType<typeof setTimeout> | undefined;
     let aborted: (() => void) | undefined;
     try {
       return await new Promise((resolve, reject) => {
-        this.#sending.set(command, { resolve, reject, onProgress });
+        this.#sending.set(command, { until, resolve, reject, onProgress });
         const giveUp = (why: unknown) => {
           peer.cancel(command);
           reject(why);
@@ -224,6 +293,39 @@ export class RunningWeft implements Weft {
   rename(name: string): void {
     check(typeof name === "string", "name: text");
     call(() => this.#running().rename(name));
+    this.#name = name;
+  }
+
+  async export(passphrase: string): Promise<Uint8Array> {
+    this.#running();
+    return await sealIdentity(passphrase, this.#keys.identity, this.#name, async () => {
+      const parties = await this.#private.all();
+      return await Promise.all(
+        parties.map(async (party) => ({ ...party, statements: await this.#statements(party.discovery) })),
+      );
+    });
+  }
+
+  async link(options?: { readonly signal?: AbortSignal }): Promise<Linking> {
+    const { signal } = checkOptions(options, "link", ["signal"]);
+    signal?.throwIfAborted();
+    this.#running();
+    const { linking, close } = await this.#link((code) => this.export(code), signal);
+    if (this.#state !== "running") {
+      await close();
+      throw closedError();
+    }
+    this.#linking.add(close);
+    linking.taken.catch(() => {}).finally(() => this.#linking.delete(close));
+    return linking;
+  }
+
+  /** What is known of the members of a private party, whether or not one is in it now. */
+  async #statements(discovery: string): Promise<readonly Uint8Array[]> {
+    const peer = this.#running();
+    if (this.#parties.has(discovery)) return call(() => peer.statements(discovery));
+    const imported = await this.#private.imported(discovery);
+    return [...imported, ...((await this.#feeds?.statements(discovery)) ?? [])];
   }
 
   diagnose(): PeerDiagnosis[] {
@@ -250,6 +352,7 @@ export class RunningWeft implements Weft {
     call(() => this.#peer.close());
     this.#state = "closing";
     for (const party of this.#parties.values()) party.ended();
+    for (const end of this.#linking) void end();
     const timer = setTimeout(() => this.#onClosed(), CLOSE_TIMEOUT);
     return closed.finally(() => clearTimeout(timer));
   }
@@ -319,6 +422,8 @@ export class RunningWeft implements Weft {
         partyOf(subscription)?.data(subscription, { data, author, id, feed, seq, time, backlog }),
       live: (subscription) => partyOf(subscription)?.live(subscription),
       published: (command, id, seq) => this.#publishing.published(command, { id, seq }),
+      members: (party) => this.#parties.get(party)?.membersChanged(),
+      excluded: (party, peer, code, message) => this.#parties.get(party)?.excluded({ peer, code, message }),
       drained: () => this.#publishing.drained(),
       message: (data, from, peer, id, time) => this.#hold("message", { data, from, peer, id, time }),
       progress: (command, sent, total) => {
@@ -329,8 +434,14 @@ export class RunningWeft implements Weft {
         this.#handlers.emit("progress", { from, peer, id, received, total }),
       sent: (command, id, code, reason) => {
         const sending = this.#sending.get(command);
-        if (code === undefined) sending?.resolve({ id });
-        else sending?.reject(new WeftError(code as WeftErrorCode, reason));
+        const state = code === undefined ? "delivered" : code === "stored" ? code : "failed";
+        if (state === "failed") {
+          sending?.reject(new WeftError(code as WeftErrorCode, reason));
+          this.#handlers.emit("sent", { id, state, code: code as WeftErrorCode });
+          return;
+        }
+        if (state === "delivered" || sending?.until !== "delivered") sending?.resolve({ id, state });
+        this.#handlers.emit("sent", { id, state });
       },
       request: (data, from, peer, id, time) => void this.#requests.came({ data, from, peer, id, time }),
       answered: (command, data, code, reason) => this.#requests.answered(command, data, code, reason),
@@ -361,6 +472,46 @@ export class RunningWeft implements Weft {
     };
   }
 }
+
+/** What names a party. */
+interface PartyName {
+  readonly isKey: boolean;
+  readonly discovery: string;
+  readonly key: string;
+  readonly invitation: string | undefined;
+}
+
+/** Milliseconds for which those who do not know an invitation may know less than others do. */
+const DOUBT = 8000;
+
+/** Waits until one is a member. */
+function letIn(party: JoinedParty, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let doubt: ReturnType<typeof setTimeout> | undefined;
+    const ends: (() => void)[] = [];
+    const end = (error: unknown): void => {
+      clearTimeout(doubt);
+      for (const end of ends) end();
+      if (error === undefined) resolve();
+      else reject(error);
+    };
+    const abort = () => end(signal?.reason);
+    signal?.addEventListener("abort", abort);
+    ends.push(
+      () => signal?.removeEventListener("abort", abort),
+      party.on("members", () => party.role !== undefined && end(undefined)),
+      party.on("excluded", ({ code, message }) => {
+        const error = new WeftError(code as WeftErrorCode, message);
+        if (CERTAIN.includes(code)) end(error);
+        else doubt ??= setTimeout(() => end(error), DOUBT);
+      }),
+    );
+    // The party was left, or the peer closed, meanwhile.
+    party.ready.catch(end);
+  });
+}
+
+const CERTAIN = ["invitation-expired", "invitation-used", "removed"];
 
 /** What the page lives through: sleep, loss of the network, and its end. */
 class Page {

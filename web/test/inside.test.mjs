@@ -224,19 +224,28 @@ const full = () => {
   throw new DOMException("no room", "QuotaExceededError");
 };
 
-test("where storage refuses after it was opened, the keys live as long as the page, with a warning", async (t) => {
-  t.after(() => delete globalThis.indexedDB);
-  const getsNothing = () => ({
+/** A transaction in which there is what `stored` gives, and no room for more. */
+const reading = (stored) => () => {
+  const transaction = {
     objectStore: () => ({
-      get() {
-        const request = {};
-        setTimeout(() => request.onsuccess());
+      get(name) {
+        const request = { result: stored(name) };
+        setTimeout(() => {
+          request.onsuccess?.();
+          transaction.oncomplete?.();
+        });
         return request;
       },
+      add: full,
       put: full,
     }),
-  });
-  for (const begin of [full, getsNothing]) {
+  };
+  return transaction;
+};
+
+test("where storage refuses after it was opened, the keys live as long as the page, with a warning", async (t) => {
+  t.after(() => delete globalThis.indexedDB);
+  for (const begin of [full, reading(() => undefined)]) {
     globalThis.indexedDB = refusing(begin);
     const keys = await inside.openKeys("indexeddb");
     assert.deepEqual([keys.stored, keys.identity.length, keys.peer.length], [false, 32, 32]);
@@ -252,23 +261,7 @@ test("where storage refuses after it was opened, the keys live as long as the pa
 test("an identity that is stored stays when only the peer cannot be", async (t) => {
   t.after(() => delete globalThis.indexedDB);
   const stored = new Uint8Array(32).fill(7);
-  const begin = () => {
-    const transaction = {
-      objectStore: () => ({
-        get(name) {
-          const request = { result: name === "identity" ? stored : undefined };
-          setTimeout(() => {
-            request.onsuccess();
-            transaction.oncomplete();
-          });
-          return request;
-        },
-        put: full,
-      }),
-    };
-    return transaction;
-  };
-  globalThis.indexedDB = refusing(begin);
+  globalThis.indexedDB = refusing(reading((name) => (name === "identity" ? stored : undefined)));
   const keys = await inside.openKeys("indexeddb");
   assert.deepEqual([keys.identity, keys.stored, keys.warnings.length], [stored, false, 1]);
 });

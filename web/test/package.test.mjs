@@ -24,7 +24,7 @@ test("m5_importing_has_no_side_effect", () => {
     const names = Object.keys(await import("weft-mesh")).join() + " " + Object.keys(await import("weft-mesh/inline")).join();
     if (Reflect.ownKeys(globalThis).length !== added || added < before) throw new Error("globals changed");
     console.log(names);`;
-  const names = "Query,WeftError,connect,ready";
+  const names = "Query,WeftError,connect,importIdentity,ready,takeIdentity";
   assert.equal(node(script), `${names} ${names}`);
 });
 

@@ -187,14 +187,15 @@ fn unlisted(items: &[Item], sources: &[Source]) -> Vec<String> {
     found
 }
 
-/// Whether a source defines a test of this name: `fn name(` in Rust, a string that begins with it in TypeScript.
+/// Whether a source defines a test of this name: `fn name(` in Rust (or `fn name<`, of one for several types), a string that begins with it in TypeScript.
 fn defines(source: &str, test: &str) -> bool {
     let quoted = |quote: char| {
         [format!("test({quote}{test}"), format!("it({quote}{test}")].iter().any(|call| {
             source.match_indices(call.as_str()).any(|(at, _)| source[at + call.len()..].starts_with(quote))
         })
     };
-    source.contains(&format!("fn {test}(")) || ['"', '\'', '`'].into_iter().any(quoted)
+    ["(", "<"].into_iter().any(|after| source.contains(&format!("fn {test}{after}")))
+        || ['"', '\'', '`'].into_iter().any(quoted)
 }
 
 fn sources() -> Result<Vec<Source>> {
@@ -312,6 +313,7 @@ mod tests {
     #[test]
     fn a_test_is_defined_by_its_whole_name_in_rust_or_typescript() {
         assert!(defines("#[test]\nfn d3_no_leave() {", "d3_no_leave"));
+        assert!(defines("fn d3_no_leave<S: Sessions>() {", "d3_no_leave"));
         assert!(defines("test(\"d3_no_leave\", async () => {", "d3_no_leave"));
         assert!(!defines("test(\"d3_no_leave_twice\", async () => {", "d3_no_leave"));
         assert!(!defines("// d3_no_leave is missing", "d3_no_leave"));

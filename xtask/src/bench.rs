@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use std::path::{Path, PathBuf};
 
 /// The benchmarks of the crate `weft-bench`.
-const NATIVE: [&str; 4] = ["relay", "announce", "idle", "table"];
+const NATIVE: [&str; 5] = ["relay", "announce", "idle", "table", "mailbox"];
 /// The rival from crates.io. Those from npm are in bench/package.json.
 const MATCHBOX: &str = "matchbox_server@0.15.0";
 
@@ -34,6 +34,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         "match" => {
             program.envs(matchers()?);
         }
+        "crypto" => {
+            program.env("WEFT_CRYPTO_WASM", crypto()?);
+        }
         "gossip" => {
             program.env("WEFT_GOSSIP_IROH", iroh_gossip()?).env("CARGO", cargo());
         }
@@ -57,6 +60,13 @@ fn matchers() -> Result<[(&'static str, PathBuf); 2]> {
     let glue = target_dir().join("matcher-wasm");
     wasm::build_like_the_peer("weft-matcher-wasm", &glue, "matcher")?;
     Ok([("WEFT_MATCHER", release_binary("matcher")), ("WEFT_MATCHER_WASM", glue)])
+}
+
+/// Builds what bench/crypto.ts measures: our cryptography as wasm. It looks for it where this variable says.
+fn crypto() -> Result<PathBuf> {
+    let glue = target_dir().join("crypto-wasm");
+    wasm::build_like_the_peer("weft-crypto-wasm", &glue, "crypto")?;
+    Ok(glue)
 }
 
 /// Builds the rival of bench/gossip.ts, a workspace of its own. Our simulator is a command of this program.

@@ -8,7 +8,8 @@ use anyhow::{Result, bail};
 use std::path::{Path, PathBuf};
 
 /// Workspaces of their own: what cargo-fuzz builds, and a rival that is measured. Only their format is checked.
-const APART: [&str; 2] = ["crates/query/fuzz/Cargo.toml", "bench/gossip-iroh/Cargo.toml"];
+const APART: [&str; 3] =
+    ["crates/query/fuzz/Cargo.toml", "crates/crypto/fuzz/Cargo.toml", "bench/gossip-iroh/Cargo.toml"];
 
 /// Checks everything, the cheap ones first. All of them run, so that one run shows all there is to repair.
 pub(crate) fn run() -> Result<()> {

@@ -30,7 +30,7 @@ use std::process::ExitCode;
 const HELP: &str = "\
 cargo xtask COMMAND
 
-  setup [--tests]     install what building needs (with --tests: browsers, coturn, pebble, namespaces)
+  setup [--tests]     install what building needs (with --tests: browsers, coturn, pebble, tmux, namespaces)
   wasm [--names]      the wasm peer: crates -> web/generated (--names keeps function names for profiling)
   web                 the npm package, the demo and the dashboard: web/dist, web/*/dist, web/weft-mesh-VERSION.tgz
   build               wasm, web, then target/release/weft-signaler and target/release/weft
@@ -43,8 +43,8 @@ cargo xtask COMMAND
   deny                licences, sources, duplicates and advisories of the dependencies (installs cargo-deny once)
   api [ARGS]          hold a signaler's answers against its /openapi.json (installs schemathesis once); ARGS go to it
   fuzz [TARGET] [--seconds N]
-                      fuzz crates/query: all targets for 60 s each, or one (installs cargo-fuzz once); --keep instead
-                      chooses anew which of the inputs that were found are committed
+                      fuzz queries, decoders and sessions: all targets for 60 s each, or some (installs cargo-fuzz once);
+                      --keep instead chooses anew which of the inputs that were found are committed
   sim SCENARIO [--seed N] [--seeds N] [--peers N] [--json FILE] [--against FILE] [--svg DIR] [--threads N]
                       run thousands of simulated peers; scenarios are in crates/sim/scenarios
   ci                  what continuous integration runs: `test`, with everything from the lock files

@@ -31,7 +31,7 @@ const TO_BUILD: [Need; 1] = [
     Need { program: "cc", package: "build-essential" },
 ];
 
-const TO_TEST: [Need; 8] = [
+const TO_TEST: [Need; 9] = [
     Need { program: "chromium", package: "chromium" },
     Need { program: "firefox-esr", package: "firefox-esr" },
     Need { program: "turnserver", package: "coturn" },
@@ -39,6 +39,8 @@ const TO_TEST: [Need; 8] = [
     Need { program: "pebble", package: "pebble" },
     // What the guide for operators uses.
     Need { program: "jq", package: "jq" },
+    // A terminal for `weft chat`.
+    Need { program: "tmux", package: "tmux" },
     // Network namespaces and NAT for the tests of links.
     Need { program: "ip", package: "iproute2" },
     Need { program: "nft", package: "nftables" },

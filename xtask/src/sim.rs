@@ -10,7 +10,7 @@ use anyhow::Result;
 use std::path::PathBuf;
 
 /// What the stand-ins hang on (crates/crypto).
-const CFG: &str = "--cfg weft_simulation";
+pub(crate) const CFG: &str = "--cfg weft_simulation";
 
 /// Builds the simulator and runs it with the arguments; without any it says what it takes.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {

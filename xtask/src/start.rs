@@ -19,6 +19,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let database = env::var("MESH_DB_PATH").unwrap_or_else(|_| "./mesh.db".to_owned());
     ui::out(&format!(
         "\n  Demo       http://localhost:{port}/demo/   (open it in two tabs)\n  \
+           Chat       http://localhost:{port}/demo/chat/\n  \
            Dashboard  http://localhost:{port}/\n  \
            Signaler   ws://localhost:{port}, database {database}, open to everybody: for development only\n  \
            Ctrl-C stops it.\n"

@@ -13,8 +13,8 @@ use std::process::{Command, Stdio};
 /// The name of the generated files: weft.js, weft.d.ts, weft_bg.wasm.
 const OUT_NAME: &str = "weft";
 
-/// The most that the wasm may have, gzipped, in bytes: what a page on a slow phone can be asked to load (docs/adr/0024, 0037).
-pub(crate) const BUDGET_GZIP: u64 = 345_000;
+/// The most that the wasm may have, gzipped, in bytes: what a page on a slow phone can be asked to load (docs/adr/0024, 0062).
+pub(crate) const BUDGET_GZIP: u64 = 495_000;
 
 /// What makes the module small once it is gzipped, found by measuring: what makes it shorter often makes it compress
 /// worse. Speed of signatures, hashes and filters is the same with all of these.

@@ -55,6 +55,8 @@ impl Wire for Weft {
             }
             FromSignaler::Welcome { .. } => Ok(Step { send: vec![self.announce(at)?], ready: false }),
             FromSignaler::Members { .. } => Ok(Step { ready: true, ..Step::default() }),
+            // Of which siblings there are, for who wants to know.
+            FromSignaler::Signalers { .. } => Ok(Step::default()),
             other => anyhow::bail!("instead of a greeting: {other:?}"),
         }
     }
@@ -124,11 +126,13 @@ fn say(frame: &ToSignaler<'_>) -> Step {
     Step { send: vec![framing::frame(framing::BINARY, &encode(frame))], ready: false }
 }
 
-fn now_ms() -> anyhow::Result<u64> {
+/// Milliseconds since the Unix epoch.
+pub(crate) fn now_ms() -> anyhow::Result<u64> {
     Ok(u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?)
 }
 
-fn seed(at: usize) -> Seed {
+/// The seed of a connection's keys.
+pub(crate) fn seed(at: usize) -> Seed {
     let mut bytes = [1; 32];
     bytes[..8].copy_from_slice(&(at as u64).to_be_bytes());
     Seed::new(bytes)

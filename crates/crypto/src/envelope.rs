@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn each_way_to_be_wrong_has_its_own_error() {
+    fn c7_each_way_to_be_wrong_has_its_own_error() {
         let good = sealed(b"hello");
         assert_eq!(open(&key(3), &good), Err(EnvelopeError::WrongRecipient));
         assert_eq!(open(&key(2), &good[..OVERHEAD - 1]), Err(EnvelopeError::Size));
@@ -180,7 +180,7 @@ mod tests {
 
     #[cfg(not(weft_simulation))]
     #[test]
-    fn an_inner_message_cannot_be_passed_on_as_if_meant_for_another() {
+    fn c7_an_inner_message_cannot_be_passed_on_as_if_meant_for_another() {
         use crate::sealing::{INFO, Kem};
         use hpke::aead::ChaCha20Poly1305;
         use hpke::kdf::HkdfSha256;

@@ -29,6 +29,10 @@ impl Seed {
     fn derive(&self, context: &str) -> [u8; 32] {
         blake3::derive_key(context, &*self.0)
     }
+
+    pub(crate) fn signing(&self, context: &str) -> SigningKey {
+        SigningKey::from_bytes(&self.derive(context))
+    }
 }
 
 impl fmt::Debug for Seed {

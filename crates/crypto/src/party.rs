@@ -2,13 +2,13 @@
 
 #[cfg(weft_simulation)]
 use crate::simulated::SigningKey;
-use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
-use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 #[cfg(not(weft_simulation))]
 use ed25519_dalek::SigningKey;
 use rand_core::Rng;
 use weft_wire::{DiscoveryKey, PartyKey, Proof};
 use zeroize::Zeroizing;
+
+use crate::cipher::{RANDOM_OVERHEAD, open_random, seal_random};
 
 /// A party as a member knows it.
 #[derive(Clone)]
@@ -20,7 +20,7 @@ pub struct Party {
 }
 
 /// Bytes that sealing adds to a fan-out payload: nonce and tag.
-pub const FANOUT_OVERHEAD: usize = 24 + 16;
+pub const FANOUT_OVERHEAD: usize = RANDOM_OVERHEAD;
 
 impl Party {
     /// The party of this public key.
@@ -65,21 +65,12 @@ impl Party {
     /// Seals a payload for every member (XChaCha20-Poly1305 under a key derived from the party's, the discovery key as
     /// associated data).
     pub fn seal_fanout(&self, rng: &mut impl Rng, payload: &[u8]) -> Vec<u8> {
-        let mut nonce = [0; 24];
-        rng.fill_bytes(&mut nonce);
-        let cipher = XChaCha20Poly1305::new(&(*self.fanout).into());
-        let sealed = cipher.encrypt(&XNonce::from(nonce), Payload { msg: payload, aad: &self.discovery.0 });
-        let mut bytes = nonce.to_vec();
-        // Sealing fails only beyond 256 GiB; an empty body would be refused by every receiver.
-        bytes.extend(sealed.unwrap_or_default());
-        bytes
+        seal_random(rng, &self.fanout, &self.discovery.0, payload)
     }
 
     /// Opens what a member sealed; nothing if it was not for this party or was altered.
     pub fn open_fanout(&self, bytes: &[u8]) -> Option<Vec<u8>> {
-        let (nonce, sealed) = bytes.split_first_chunk::<24>()?;
-        let cipher = XChaCha20Poly1305::new(&(*self.fanout).into());
-        cipher.decrypt(&XNonce::from(*nonce), Payload { msg: sealed, aad: &self.discovery.0 }).ok()
+        open_random(&self.fanout, &self.discovery.0, bytes)
     }
 }
 

@@ -18,11 +18,19 @@ pub(crate) struct Sealer(AeadCtxS<ChaCha20Poly1305, HkdfSha256, Kem>);
 impl Sealer {
     /// A sealer to a key, and what the recipient needs to open; nothing if the key is none.
     pub(crate) fn new(rng: &mut impl CryptoRng, agreement: &AgreementKey) -> Option<(Self, [u8; 32])> {
+        Self::with_info(rng, agreement, INFO)
+    }
+
+    pub(crate) fn with_info(
+        rng: &mut impl CryptoRng,
+        agreement: &AgreementKey,
+        info: &[u8],
+    ) -> Option<(Self, [u8; 32])> {
         let public = <Kem as KemTrait>::PublicKey::from_bytes(&agreement.0).ok()?;
         let (encapsulated, context) = hpke::setup_sender_with_rng::<ChaCha20Poly1305, HkdfSha256, Kem>(
             &OpModeS::Base,
             &public,
-            INFO,
+            info,
             rng,
         )
         .ok()?;
@@ -42,9 +50,19 @@ pub(crate) fn unseal(
     sealed: &[u8],
     associated: &[u8],
 ) -> Option<Vec<u8>> {
+    unseal_with_info(agreement, encapsulated, sealed, associated, INFO)
+}
+
+pub(crate) fn unseal_with_info(
+    agreement: &StaticSecret,
+    encapsulated: &[u8],
+    sealed: &[u8],
+    associated: &[u8],
+    info: &[u8],
+) -> Option<Vec<u8>> {
     let secret = <Kem as KemTrait>::PrivateKey::from_bytes(agreement.as_bytes()).ok()?;
     let key = <Kem as KemTrait>::EncappedKey::from_bytes(encapsulated).ok()?;
-    hpke::setup_receiver::<ChaCha20Poly1305, HkdfSha256, Kem>(&OpModeR::Base, &secret, &key, INFO)
+    hpke::setup_receiver::<ChaCha20Poly1305, HkdfSha256, Kem>(&OpModeR::Base, &secret, &key, info)
         .and_then(|mut context| context.open(sealed, associated))
         .ok()
 }

@@ -6,8 +6,11 @@ use crate::simulated::SigningKey;
 use ed25519_dalek::SigningKey;
 use minicbor::Encode;
 use weft_wire::cbor::Decode;
+use weft_wire::ratchet::Prekey;
 use weft_wire::sibling::Refresh;
-use weft_wire::{Card, Entry, Gone, PeerRecord, Presence, Signed, WireError, decode, encode, limits};
+use weft_wire::{
+    Card, Entry, Gone, PeerRecord, Presence, Revocation, Signed, WireError, decode, encode, limits,
+};
 
 use crate::keys::{IdentityKey, PeerKey, SignalerKey};
 use crate::sign::{BadSignature, sign, verify};
@@ -63,12 +66,49 @@ impl Statement for PeerRecord {
     }
 }
 
+impl Statement for Revocation {
+    const DOMAIN: &'static str = "weft/v1/revocation";
+    const MAX: usize = limits::REVOCATION;
+    fn signer(&self) -> &[u8; 32] {
+        self.identity.as_bytes()
+    }
+}
+
 impl Statement for Presence {
     const DOMAIN: &'static str = "weft/v1/presence";
     const MAX: usize = limits::PRESENCE;
     fn signer(&self) -> &[u8; 32] {
         self.peer.as_bytes()
     }
+}
+
+impl Statement for Prekey {
+    const DOMAIN: &'static str = "weft/v1/prekey";
+    const MAX: usize = limits::PREKEY;
+    fn signer(&self) -> &[u8; 32] {
+        self.peer.as_bytes()
+    }
+}
+
+/// Signs a prekey.
+pub fn sign_prekey(key: &PeerKey, prekey: &Prekey) -> Vec<u8> {
+    seal(&key.signing, prekey)
+}
+
+/// Decodes a prekey without checking its signature: for what was checked before it was stored.
+///
+/// # Errors
+/// [`StatementError::Wire`].
+pub fn peek_prekey(bytes: &[u8]) -> Result<Prekey, StatementError> {
+    peek(bytes)
+}
+
+/// Decodes and checks a prekey. Whether it has expired is for the caller, who has a clock.
+///
+/// # Errors
+/// See [`StatementError`].
+pub fn open_prekey(bytes: &[u8]) -> Result<Prekey, StatementError> {
+    open(bytes)
 }
 
 /// Signs a discovery entry.
@@ -170,6 +210,27 @@ pub fn open_record(bytes: &[u8]) -> Result<PeerRecord, StatementError> {
     open(bytes)
 }
 
+/// Signs a revocation.
+pub fn sign_revocation(key: &IdentityKey, revocation: &Revocation) -> Vec<u8> {
+    seal(&key.signing, revocation)
+}
+
+/// Decodes a revocation without checking its signature: for what was checked before it was stored.
+///
+/// # Errors
+/// [`StatementError::Wire`].
+pub fn peek_revocation(bytes: &[u8]) -> Result<Revocation, StatementError> {
+    peek(bytes)
+}
+
+/// Decodes and checks a revocation.
+///
+/// # Errors
+/// See [`StatementError`].
+pub fn open_revocation(bytes: &[u8]) -> Result<Revocation, StatementError> {
+    open(bytes)
+}
+
 /// Signs a presence.
 pub fn sign_presence(key: &PeerKey, presence: &Presence) -> Vec<u8> {
     seal(&key.signing, presence)
@@ -246,6 +307,28 @@ mod tests {
         assert_eq!(open_card(&bytes), Ok(card.clone()));
         let forged = sign_card(&SignalerKey::new(&Seed::new([4; 32])), &card);
         assert_eq!(open_card(&forged), Err(StatementError::Signature(BadSignature)));
+    }
+
+    #[test]
+    fn the_largest_revocation_is_within_its_limit_and_the_identitys_own() {
+        let [key, other] = [3, 4].map(|n| IdentityKey::new(&Seed::new([n; 32])));
+        let peer = PeerKey::new(&Seed::new([5; 32])).id();
+        let revocation = Revocation { identity: key.id(), peer, issued: u64::MAX, until: u64::MAX };
+        let bytes = sign_revocation(&key, &revocation);
+        assert!(bytes.len() <= limits::REVOCATION, "{}", bytes.len());
+        assert_eq!(open_revocation(&bytes), Ok(revocation.clone()));
+        let forged = sign_revocation(&other, &revocation);
+        assert_eq!(open_revocation(&forged), Err(StatementError::Signature(BadSignature)));
+        let record = PeerRecord {
+            identity: key.id(),
+            peer,
+            agreement: weft_wire::AgreementKey([6; 32]),
+            name: Text::default(),
+            issued: u64::MAX,
+            until: u64::MAX,
+            sessions: None,
+        };
+        assert!(open_revocation(&sign_record(&key, &record)).is_err(), "one is not the other");
     }
 
     #[test]

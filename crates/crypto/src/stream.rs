@@ -14,16 +14,17 @@
 //! later reads no stream of before. That the keys are those of the peers is what the link's hello proves: its transcript
 //! holds both public keys in place of the fingerprints ([`Half::text`]).
 
-use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
-use chacha20poly1305::{ChaCha20Poly1305, Nonce};
+use chacha20poly1305::ChaCha20Poly1305;
+use chacha20poly1305::aead::KeyInit as _;
 use rand_core::CryptoRng;
 use weft_wire::{AgreementKey, PeerId, SessionId, limits};
 #[cfg(not(weft_simulation))]
-use x25519_dalek::{PublicKey, StaticSecret};
+use x25519_dalek::{PublicKey, SharedSecret as Shared, StaticSecret};
 use zeroize::Zeroizing;
 
+use crate::cipher;
 #[cfg(weft_simulation)]
-use crate::simulated::{PublicKey, StaticSecret};
+use crate::simulated::{PublicKey, Shared, StaticSecret};
 
 /// The first byte of a packet; an envelope has another.
 pub const VERSION: u8 = 2;
@@ -77,10 +78,7 @@ impl Half {
         (us, them): (PeerId, PeerId),
         their: &AgreementKey,
     ) -> Option<Tunnel> {
-        let shared = self.secret.diffie_hellman(&PublicKey::from(their.0));
-        if !shared.was_contributory() {
-            return None;
-        }
+        let shared = agreed(&self.secret, their)?;
         let key = |from: (PeerId, &AgreementKey), to: (PeerId, &AgreementKey)| {
             let mut hash = blake3::Hasher::new_derive_key("weft/v1/stream");
             hash.update(shared.as_bytes()).update(&session.0);
@@ -106,9 +104,7 @@ impl Tunnel {
         bytes.push(VERSION);
         bytes.extend_from_slice(&self.session.0);
         bytes.extend_from_slice(&self.next.to_be_bytes());
-        let payload = Payload { msg: plain, aad: &bytes[..ASSOCIATED] };
-        // Sealing fails only beyond 256 GiB; an empty body would be refused by every receiver.
-        let sealed = self.out.encrypt(&nonce(self.next), payload).unwrap_or_default();
+        let sealed = cipher::seal(&self.out, nonce(self.next), &bytes[..ASSOCIATED], plain);
         bytes.extend_from_slice(&sealed);
         self.next += 1;
         bytes
@@ -122,8 +118,7 @@ impl Tunnel {
         if session(bytes)? != self.session {
             return None;
         }
-        let payload = Payload { msg: sealed, aad: associated };
-        self.into.decrypt(&nonce(u64::from_be_bytes(*number)), payload).ok()
+        cipher::open(&self.into, nonce(u64::from_be_bytes(*number)), associated, sealed)
     }
 }
 
@@ -133,6 +128,12 @@ impl core::fmt::Debug for Tunnel {
     }
 }
 
+/// What two keys agree on; none if the other one is none (of small order).
+pub(crate) fn agreed(secret: &StaticSecret, their: &AgreementKey) -> Option<Shared> {
+    let shared = secret.diffie_hellman(&PublicKey::from(their.0));
+    shared.was_contributory().then_some(shared)
+}
+
 /// Of which stream a packet is; none if it is no packet.
 pub fn session(bytes: &[u8]) -> Option<SessionId> {
     let (&version, rest) = bytes.split_first()?;
@@ -140,10 +141,10 @@ pub fn session(bytes: &[u8]) -> Option<SessionId> {
     long_enough.then(|| rest.first_chunk().map(|id| SessionId(*id))).flatten()
 }
 
-fn nonce(number: u64) -> Nonce {
+fn nonce(number: u64) -> [u8; 12] {
     let mut nonce = [0; 12];
     nonce[4..].copy_from_slice(&number.to_be_bytes());
-    nonce.into()
+    nonce
 }
 
 #[cfg(test)]

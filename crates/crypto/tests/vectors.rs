@@ -11,17 +11,22 @@ use std::fmt::Write as _;
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
+use weft_crypto::correspondence::binding;
 use weft_crypto::link::{Transcript, sign_link};
+use weft_crypto::part::PartKey;
 use weft_crypto::registry::Signer;
 use weft_crypto::{
-    IdentityKey, Party, PeerKey, Seed, SignalerKey, challenge, envelope, publication, registry, statement,
+    IdentityKey, Invitation, Members, Party, PartySecret, PeerKey, Seed, SignalerKey, challenge, envelope,
+    group, publication, registry, session, statement, vault,
 };
+use weft_wire::membership::Role;
+use weft_wire::ratchet::Prekey;
 use weft_wire::registry::{
     Decision, Heartbeat, NetworkName, RegistrantId, Registration, Service, SovereignChange, Statement,
 };
 use weft_wire::{
-    BundleEntry, Card, DiscoveryKey, Entry, Gone, List, Nonce, PeerRecord, PublicationId, RegistryKey,
-    SessionId, Text, encode,
+    AgreementKey, BundleEntry, Card, ChainKey, Digest, DiscoveryKey, Entry, Epoch, Gone, List, MessageId,
+    Nonce, PartSecret, PeerRecord, PublicationId, RegistryKey, Revocation, SessionId, Text, encode,
 };
 
 const GOLDEN: &str = include_str!("../../../tests/vectors/crypto.json");
@@ -57,6 +62,7 @@ fn values() -> Vec<(&'static str, String)> {
         name: Text::new("Ada").unwrap(),
         issued: 1,
         until: 2,
+        sessions: None,
     };
     let transcript =
         Transcript::new(SessionId([8; 16]), (peer.id(), "SHA-256 AA:BB"), (other.id(), "SHA-256 CC:DD"));
@@ -92,6 +98,61 @@ fn values() -> Vec<(&'static str, String)> {
         ("envelope to seed 03…, \"hello\"", hex(&sealed)),
         ("fanout to \"movies\", \"hello\"", hex(&fanout)),
     ];
+    let (account, key) = (AgreementKey([10; 32]), AgreementKey([11; 32]));
+    let prekey = Prekey { peer: peer.id(), account, key, once: true, issued: 1, until: 2 };
+    let session = session::name(&[10; 32], &[12; 32], &[11; 32]);
+    let secret = PartySecret::new(&Seed::new([13; 32]));
+    let mut members = Members::found(&secret, identity.id(), 1);
+    let founded = members.statements().next().map(|(_, bytes)| hex(bytes)).unwrap();
+    let invitation = Invitation::new(&mut rng, secret.key());
+    let guest = IdentityKey::new(&Seed::new([14; 32])).id();
+    let redemption = invitation.redeem(guest);
+    let revocation = Revocation { identity: identity.id(), peer: peer.id(), issued: 1, until: 2 };
+    let (mailbox, ids) = (
+        challenge::Collection {
+            peer: peer.id(),
+            identity: identity.id(),
+            signaler: signaler.id(),
+            nonce: theirs,
+        },
+        [Digest([15; 32]), Digest([16; 32])],
+    );
+    values.extend([
+        ("signed peer record with sessions", {
+            let record = PeerRecord { sessions: Some(true), ..record };
+            hex(&statement::sign_record(&identity, &record))
+        }),
+        ("part 3 of message 0f…, \"hello\", key 10…", {
+            let key = PartKey::from(PartSecret([16; 32]));
+            hex(&key.seal(&MessageId([15; 16]), 3, b"hello"))
+        }),
+        ("place of peer 02…'s own rows", hex(&vault::place(&peer.id()).0)),
+        ("signed revocation", hex(&statement::sign_revocation(&identity, &revocation))),
+        ("collection", hex(&challenge::prove_collection(&peer, &mailbox).0)),
+        ("taken 0f…, 10…", hex(&challenge::sign_taken(&peer, &mailbox, &ids).0)),
+        ("signed prekey", hex(&statement::sign_prekey(&peer, &prekey))),
+        ("session of account 0a…, base key 0c…, prekey 0b…", hex(&session.0)),
+        (
+            "its binding from seed 02… to seed 03…, begun at 7",
+            hex(&binding(peer.id(), other.id(), session, 7)),
+        ),
+        ("key of the private party of seed 0d…", secret.key().to_string()),
+        ("its founder (seed 01…) is an admin", founded),
+        ("an invitation to it", invitation.to_string()),
+        ("its key", invitation.key().to_string()),
+        ("the admin has made it", hex(&members.invite(&identity, 2, &invitation, Role::Writer, 3).unwrap())),
+        ("seed 0e… redeems it", hex(&redemption)),
+        ("the admin admits it", hex(&members.redeem(&identity, 3, &redemption).unwrap().unwrap())),
+        ("the admin removes it", hex(&members.remove(&identity, 4, guest).unwrap())),
+    ]);
+    let place = (&Party::new(secret.key()).discovery(), &peer.id());
+    let mut chain = group::Chain::from_key(0, &ChainKey([15; 32])).unwrap();
+    let mut publish = || hex(&chain.seal(place, Epoch([16; 8]), b"what members read"));
+    values.extend([
+        ("a document in that party, by peer 02…, epoch 10…, chain 0f…, place 0", publish()),
+        ("the same at place 1", publish()),
+        ("that chain at place 1", hex(&chain_at(1).0)),
+    ]);
     for (name, statement) in registry_statements(&identity, &signaler) {
         let signer = Signer::Identity(&identity);
         values.push((name, hex(&statement.body())));
@@ -102,6 +163,10 @@ fn values() -> Vec<(&'static str, String)> {
 }
 
 /// One of each kind, all signed by the identity.
+fn chain_at(place: u32) -> ChainKey {
+    group::Chain::from_key(0, &ChainKey([15; 32])).unwrap().at(place).unwrap().key()
+}
+
 fn registry_statements(identity: &IdentityKey, signaler: &SignalerKey) -> Vec<(&'static str, Statement)> {
     let (network, signaler, key): (NetworkName, _, RegistryKey) =
         ("example".parse().unwrap(), signaler.id(), identity.id().into());

@@ -17,8 +17,9 @@ use crate::sorted::Set;
 use crate::storage::{StoreDone, StoreWork};
 use crate::traffic::Traffic;
 
-use weft_crypto::Party;
+use weft_crypto::{Grant, Invitation, Members, MembershipError, Party};
 use weft_query::{Document, Filter};
+use weft_wire::link::Exclusion;
 use weft_wire::sealed::Candidate;
 use weft_wire::{Code, DiscoveryKey, IdentityId, MessageId, PeerId, PublicationId, SignalerId, limits};
 
@@ -41,6 +42,22 @@ pub enum Command {
     Join {
         /// The party.
         party: Party,
+    },
+    /// Be in a private party. Nothing of it crosses a link before each side has shown the other that it is a member.
+    JoinPrivate {
+        /// What is known of its members, beside what is stored: [`Members::found`] of a new party, what was told by
+        /// [`Event::Members`] before where nothing is stored, or nothing.
+        members: Box<Members>,
+        /// Redeemed with every peer that we meet, until an admin has admitted us.
+        invitation: Option<Invitation>,
+    },
+    /// Say something about the members of a private party, as one of its admins. Answered by
+    /// [`Event::Members`].
+    Say {
+        /// The party.
+        discovery: DiscoveryKey,
+        /// What.
+        deed: MemberDeed,
     },
     /// Leave a party; its subscriptions end.
     Leave {
@@ -73,12 +90,22 @@ pub enum Command {
         /// What.
         document: Document,
     },
-    /// Send a message to every known peer of an identity. Answered by [`Event::Sent`].
+    /// Send a message to every known peer of an identity. Answered by [`Event::Sent`]. Who cannot be reached finds it at its
+    /// residence, if it is of at most [`limits::MESSAGE_WHOLE`] bytes: [`Event::Stored`].
     Send {
         /// To whom.
         to: IdentityId,
         /// What; at most [`limits::MESSAGE`] bytes encoded. A large one goes out in parts: [`Event::Progress`].
         document: Document,
+    },
+    /// The same, and say how long it may wait there.
+    SendFor {
+        /// To whom.
+        to: IdentityId,
+        /// What.
+        document: Document,
+        /// At most [`Config::mail_life`](crate::Config::mail_life); zero: it is not left anywhere.
+        life: Duration,
     },
     /// Ask for an answer. Answered by [`Event::Answered`].
     Request {
@@ -102,6 +129,9 @@ pub enum Command {
         /// They are.
         on: bool,
     },
+    /// Messages are taken from now on: what waits for us at our residence is collected, unless
+    /// [`Config::collect`](crate::Config::collect) has said so from the start.
+    Collect,
     /// Answer an [`Event::Request`]; once.
     Respond {
         /// The request.
@@ -135,6 +165,32 @@ pub enum Command {
     },
     /// Say goodbye everywhere and close. [`Event::Closed`] is the last output.
     Close,
+}
+
+/// What an admin says about members.
+#[derive(Clone, Debug)]
+pub enum MemberDeed {
+    /// Whoever redeems the invitation is to be admitted, once.
+    Invite {
+        /// The invitation.
+        invitation: Invitation,
+        /// As what.
+        grant: Grant,
+        /// It ends then, milliseconds since the Unix epoch.
+        until: u64,
+    },
+    /// Somebody is a member from now on.
+    Admit {
+        /// Who.
+        member: IdentityId,
+        /// As what.
+        grant: Grant,
+    },
+    /// Somebody is no member any more.
+    Remove {
+        /// Who.
+        member: IdentityId,
+    },
 }
 
 /// How much of what was published before a subscription gets. The default is all that is kept.
@@ -183,6 +239,15 @@ pub enum CommandError {
     /// No such request, or it has been answered, or it is too long ago.
     #[error("no such request waits for an answer")]
     UnknownRequest,
+    /// Only a private party has members.
+    #[error("that party is open: it has no members to say anything about")]
+    NotPrivate,
+    /// We may read in this private party, but not write.
+    #[error("not a writer in that party: an admin has to admit you as one")]
+    NotAWriter,
+    /// Not an admin, or it would have no effect.
+    #[error(transparent)]
+    Membership(#[from] MembershipError),
     /// A display name that is too long.
     #[error("a name has at most {max} bytes", max = limits::NAME)]
     NameTooLong,
@@ -200,6 +265,10 @@ impl CommandError {
             Self::TooLarge { .. } => "too-large",
             Self::QueueFull(_) | Self::TooManyMessages(_) => "queue-full",
             Self::UnknownRequest => "unknown-request",
+            Self::NotPrivate => "not-private",
+            Self::NotAWriter => "not-a-writer",
+            Self::Membership(MembershipError::NotAnAdmin) => "not-an-admin",
+            Self::Membership(_) => "not-possible",
             Self::NameTooLong => "name-too-long",
         }
     }
@@ -423,6 +492,22 @@ pub enum Event {
         /// The party.
         discovery: DiscoveryKey,
     },
+    /// Something new is known about the members of a private party: see [`Peer::members`](crate::Peer::members).
+    Members {
+        /// The party.
+        discovery: DiscoveryKey,
+        /// The new statements, signed. With [`Config::store`](crate::Config::store) they are stored.
+        statements: Vec<Vec<u8>>,
+    },
+    /// A peer does not take us for a member of a private party, or refuses our invitation.
+    NoMember {
+        /// The party.
+        discovery: DiscoveryKey,
+        /// Who says so.
+        peer: PeerId,
+        /// Why.
+        reason: Exclusion,
+    },
     /// Somebody came, changed or went.
     Peer {
         /// The party.
@@ -469,7 +554,7 @@ pub enum Event {
         time: u64,
         /// What it says.
         document: Document,
-        /// Links it came over; none if a signaler brought it.
+        /// Links it came over; none if a signaler brought it, or kept it.
         hops: Option<u8>,
     },
     /// Somebody asks for an answer: [`Command::Respond`].
@@ -520,9 +605,17 @@ pub enum Event {
         /// Its bytes.
         total: usize,
     },
+    /// The recipient of a message could not be reached; it waits at the residence, durable, for at least one of the recipient's peers.
+    /// Once, if at all. [`Event::Sent`] follows when it has been received, or its time is over: perhaps in a later run, with a store.
+    Stored {
+        /// The command; 0 if it is of an earlier run.
+        command: CommandId,
+        /// Its id, the same as the recipient sees.
+        id: MessageId,
+    },
     /// What became of a message.
     Sent {
-        /// The command.
+        /// The command; 0 if it is of an earlier run.
         command: CommandId,
         /// Its id, the same as the recipient sees.
         id: MessageId,
@@ -671,9 +764,27 @@ pub enum SendError {
     /// The recipient's peers take as many large messages already as they have room for.
     #[error("the recipient has no room for a message of this size now; send it again later")]
     NoRoom,
-    /// The peer was closed first.
+    /// The peer was closed first. Of what waits at the recipient's residence, or is stored to be left there, nothing is told then: with
+    /// a store the next run tells what became of it.
     #[error("the peer was closed before the message was confirmed")]
     Closed,
+    /// Nobody of the recipient's could be reached, and only smaller messages wait for them.
+    #[error("the recipient is away, and only messages of up to {max} KiB wait for it", max = limits::MESSAGE_WHOLE / 1024)]
+    TooLargeToWait,
+    /// As many messages wait for recipients that are away as may ([`Config::outbox_messages`](crate::Config::outbox_messages)).
+    #[error("too many messages wait for recipients that are away; cancel some, or send it again later")]
+    OutboxFull,
+    /// The mailboxes of the recipient's peers have no room.
+    #[error("the recipient is away, and its mailbox is full")]
+    MailboxFull,
+    /// As much of ours waits in the mailboxes of the recipient's peers as may.
+    #[error(
+        "the recipient is away, and as many messages of yours wait for it as its mailbox takes of one sender"
+    )]
+    SenderFull,
+    /// Nobody has received it within its time.
+    #[error("the recipient did not come for the message within its time")]
+    Expired,
 }
 
 impl SendError {
@@ -683,6 +794,11 @@ impl SendError {
             Self::Unreachable(_) => "unreachable",
             Self::NoRoom => "queue-full",
             Self::Closed => "closed",
+            Self::TooLargeToWait => "too-large",
+            Self::OutboxFull => "outbox-full",
+            Self::MailboxFull => "mailbox-full",
+            Self::SenderFull => "sender-full",
+            Self::Expired => "expired",
         }
     }
 }
@@ -731,6 +847,8 @@ pub struct Stats {
     pub forged: u64,
     /// Events given to subscriptions.
     pub delivered: u64,
+    /// Keys of private parties' feeds that were given to other peers, each sealed once for each.
+    pub keys_given: u64,
     /// Envelopes that could not be opened.
     pub unopened: u64,
     /// Frames that could not be decoded.

@@ -11,6 +11,7 @@
 use std::time::Duration;
 
 use weft_crypto::digest;
+use weft_crypto::part::PartKey;
 use weft_wire::{Digest, IdentityId, MessageId, PeerId, Time, limits};
 
 use crate::env::Env;
@@ -40,6 +41,8 @@ struct Assembly {
     head: Head,
     length: usize,
     hash: Digest,
+    /// Its parts are sealed under it.
+    key: Option<PartKey>,
     run: u32,
     /// Every part up to the first that is missing.
     bytes: Vec<u8>,
@@ -89,10 +92,14 @@ impl Assemblies {
         &mut self,
         now: Time,
         key: Key,
-        (head, length, hash): (Head, usize, Digest),
+        (head, length, hash, part_key): (Head, usize, Digest, Option<PartKey>),
         env: &mut Env,
     ) -> State {
-        let known = self.list.get(&key).is_some_and(|one| one.length == length && one.hash == hash);
+        let is_it = |one: &Assembly| {
+            let same_key = one.key.as_ref().map(PartKey::secret) == part_key.as_ref().map(PartKey::secret);
+            one.length == length && one.hash == hash && same_key
+        };
+        let known = self.list.get(&key).is_some_and(is_it);
         if !known {
             self.list.remove(&key);
             if !self.may_come(now, &head.from, length, env) {
@@ -102,6 +109,7 @@ impl Assemblies {
                 head,
                 length,
                 hash,
+                key: part_key,
                 run: u32::from_le_bytes(env.random()),
                 bytes: Vec::new(),
                 ahead: Map::new(),
@@ -177,6 +185,14 @@ impl Assemblies {
         env: &Env,
     ) -> Outcome {
         let Some(one) = self.list.get_mut(key) else { return Outcome::Kept };
+        let opened = match &one.key {
+            Some(part_key) => part_key.open(&key.1, at, &part),
+            None => Some(part),
+        };
+        let Some(part) = opened else {
+            self.list.remove(key);
+            return Outcome::Bad("a part of a message that is not sealed as it must be");
+        };
         let begin = (at as usize).saturating_mul(limits::PART);
         if begin >= one.length || part.len() != limits::PART.min(one.length - begin) {
             self.list.remove(key);

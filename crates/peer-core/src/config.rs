@@ -131,6 +131,34 @@ pub struct Config {
     /// Ids of received messages that are remembered.
     pub message_memory: usize,
 
+    /// Messages to who cannot be reached wait at the residence of its identity; and with a store that keeps the peer's own state,
+    /// ours wait for us there.
+    pub mail: bool,
+    /// Messages are taken: what waits for us is collected, and what comes is confirmed. Else nothing is told of them, and
+    /// they go on waiting, until [`Command::Collect`](crate::Command::Collect).
+    pub collect: bool,
+    /// A message without receipt for this long is left there.
+    pub mail_after: Duration,
+    /// The same where nobody of the recipient's is known at all, from when a signaler is connected: it may yet tell of somebody.
+    pub mail_soonest: Duration,
+    /// What is asked about mail has no answer after this long.
+    pub mail_answer: Duration,
+    /// First wait before something about mail is tried again; doubled each time, with jitter.
+    pub mail_retry: Duration,
+    /// Longest such wait.
+    pub mail_retry_most: Duration,
+    /// So often in a row our own mail is asked for, or our record published, without success; then once in `mail_renew`, or with the
+    /// next home.
+    pub mail_tries: u32,
+    /// Our record and prekeys are looked after this often.
+    pub mail_renew: Duration,
+    /// A message waits for at most this long, here and there: as long as signalers keep any.
+    pub mail_life: Duration,
+    /// Messages that are left for others, and not confirmed.
+    pub outbox_messages: usize,
+    /// Their bytes.
+    pub outbox_bytes: usize,
+
     /// Publications kept per party for those who lack them.
     pub keep_publications: usize,
     /// Bytes of publications kept per party.
@@ -139,6 +167,8 @@ pub struct Config {
     pub keep_age: Duration,
     /// What is kept is stored, too: the driver has a store ([`StoreWork`](crate::StoreWork)).
     pub store: bool,
+    /// The peer's own state is stored, too: its key will be there at the next start. Only with `store`.
+    pub store_peer: bool,
     /// A publication that came before its predecessor waits this long for it.
     pub gap_wait: Duration,
     /// Bytes of publications per party that may wait for predecessors.
@@ -212,10 +242,23 @@ impl Default for Config {
             parts_all: 64 * 1024 * 1024,
             parts_idle: s(15),
             message_memory: 4096,
+            mail: true,
+            collect: true,
+            mail_after: s(2),
+            mail_soonest: ms(500),
+            mail_answer: s(10),
+            mail_retry: s(1),
+            mail_retry_most: s(120),
+            mail_tries: 12,
+            mail_renew: s(6 * 3600),
+            mail_life: s(7 * 24 * 3600),
+            outbox_messages: 1024,
+            outbox_bytes: 8 * 1024 * 1024,
             keep_publications: 20_000,
             keep_bytes: 32 * 1024 * 1024,
             keep_age: s(7 * 24 * 3600),
             store: false,
+            store_peer: true,
             gap_wait: s(5),
             gap_bytes: 8 * 1024 * 1024,
             feeds: 4096,

@@ -7,7 +7,7 @@ use rand_chacha::ChaCha12Rng;
 use rand_core::{Rng as _, SeedableRng as _};
 use weft_crypto::{envelope, statement};
 use weft_wire::sealed::Sealed;
-use weft_wire::{AgreementKey, IdentityId, PeerId, PeerRecord, Text, Time, encode};
+use weft_wire::{AgreementKey, IdentityId, PeerId, PeerRecord, Text, Time, encode, limits};
 
 use crate::api::{Event, Output, Stats};
 use crate::config::Config;
@@ -71,7 +71,16 @@ impl Env {
 
     /// How long to wait after so many failures in a row before this one: doubling from the first wait, half of it at random.
     pub(crate) fn backoff(&mut self, failures: u32, most: Duration) -> Duration {
-        let wait = self.config.reconnect_first.saturating_mul(1 << failures.min(16)).min(most);
+        self.backoff_from(self.config.reconnect_first, failures, most)
+    }
+
+    /// The same, about mail.
+    pub(crate) fn mail_backoff(&mut self, failures: u32) -> Duration {
+        self.backoff_from(self.config.mail_retry, failures, self.config.mail_retry_most)
+    }
+
+    fn backoff_from(&mut self, first: Duration, failures: u32, most: Duration) -> Duration {
+        let wait = first.saturating_mul(1 << failures.min(16)).min(most);
         let part = u32::try_from(self.below(501)).unwrap_or_default();
         wait / 2 + wait * part / 1000
     }
@@ -91,15 +100,28 @@ impl Env {
 
     /// Signs our peer record anew, with the name that is configured now.
     pub(crate) fn renew_record(&mut self, now: Time) {
+        self.record = self.sign_record(Text::cut(&self.config.name), now.millis());
+    }
+
+    /// Our record for a residence, which need not know our name; and when the next one is due. It is the same for a twelfth of its
+    /// life: what is there already need not be stored again.
+    pub(crate) fn residence_record(&self, now: Time) -> (Vec<u8>, Time) {
+        let period = u64::try_from(self.config.record_life.as_millis() / 12).unwrap_or(u64::MAX).max(1);
+        let issued = now.millis() / period * period;
+        (self.sign_record(Text::default(), issued), Time::from_millis(issued.saturating_add(period)))
+    }
+
+    fn sign_record(&self, name: Text<{ limits::NAME }>, issued: u64) -> Vec<u8> {
         let record = PeerRecord {
             identity: self.identity,
             peer: self.me,
             agreement: self.keys.peer.agreement(),
-            name: Text::cut(&self.config.name),
-            issued: now.millis(),
-            until: (now + self.config.record_life).millis(),
+            name,
+            issued,
+            until: (Time::from_millis(issued) + self.config.record_life).millis(),
+            sessions: Some(true),
         };
-        self.record = statement::sign_record(&self.keys.identity, &record);
+        statement::sign_record(&self.keys.identity, &record)
     }
 
     /// Seals contents for a peer; counted and dropped if they do not fit, which only a key that is none can cause.

@@ -14,11 +14,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use weft_crypto::{digest, publication, statement};
+use weft_crypto::{group, publication, statement};
 use weft_wire::link::{FeedHave, FeedRange};
 use weft_wire::{
-    Bundle, BundleEntry, Digest, DiscoveryKey, IdentityId, List, PeerId, PeerRecord, PublicationId, Tag,
-    Time, decode, encode, limits,
+    Bundle, BundleEntry, DiscoveryKey, Epoch, IdentityId, List, PeerId, PeerRecord, PublicationId, Tag, Time,
+    decode, encode, limits,
 };
 
 use crate::broadcast::feed_range;
@@ -158,13 +158,28 @@ impl Feeds {
 
     // ---- our own ----
 
-    /// Hashes of our identity's documents that are kept, or wait to be signed.
-    pub(crate) fn own_documents<'a>(&'a self, env: &'a Env) -> impl Iterator<Item = Digest> + 'a {
+    /// Our identity's documents that are kept, or wait to be signed, each as it travels, with its feed.
+    pub(crate) fn own_bodies<'a>(&'a self, env: &'a Env) -> impl Iterator<Item = (PeerId, Vec<u8>)> + 'a {
         let is_ours = |feed: &PeerId| *feed == env.me || self.author(feed) == Some(env.identity);
         let kept = self.places.iter().filter(move |(feed, _)| is_ours(feed)).flat_map(|(_, kept)| kept);
         let bundles = kept.filter_map(|kept| decode::<Bundle>(&kept.bytes, BUNDLE).ok());
-        let signed = bundles.flat_map(|bundle| bundle.entries.into_iter().map(|entry| digest(&entry.body)));
-        signed.chain(self.own.pending.iter().map(|entry| digest(&entry.body)))
+        let signed = bundles.flat_map(|bundle| {
+            let feed = bundle.feed;
+            bundle.entries.into_iter().map(move |entry| (feed, entry.body))
+        });
+        signed.chain(self.own.pending.iter().map(|entry| (env.me, entry.body.clone())))
+    }
+
+    /// The first place of a chain of keys that something uses which was published since then, milliseconds since the Unix epoch, and
+    /// is kept.
+    pub(crate) fn first_place(&self, feed: &PeerId, epoch: Epoch, since: u64) -> Option<u32> {
+        let kept = self.places.get(feed)?.iter().filter(|kept| kept.since.millis() >= since);
+        let bundles = kept.filter_map(|kept| decode::<Bundle>(&kept.bytes, BUNDLE).ok());
+        let named = bundles.flat_map(|bundle| {
+            let named = bundle.entries.iter().filter_map(|entry| group::named(&entry.body));
+            named.collect::<Vec<_>>()
+        });
+        named.filter(|named| named.epoch == epoch).map(|named| named.place).min()
     }
 
     /// Gives a document its place in our feed.

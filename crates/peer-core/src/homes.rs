@@ -2,7 +2,7 @@
 //!
 //! Inputs: a WebSocket opened, closed or gave a frame; swarms to be in; `Online`.
 //! Outputs: dial, hang up, frames; [`HomeEvent`]s for the other machines.
-//! Timers: give up connecting, ping, take for lost, refresh entries, dial again, let a stand-in go.
+//! Timers: give up connecting, ping, take for lost, refresh entries, dial again, let a stand-in go, answers about mail.
 //! Invariants: at most [`Config::homes`](crate::Config::homes) signalers are dialled or connected at once, and one more while
 //! a configured one comes back for which another stands in; a signaler is told of exactly the wanted swarms, after it has
 //! proved its key; no frame but `Authenticate` is sent before that. A signaler that was told of ([`crate::told`]) is dialled
@@ -13,8 +13,10 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use weft_crypto::{challenge, statement};
-use weft_wire::signaler::{FromSignaler, ToSignaler};
-use weft_wire::{Code, DiscoveryKey, Entry, Nonce, PeerId, SignalerId, Text, Time, decode, encode, limits};
+use weft_wire::signaler::{FromSignaler, Recorded, ToSignaler};
+use weft_wire::{
+    Code, DiscoveryKey, Entry, IdentityId, Nonce, PeerId, SignalerId, Text, Time, decode, encode, limits,
+};
 
 use crate::api::{Event, HomeIndex, IceServer, Output, SignalerState};
 use crate::env::Env;
@@ -47,6 +49,24 @@ pub(crate) enum HomeEvent {
     Busy { peer: PeerId },
     /// A payload for all members of a swarm.
     Fanned { discovery: DiscoveryKey, payload: Vec<u8> },
+    /// What became of something that was asked about mail. Once for each.
+    Answered { re: u32, answer: Answer },
+    /// Mail waits for us at the residence of this identity.
+    MailWaits(IdentityId),
+}
+
+/// What became of something that was asked about mail ([`Homes::ask`]).
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Ack,
+    /// So many prekeys for one use lie ready.
+    Published(u32),
+    Peers(Vec<Recorded>),
+    Prove(SignalerId, Nonce),
+    Mail(Vec<Vec<u8>>),
+    Refused(Code),
+    /// Nobody answered in time: also what a signaler does that knows nothing of mail.
+    Nothing,
 }
 
 #[derive(Debug)]
@@ -60,6 +80,8 @@ pub(crate) struct Homes {
     next_re: u32,
     /// To whom the last envelopes went: a signaler that does not know a recipient names only the number.
     forwarded: VecDeque<(u32, PeerId)>,
+    /// What was asked about mail: its number, of which home, and until when an answer is waited for.
+    asked: Vec<(u32, usize, Time)>,
     closing: bool,
 }
 
@@ -143,6 +165,7 @@ impl Homes {
             wanted: Map::new(),
             next_re: 0,
             forwarded: VecDeque::new(),
+            asked: Vec::new(),
             closing: false,
         }
     }
@@ -257,6 +280,23 @@ impl Homes {
         send(index, &ToSignaler::Fanout { re: self.next_re, discovery, payload, ack: false }, env);
     }
 
+    /// Asks something about mail of one of our homes; `attempt` counts from 0, and a later one takes another home if there is
+    /// one. Its number, by which [`HomeEvent::Answered`] tells what became of it; none without a home.
+    pub(crate) fn ask<'a>(
+        &mut self,
+        now: Time,
+        attempt: u32,
+        frame: impl FnOnce(u32) -> ToSignaler<'a>,
+        env: &mut Env,
+    ) -> Option<u32> {
+        let up = self.up();
+        let index = *up.get(attempt as usize % up.len().max(1))?;
+        self.next_re = self.next_re.wrapping_add(1);
+        self.asked.push((self.next_re, index, now + env.config.mail_answer));
+        send(index, &frame(self.next_re), env);
+        Some(self.next_re)
+    }
+
     // ---- inputs ----
 
     pub(crate) fn on_opened(&mut self, now: Time, index: HomeIndex) {
@@ -341,6 +381,11 @@ impl Homes {
                 }
                 Some(HomeEvent::Up)
             }
+            (_, FromSignaler::Error { code, re: Some(re), .. })
+                if self.asked.iter().any(|(of, ..)| *of == re) =>
+            {
+                self.answered(at, re, Answer::Refused(code))
+            }
             (_, FromSignaler::Error { code, text, re, .. }) => {
                 home.code = Some(code);
                 let sent = re.and_then(|re| self.forwarded.iter().find(|(sent, _)| *sent == re));
@@ -389,6 +434,20 @@ impl Homes {
                 }
                 None
             }
+            (State::Up { .. }, FromSignaler::Ack { re }) => self.answered(at, re, Answer::Ack),
+            (State::Up { .. }, FromSignaler::Published { re, left }) => {
+                self.answered(at, re, Answer::Published(left))
+            }
+            (State::Up { .. }, FromSignaler::Peers { re, peers }) => {
+                self.answered(at, re, Answer::Peers(peers.into_iter().collect()))
+            }
+            (State::Up { .. }, FromSignaler::Prove { re, signaler, nonce }) => {
+                self.answered(at, re, Answer::Prove(signaler, nonce))
+            }
+            (State::Up { .. }, FromSignaler::Mail { re, items, .. }) => {
+                let envelopes = items.into_iter().map(|item| item.envelope.0).collect();
+                self.answered(at, re, Answer::Mail(envelopes))
+            }
             (State::Up { .. }, frame) => up_event(index, frame),
             _ => self.hang_up(now, at, "the signaler spoke out of turn".into(), env),
         }
@@ -421,6 +480,10 @@ impl Homes {
         for index in 0..self.list.len() {
             events.extend(self.check(now, index, env));
         }
+        while let Some(at) = self.asked.iter().position(|(.., until)| *until <= now) {
+            let (re, ..) = self.asked.remove(at);
+            events.push(HomeEvent::Answered { re, answer: Answer::Nothing });
+        }
         if let Some(stand_in) = self.surplus(env).filter(|(at, _)| *at <= now).map(|(_, index)| index) {
             self.say_leave(now, stand_in, env);
             events.extend(self.hang_up(now, stand_in, "a configured signaler is back".into(), env));
@@ -445,6 +508,7 @@ impl Homes {
         });
         let surplus = self.surplus(env).map(|(at, _)| at);
         per_home
+            .chain(self.asked.iter().map(|(.., until)| *until))
             .chain(self.next_dial(Time::ZERO, env).map(|(at, _)| at))
             .chain(surplus)
             .chain(self.told.deadline())
@@ -482,6 +546,13 @@ impl Homes {
     }
 
     // ---- helpers ----
+
+    /// An answer counts if it was asked for, of this home.
+    fn answered(&mut self, index: usize, re: u32, answer: Answer) -> Option<HomeEvent> {
+        let at = self.asked.iter().position(|(of, home, _)| (*of, *home) == (re, index))?;
+        self.asked.remove(at);
+        Some(HomeEvent::Answered { re, answer })
+    }
 
     fn up(&self) -> Vec<usize> {
         let up = |home: &Home| matches!(home.state, State::Up { .. });
@@ -638,6 +709,9 @@ impl Homes {
         home.state = State::Idle;
         home.announced.clear();
         home.pinged = false;
+        for (.., until) in self.asked.iter_mut().filter(|(_, of, _)| *of == index) {
+            *until = now;
+        }
         let wait = env.backoff(home.failures, env.config.reconnect_most);
         if let Some((id, _)) = &home.stand_in {
             let stable = was_up && now.since(home.since) >= env.config.link_stable;
@@ -673,6 +747,7 @@ fn up_event(home: HomeIndex, frame: FromSignaler<'_>) -> Option<HomeEvent> {
         FromSignaler::Fanned { discovery, payload } => {
             Some(HomeEvent::Fanned { discovery, payload: payload.to_vec() })
         }
+        FromSignaler::MailWaits { identity } => Some(HomeEvent::MailWaits(identity)),
         // Retries are timed; what is not acknowledged is sent again by its machine.
         _ => None,
     }

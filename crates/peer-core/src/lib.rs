@@ -6,8 +6,8 @@
 //! ```text
 //!             commands                       WebSockets            connections, data channels
 //!                |                               |                            |
-//!  subscriptions | mail                        homes                 negotiation   links
-//!           \    |   /                           |                        |          |
+//!  subscriptions | mail --- sessions           homes                 negotiation   links
+//!           \    |   /      outbox, mailbox -----|                        |          |
 //!            \   |  /                        (discovery)                  |          |
 //!             feeds --- broadcast --- swarm --- roster --- view --- backoff ---------+
 //! ```
@@ -23,6 +23,7 @@ mod diagnosis;
 mod env;
 mod feeds;
 mod forks;
+mod group;
 mod hearing;
 mod homes;
 mod interest;
@@ -30,15 +31,19 @@ mod kept;
 mod keys;
 mod links;
 mod mail;
+mod mailbox;
 mod mended;
 mod negotiation;
+mod outbox;
 mod pace;
 pub mod peer;
 mod place;
+mod private;
 mod ranges;
 mod recent;
 mod roster;
 mod routes;
+mod sessions;
 pub mod sorted;
 mod storage;
 mod subscriptions;
@@ -52,7 +57,8 @@ mod wants;
 
 pub use api::{
     Backlog, Command, CommandError, CommandId, Event, HomeIndex, IceServer, IceState, Input, LinkId,
-    LinkState, Output, PeerChange, PeerInfo, Publication, RequestError, SendError, SignalerState, Stats,
+    LinkState, MemberDeed, Output, PeerChange, PeerInfo, Publication, RequestError, SendError, SignalerState,
+    Stats,
 };
 pub use config::Config;
 pub use diagnosis::{Cause, Diagnosis, Path};

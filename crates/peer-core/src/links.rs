@@ -14,10 +14,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use weft_crypto::link::{Transcript, check_link, sign_link};
-use weft_crypto::{Party, statement};
+use weft_crypto::{Members, Party, statement};
 use weft_wire::chunk::{ChunkError, Outgoing, Reassembler};
 use weft_wire::link::{ByeReason, Link as Frame, PartyProof};
-use weft_wire::{DiscoveryKey, LINK_VERSION, List, PeerId, PeerRecord, Time, encode, limits};
+use weft_wire::{DiscoveryKey, IdentityId, LINK_VERSION, List, PeerId, PeerRecord, Time, encode, limits};
 
 use crate::api::{LinkId, Output};
 use crate::env::Env;
@@ -30,17 +30,30 @@ const QUEUE_FRAMES: usize = 65_536;
 /// Feeds whose record is known to have crossed a link; beyond it records are sent again.
 const RECORDS: usize = 4096;
 
+/// Who has proved a private party's key has this long to show that it is a member, if there is nothing else in common.
+const ASKS: Duration = Duration::from_secs(20);
+
+/// A party that we are in.
+#[derive(Clone, Copy)]
+pub(crate) struct Ours<'a> {
+    pub(crate) party: &'a Party,
+    /// Of a private one, and whether we are one of them: nobody else has it in common with us.
+    pub(crate) members: Option<(&'a Members, bool)>,
+}
+
 /// What links say, as far as it concerns other machines.
 #[derive(Debug)]
 pub(crate) enum LinkEvent {
     /// The other side has proved who it is.
-    Open { peer: PeerId, record: Box<PeerRecord>, record_bytes: Vec<u8>, parties: Vec<DiscoveryKey> },
+    Open { peer: PeerId, parties: Vec<DiscoveryKey> },
     /// The other side joined or left parties that we are in.
     Parties { peer: PeerId, joined: Vec<DiscoveryKey>, left: Vec<DiscoveryKey> },
     /// The other side has answered a ping after this long.
     Measured { peer: PeerId, round_trip: Duration },
     /// Nothing comes over the link though the other side was asked for a sign of life; or something does again.
     Suspect { peer: PeerId, suspect: bool },
+    /// The other side has proved the key of a private party of ours and nothing more.
+    Excluded { peer: PeerId },
     /// The link has to be closed.
     Close { peer: PeerId, reason: String, misbehaved: bool },
     /// The other side has closed it; `needless` if only because nothing is left to say.
@@ -85,7 +98,13 @@ struct Link {
     opened: Time,
     /// The hello has been verified.
     open: bool,
+    /// Its record, parsed and as it is signed, once the hello has been verified.
+    record: Option<Box<(PeerRecord, Vec<u8>)>>,
     parties: Set<DiscoveryKey>,
+    /// Private parties whose key the other side has proved, and in which it is no member as far as we know.
+    asking: Set<DiscoveryKey>,
+    /// Parties of either kind in which we have shown what we are.
+    shown: Set<DiscoveryKey>,
     /// Proofs that came for parties we were not in (yet).
     offered: Map<DiscoveryKey, PartyProof>,
     heard: Time,
@@ -172,7 +191,36 @@ impl Links {
     }
 
     pub(crate) fn shares_any(&self, peer: &PeerId) -> bool {
-        self.links.get(peer).is_some_and(|link| !link.parties.is_empty())
+        self.links.get(peer).is_some_and(|link| !link.parties.is_empty() || !link.asking.is_empty())
+    }
+
+    /// No party is in common, whatever the other side has proved.
+    pub(crate) fn shares_nothing(&self, peer: &PeerId) -> bool {
+        self.links.get(peer).is_none_or(|link| link.parties.is_empty())
+    }
+
+    /// The record in the other side's hello, parsed and as it is signed.
+    pub(crate) fn record(&self, peer: &PeerId) -> Option<(&PeerRecord, &[u8])> {
+        self.links.get(peer)?.record.as_deref().map(|(record, bytes)| (record, bytes.as_slice()))
+    }
+
+    /// Whose peer the other side is.
+    pub(crate) fn identity(&self, peer: &PeerId) -> Option<IdentityId> {
+        Some(self.record(peer)?.0.identity)
+    }
+
+    /// The other side has proved the party's key, member or not.
+    pub(crate) fn has_proved(&self, peer: &PeerId, discovery: &DiscoveryKey) -> bool {
+        self.links.get(peer).is_some_and(|link| {
+            link.open && (link.parties.contains(discovery) || link.asking.contains(discovery))
+        })
+    }
+
+    /// Parties whose key the other side has proved and in which we have not shown yet what we are. Only once.
+    pub(crate) fn take_unshown(&mut self, peer: &PeerId) -> Vec<DiscoveryKey> {
+        let Some(link) = self.links.get_mut(peer).filter(|link| link.open) else { return Vec::new() };
+        let proved: Vec<DiscoveryKey> = link.parties.iter().chain(&link.asking).copied().collect();
+        proved.into_iter().filter(|discovery| link.shown.insert(*discovery)).collect()
     }
 
     /// Since when the other side owes a sign of life: an answer to a ping, or its hello.
@@ -219,7 +267,10 @@ impl Links {
             transcript,
             opened: now,
             open: false,
+            record: None,
             parties: Set::new(),
+            asking: Set::new(),
+            shown: Set::new(),
             offered: Map::new(),
             heard: now,
             pinged: None,
@@ -321,7 +372,8 @@ impl Links {
     // ---- parties ----
 
     /// We joined a party: neighbours learn of it, and those that are in it already become neighbours in it.
-    pub(crate) fn join(&mut self, party: &Party, env: &mut Env) -> Vec<LinkEvent> {
+    pub(crate) fn join(&mut self, ours: Ours<'_>, env: &mut Env) -> Vec<LinkEvent> {
+        let party = ours.party;
         let mut events = Vec::new();
         let peers: Vec<PeerId> = self.links.keys().copied().collect();
         for peer in peers {
@@ -329,7 +381,7 @@ impl Links {
             let joined = List::first([prove(party, &link.transcript, env.me)]);
             link.outbox.push(encode(&Frame::Parties { joined, left: List::default() }));
             let offered = link.offered.get(&party.discovery()).cloned();
-            let admitted = offered.and_then(|proof| link.admits(&peer, party, &proof));
+            let admitted = offered.and_then(|proof| link.admits(&peer, ours, &proof));
             if admitted == Some(true) && link.open {
                 events.push(LinkEvent::Parties { peer, joined: vec![party.discovery()], left: Vec::new() });
             }
@@ -343,10 +395,42 @@ impl Links {
         for peer in peers {
             let Some(link) = self.links.get_mut(&peer) else { continue };
             link.parties.remove(&discovery);
+            link.asking.remove(&discovery);
+            link.shown.remove(&discovery);
             link.outbox
                 .push(encode(&Frame::Parties { joined: List::default(), left: List::first([discovery]) }));
             self.pump(peer, env);
         }
+    }
+
+    /// More is known of a private party's members: who is in it now, and who is not any more.
+    pub(crate) fn reconsider(&mut self, ours: Ours<'_>) -> Vec<LinkEvent> {
+        let discovery = ours.party.discovery();
+        let mut events = Vec::new();
+        for (peer, link) in self.links.iter_mut().filter(|(_, link)| link.open) {
+            let (mut joined, mut left) = (Vec::new(), Vec::new());
+            if !link.is_member(ours) {
+                if link.parties.remove(&discovery) {
+                    link.asking.insert(discovery);
+                    left.push(discovery);
+                }
+            } else if link.asking.remove(&discovery) && link.parties.insert(discovery) {
+                joined.push(discovery);
+            }
+            if !joined.is_empty() || !left.is_empty() {
+                events.push(LinkEvent::Parties { peer: *peer, joined, left });
+            }
+        }
+        events
+    }
+
+    /// The other side does not take us for a member: nothing is said there until it has told us more.
+    pub(crate) fn unshare(&mut self, peer: &PeerId, discovery: DiscoveryKey) -> Option<LinkEvent> {
+        let link = self.links.get_mut(peer)?;
+        link.parties.remove(&discovery).then(|| {
+            link.asking.insert(discovery);
+            LinkEvent::Parties { peer: *peer, joined: Vec::new(), left: vec![discovery] }
+        })
     }
 
     // ---- sending ----
@@ -461,7 +545,7 @@ impl Links {
         now: Time,
         peer: PeerId,
         frame: &Frame<'_>,
-        party: impl Fn(&DiscoveryKey) -> Option<&'a Party>,
+        party: impl Fn(&DiscoveryKey) -> Option<Ours<'a>>,
         env: &mut Env,
     ) -> Taken {
         let Some(link) = self.links.get_mut(&peer) else { return Taken::Done(None) };
@@ -498,7 +582,7 @@ impl Links {
         now: Time,
         peer: PeerId,
         hello: &Frame<'_>,
-        party: impl Fn(&DiscoveryKey) -> Option<&'a Party>,
+        party: impl Fn(&DiscoveryKey) -> Option<Ours<'a>>,
         env: &mut Env,
     ) -> LinkEvent {
         let (Some(link), Frame::Hello { peer: claimed, signature, record, parties, resumes, .. }) =
@@ -521,20 +605,15 @@ impl Links {
         let Some(opened) = opened.ok().filter(|record| owner == peer && record.until > now.millis()) else {
             return misbehaved(peer, "the hello's record is another peer's, or has expired".into(), env);
         };
+        link.record = Some(Box::new((opened, record.to_vec())));
         let common = match link.take_proofs(&peer, parties.iter(), party) {
             Ok(common) => common,
             Err(text) => return misbehaved(peer, text.into(), env),
         };
         link.open = true;
         link.opened = now;
-        let event = LinkEvent::Open {
-            peer,
-            record: Box::new(opened),
-            record_bytes: record.to_vec(),
-            parties: common,
-        };
         self.pump(peer, env);
-        event
+        LinkEvent::Open { peer, parties: common }
     }
 
     /// Asks for a sign of life if there was none for so long: it matters whether anybody is there.
@@ -577,6 +656,8 @@ impl Links {
                 events.push(close("the link went silent"));
             } else if !link.open && now.since(link.opened) >= env.config.signal_give_up {
                 events.push(close("the other side did not say who it is"));
+            } else if link.asks_until().is_some_and(|until| until <= now) {
+                events.push(LinkEvent::Excluded { peer: *peer });
             } else if link
                 .successor
                 .as_ref()
@@ -616,7 +697,8 @@ impl Links {
         };
         let successors = self.links.values().filter_map(|link| link.successor.as_ref());
         let successors = successors.map(|successor| successor.since + env.config.signal_give_up);
-        self.links.values().map(due).chain(successors).min()
+        let asking = self.links.values().filter_map(Link::asks_until);
+        self.links.values().map(due).chain(successors).chain(asking).min()
     }
 }
 
@@ -632,7 +714,7 @@ impl Link {
         &mut self,
         peer: &PeerId,
         proofs: impl Iterator<Item = &'f PartyProof>,
-        party: impl Fn(&DiscoveryKey) -> Option<&'p Party>,
+        party: impl Fn(&DiscoveryKey) -> Option<Ours<'p>>,
     ) -> Result<Vec<DiscoveryKey>, &'static str> {
         let mut news = Vec::new();
         for proof in proofs {
@@ -649,11 +731,26 @@ impl Link {
 
     /// Checks a proof; if it is good, the party is in common, and this says whether it was not before. The proof is kept
     /// for when we leave and join again.
-    fn admits(&mut self, peer: &PeerId, party: &Party, proof: &PartyProof) -> Option<bool> {
-        party.check(self.transcript.hash(), &peer.0, &proof.proof).then(|| {
+    fn admits(&mut self, peer: &PeerId, ours: Ours<'_>, proof: &PartyProof) -> Option<bool> {
+        ours.party.check(self.transcript.hash(), &peer.0, &proof.proof).then(|| {
             self.remember(proof.clone());
-            self.parties.insert(party.discovery())
+            if !self.is_member(ours) {
+                self.asking.insert(ours.party.discovery());
+                return false;
+            }
+            self.parties.insert(ours.party.discovery())
         })
+    }
+
+    /// Whoever has proved a party's key is in it, but for private ones.
+    fn is_member(&self, ours: Ours<'_>) -> bool {
+        let role = |members: &Members| members.role(&self.record.as_ref()?.0.identity);
+        ours.members.is_none_or(|(members, we_are)| we_are && role(members).is_some())
+    }
+
+    /// When the other side has had its time to show that it is a member of anything.
+    fn asks_until(&self) -> Option<Time> {
+        (self.open && self.parties.is_empty() && !self.asking.is_empty()).then(|| self.opened + ASKS)
     }
 
     fn remember(&mut self, proof: PartyProof) {
@@ -664,6 +761,8 @@ impl Link {
 
     fn forget(&mut self, discovery: &DiscoveryKey) -> bool {
         self.offered.remove(discovery);
+        self.asking.remove(discovery);
+        self.shown.remove(discovery);
         self.parties.remove(discovery)
     }
 }

@@ -1,6 +1,10 @@
 //! Messages from identity to identity: sealed to each peer of the recipient, sent again until a receipt comes. A request
 //! is a message that another one answers.
 //!
+//! Who cannot be reached finds a message at the residence of its identity ([`crate::outbox`]); here it waits until it is
+//! confirmed, in this run or a later one. What is sent to the same identity meanwhile goes the same way, so that it does not
+//! overtake, unless there is a link: over that all of it goes again, in order.
+//!
 //! A large message is announced by its letter and goes out in parts ([`crate::transfer`]); here it waits until it is its
 //! turn, and is announced again when it does not go on.
 //!
@@ -9,7 +13,7 @@
 //! [`Event::Progress`].
 //! Timers: send again, give up, answers that do not come.
 //! Invariants: a message is told to the application once, however often it comes; every message that is not cancelled
-//! ends in one [`Event::Sent`], every request in one [`Event::Answered`]; at most [`OUTGOING`] messages are
+//! ends in one [`Event::Sent`], perhaps in a later run; every request in one [`Event::Answered`]; at most [`OUTGOING`] messages are
 //! under way, as many answers waited for, and as many requests of others waiting for theirs, of which whoever asks most
 //! loses the oldest; of [`ANSWERS`] answers that are not confirmed, too. At most four large messages to one identity
 //! are announced at once.
@@ -21,17 +25,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use weft_crypto::digest;
+use weft_crypto::part::PartKey;
 use weft_query::Document;
 use weft_wire::{Digest, IdentityId, MessageId, PeerId, Text, Time, limits};
 
 use crate::api::{CommandId, Event, RequestError, SendError};
 use crate::env::Env;
 use crate::roster::Contact;
+use crate::sessions::Kept;
+use crate::transfer::STALLED;
 
 mod large;
+mod left;
 
-use large::STALLED;
 pub(crate) use large::{is_bulky, is_large};
+pub(crate) use left::ToLeave;
+use left::Waits;
 
 /// Messages that may be under way at once.
 pub(crate) const OUTGOING: usize = 1024;
@@ -39,6 +48,8 @@ pub(crate) const OUTGOING: usize = 1024;
 const ANSWERS: usize = 256;
 /// So often an answer is sent at most: whoever asked and hears nothing asks again.
 const ANSWER_ATTEMPTS: u32 = 4;
+/// Between two letters of a message at most: where much is lost, few of them in the time that there is are too few.
+const MOST_WAIT: Duration = Duration::from_secs(1);
 /// The body of an answer that is a failure: a document without members.
 pub(crate) const NOTHING: &[u8] = &[0xa0];
 
@@ -59,6 +70,8 @@ pub(crate) struct Mail {
     room: bool,
     /// Large messages that ended before they were confirmed, and who may have parts of them.
     stopped: Vec<(MessageId, Set<PeerId>)>,
+    /// Messages that were left for somebody, and have ended.
+    ended: Vec<MessageId>,
 }
 
 /// Who has asked, and where the answer goes.
@@ -90,6 +103,8 @@ struct Outgoing {
     body: Arc<Vec<u8>>,
     /// Of the body, if it is large.
     hash: Digest,
+    /// Of its parts.
+    key: Option<PartKey>,
     /// It waits for its turn.
     waits: bool,
     /// Of a large one: whom it was announced to, and the most bytes that one of them has.
@@ -106,6 +121,8 @@ struct Outgoing {
     /// After the next time it is sent.
     wait: Duration,
     attempt: u32,
+    /// Whether it waits at residences, or will.
+    mail: Waits,
 }
 
 #[derive(Debug)]
@@ -125,6 +142,8 @@ struct Asked {
 /// A message to seal to every known peer of an identity, or to one.
 #[derive(Debug)]
 pub(crate) struct Letter {
+    /// Names what it is sent for.
+    pub(crate) command: CommandId,
     pub(crate) id: MessageId,
     pub(crate) to: IdentityId,
     pub(crate) peer: Option<PeerId>,
@@ -133,6 +152,8 @@ pub(crate) struct Letter {
     pub(crate) body: Arc<Vec<u8>>,
     /// Of the body, if it is large.
     pub(crate) hash: Digest,
+    /// Of its parts.
+    pub(crate) key: Option<PartKey>,
     pub(crate) attempt: u32,
 }
 
@@ -152,9 +173,11 @@ pub(crate) struct Head {
 }
 
 impl Mail {
-    /// Messages under way.
+    /// Messages under way, but for those that are left for somebody.
     pub(crate) fn messages(&self) -> usize {
-        self.outgoing.values().filter(|message| matches!(message.purpose, Purpose::Message)).count()
+        let is_message =
+            |one: &&Outgoing| matches!(one.purpose, Purpose::Message) && one.mail.left().is_none();
+        self.outgoing.values().filter(is_message).count()
     }
 
     /// Answers that are waited for.
@@ -168,11 +191,13 @@ impl Mail {
         now: Time,
         command: CommandId,
         (to, peer): (IdentityId, Option<PeerId>),
-        purpose: Purpose,
+        (purpose, life): (Purpose, Duration),
         body: Vec<u8>,
         env: &mut Env,
     ) {
         let id = MessageId(env.random());
+        let may_wait = matches!(purpose, Purpose::Message) && !is_large(&body);
+        let mail = Waits::new(now, if may_wait { life } else { Duration::ZERO }, &env.config);
         let waits = is_bulky(&body);
         self.room = true;
         match &purpose {
@@ -192,6 +217,7 @@ impl Mail {
             purpose,
             time: now.millis(),
             hash: if is_large(&body) { digest(&body) } else { Digest([0; 32]) },
+            key: is_large(&body).then(|| PartKey::new(&mut env.rng)),
             body: Arc::new(body),
             waits,
             addressed: Set::new(),
@@ -203,6 +229,7 @@ impl Mail {
             sent: false,
             wait: env.config.message_retry,
             attempt: 0,
+            mail,
         };
         self.outgoing.insert(id, outgoing);
     }
@@ -268,7 +295,10 @@ impl Mail {
         env: &mut Env,
     ) {
         // Only the recipient can confirm: anybody else who somehow learned the id cannot.
-        let confirms = |message: &Outgoing| by == Some(message.to) || message.peer == Some(from);
+        let confirms = |message: &Outgoing| {
+            let is_left = message.mail.left().is_some_and(|left| left.peers.contains_key(&from));
+            by == Some(message.to) || message.peer == Some(from) || is_left
+        };
         let confirmed = self.outgoing.get(&id).is_some_and(confirms);
         if !refused {
             if confirmed {
@@ -339,6 +369,9 @@ impl Mail {
         self.room = true;
         let message = if outcome.is_ok() { self.outgoing.remove(&id) } else { self.take_back(&id) };
         let Some(message) = message else { return };
+        if message.mail.may_be_stored() && outcome.is_ok() {
+            self.ended.push(id);
+        }
         if outcome.is_ok() && is_large(&message.body) && !matches!(message.purpose, Purpose::Answer { .. }) {
             let total = message.body.len();
             env.event(Event::Progress { command: message.command, id, sent: total, total });
@@ -360,11 +393,56 @@ impl Mail {
     /// A peer of this identity, or a way to one, has become known: what waits for it need not wait for its timer. However
     /// often that is said, nothing that was sent is sent again sooner than after half of its wait.
     pub(crate) fn on_known(&mut self, now: Time, identity: &IdentityId) {
-        let waits =
-            |message: &&mut Outgoing| message.to == *identity && message.attempt > 0 && !message.waits;
+        self.on_perhaps_linked(identity);
+        let waits = |message: &&mut Outgoing| {
+            message.to == *identity && message.attempt > 0 && !message.waits && message.mail.left().is_none()
+        };
         for message in self.outgoing.values_mut().filter(waits) {
             let soonest = if message.sent { now.max(message.sent_at + message.wait / 4) } else { now };
             message.retry_at = message.retry_at.min(soonest);
+        }
+    }
+
+    /// A prekey of this peer has come, or it has lost our session: what is on its way to it goes out again, or at last.
+    pub(crate) fn on_session(&mut self, now: Time, peer: &PeerId, identity: Option<&IdentityId>) {
+        let to_it = |one: &&mut Outgoing| one.peer.map_or(Some(&one.to) == identity, |only| only == *peer);
+        for message in self.outgoing.values_mut().filter(|one| !one.waits).filter(to_it) {
+            // However often that is said, it takes longer each time.
+            let soonest = if message.attempt > 1 { message.sent_at + message.wait / 4 } else { now };
+            message.retry_at = message.retry_at.min(soonest.max(now));
+        }
+    }
+
+    /// What was stored of sessions has been read: what waited for it goes out.
+    pub(crate) fn on_sessions(&mut self, now: Time) {
+        for message in self.outgoing.values_mut().filter(|one| !one.sent && !one.waits) {
+            message.retry_at = now;
+        }
+    }
+
+    /// Tells the application of a message that came in an earlier run.
+    pub(crate) fn tell(kept: Kept, env: &mut Env) {
+        let Kept { id, from, peer, time, body } = kept;
+        match Document::decode(&body) {
+            Ok(document) => env.event(Event::Message { from, peer, id, time, document, hops: None }),
+            Err(_) => env.stats.malformed += 1,
+        }
+    }
+
+    /// A message came in an earlier run.
+    pub(crate) fn on_received_before(&mut self, id: MessageId, env: &Env) {
+        self.received.insert(id, env.config.message_memory);
+    }
+
+    /// A message has come already.
+    pub(crate) fn is_received(&self, id: &MessageId) -> bool {
+        self.received.contains(id)
+    }
+
+    /// The first letter did not go out for want of a prekey: that was no attempt.
+    pub(crate) fn on_wanting(&mut self, id: &MessageId) {
+        if let Some(message) = self.outgoing.get_mut(id).filter(|one| one.attempt == 1) {
+            message.attempt = 0;
         }
     }
 
@@ -375,25 +453,45 @@ impl Mail {
         }
     }
 
-    pub(crate) fn close(&mut self, env: &mut Env) {
-        let all: Vec<MessageId> = self.outgoing.keys().chain(self.asked.keys()).copied().collect();
+    /// `lasts`: what is left for others is stored, and goes on in the next run.
+    pub(crate) fn close(&mut self, lasts: bool, env: &mut Env) {
+        let ends = self.outgoing.iter().filter(|(_, one)| !lasts || one.mail.left().is_none());
+        let all: Vec<MessageId> = ends.map(|(id, _)| id).chain(self.asked.keys()).copied().collect();
         for id in all {
             self.end(id, Err(SendError::Closed), env);
             self.answered(id, Err(SendError::Closed.into()), env);
         }
     }
 
-    pub(crate) fn on_time(&mut self, now: Time, env: &mut Env) -> Vec<Letter> {
+    /// `linked`: with whom there is a link. `waits`: there is a home that knows of mail.
+    pub(crate) fn on_time(
+        &mut self,
+        now: Time,
+        (linked, waits): (&Set<IdentityId>, bool),
+        env: &mut Env,
+    ) -> Vec<Letter> {
+        self.expire(now, env);
         let given_up = |message: &Outgoing| {
             let is_answer = matches!(message.purpose, Purpose::Answer { .. });
             let often = is_answer && message.attempt >= ANSWER_ATTEMPTS && message.retry_at <= now;
-            !message.waits && (often || now.since(message.since) >= env.config.message_give_up)
+            let late =
+                now.since(message.since) >= env.config.message_give_up && message.mail.left().is_none();
+            !message.waits && (often || late)
         };
         let given_up = self.outgoing.iter().filter(|(_, message)| given_up(message));
-        for (id, full) in given_up.map(|(id, one)| (*id, one.full)).collect::<Vec<_>>() {
-            let unreachable = SendError::Unreachable(env.config.message_give_up.as_secs());
-            self.end(id, Err(if full { SendError::NoRoom } else { unreachable }), env);
+        let why = |one: &Outgoing| {
+            let is_message = matches!(one.purpose, Purpose::Message);
+            let too_large = is_large(&one.body) && is_message && waits && one.confirmed == 0;
+            match (one.full, too_large) {
+                (true, _) => SendError::NoRoom,
+                (false, true) if !linked.contains(&one.to) => SendError::TooLargeToWait,
+                _ => SendError::Unreachable(env.config.message_give_up.as_secs()),
+            }
+        };
+        for (id, error) in given_up.map(|(id, one)| (*id, why(one))).collect::<Vec<_>>() {
+            self.end(id, Err(error), env);
         }
+        self.want(now);
         let late = self.asked.iter().filter(|(id, asked)| asked.until <= now && !self.waits(id));
         for id in late.map(|(id, _)| *id).collect::<Vec<_>>() {
             let waited = self.asked.get(&id).map_or(Duration::ZERO, |asked| now.since(asked.since));
@@ -402,9 +500,16 @@ impl Mail {
             self.answered(id, Err(error), env);
         }
         self.begin_waiting(now);
-        let mut letters = Vec::new();
-        for (id, message) in self.outgoing.iter_mut().filter(|(_, one)| !one.waits && one.retry_at <= now) {
+        let mut letters = self.letters_of_left(linked);
+        let held_up = self.held_up(linked);
+        let is_due = |one: &Outgoing| !one.waits && one.retry_at <= now && one.mail.left().is_none();
+        for (id, message) in self.outgoing.iter_mut().filter(|(_, one)| is_due(one)) {
+            if matches!(message.purpose, Purpose::Message) && held_up.contains(&message.to) {
+                message.retry_at = now + message.wait;
+                continue;
+            }
             letters.push(Letter {
+                command: message.command,
                 id: *id,
                 to: message.to,
                 peer: message.peer,
@@ -412,6 +517,7 @@ impl Mail {
                 time: message.time,
                 body: Arc::clone(&message.body),
                 hash: message.hash,
+                key: message.key.clone(),
                 attempt: message.attempt,
             });
             // A bulky one takes its time on a slow line; sent again too soon it takes twice that.
@@ -419,18 +525,21 @@ impl Mail {
                 if is_bulky(&message.body) && !is_large(&message.body) { STALLED } else { Duration::ZERO };
             message.retry_at = now + message.wait.max(patience);
             (message.sent_at, message.sent) = (now, true);
-            message.wait = (message.wait * 2).min(env.config.message_give_up);
+            message.wait = (message.wait * 2).min(MOST_WAIT);
             message.attempt = message.attempt.saturating_add(1);
         }
+        // In the order in which they were given: over a link they come so.
+        letters.sort_by_key(|letter| letter.command);
         letters
     }
 
     pub(crate) fn deadline(&self, env: &Env) -> Option<Time> {
         // Those that wait begin when another one ends.
-        let messages = self.outgoing.values().filter(|one| !one.waits);
-        let messages = messages.map(|m| m.retry_at.min(m.since + env.config.message_give_up));
+        let messages = self.outgoing.values().filter(|one| !one.waits && one.mail.left().is_none());
+        let messages = messages.flat_map(|m| [m.retry_at, m.since + env.config.message_give_up]);
+        let mail = self.outgoing.values().filter_map(|one| one.mail.due());
         let asked = self.asked.iter().filter(|(id, _)| !self.waits(id));
-        messages.chain(asked.map(|(_, asked)| asked.until)).min()
+        messages.chain(mail).chain(asked.map(|(_, asked)| asked.until)).min()
     }
 }
 

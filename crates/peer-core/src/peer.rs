@@ -7,6 +7,7 @@
 use crate::sorted::{Map, Set};
 use std::time::Duration;
 
+use weft_crypto::Members;
 use weft_wire::{Digest, DiscoveryKey, IdentityId, PeerId, Time};
 
 use crate::api::{Command, CommandError, CommandId, Input, Output, PeerInfo, Stats};
@@ -19,16 +20,24 @@ use crate::homes::Homes;
 use crate::keys::Keys;
 use crate::links::Links;
 use crate::mail::Mail;
+use crate::mailbox::Mailbox;
 use crate::mended::Mended;
 use crate::negotiation::{Carrier, Negotiator};
+use crate::outbox::Outbox;
+use crate::private::Private;
+use crate::sessions::{Kept, Sessions};
 use crate::subscriptions::Subscriptions;
 use crate::swarm::Swarm;
 use crate::transfer::Transfers;
 use crate::view::View;
 
 mod commands;
+mod conversing;
+mod group;
 mod interests;
 mod islands;
+mod mailing;
+mod members;
 mod neighbours;
 mod parts;
 mod sealed;
@@ -37,6 +46,9 @@ mod signalers;
 mod steps;
 mod stores;
 mod ways;
+
+use conversing::Early;
+use mailing::Page;
 
 /// Leave a peer alone for this long after it refused for want of room.
 const AFTER_FULL: Duration = Duration::from_secs(2);
@@ -60,12 +72,23 @@ pub struct Peer {
     backoff: Backoff,
     subscriptions: Subscriptions,
     mail: Mail,
+    sessions: Sessions,
+    outbox: Outbox,
+    mailbox: Mailbox,
+    /// Mail that is being opened.
+    page: Option<Page>,
+    /// What came in sessions before what is stored of them was read.
+    early: Vec<Early>,
+    /// Messages that an earlier run has stored and not told, until somebody takes messages.
+    untold: Vec<Kept>,
     transfers: Transfers,
     assemblies: Assemblies,
     next_command: u64,
     housekeeping_at: Time,
     /// Something has happened that may concern more than one swarm.
     stirred: bool,
+    /// Something about mail has become durable, and may leave.
+    released: bool,
     /// When signalers, negotiations, messages or the view are due, if nothing stirs them before.
     rest_at: Option<Time>,
     queue_was_full: bool,
@@ -80,6 +103,7 @@ impl Peer {
     /// A new peer; dials its signalers at once. `seed` is 32 bytes from a cryptographic source.
     pub fn new(config: Config, keys: Keys, seed: [u8; 32], now: Time) -> Self {
         let mut env = Env::new(config, keys, seed, now);
+        let sessions = Sessions::new(now, &mut env);
         let homes = Homes::new(now, &mut env);
         let mut peer = Self {
             env,
@@ -92,11 +116,18 @@ impl Peer {
             backoff: Backoff::default(),
             subscriptions: Subscriptions::default(),
             mail: Mail::default(),
+            sessions,
+            outbox: Outbox::default(),
+            mailbox: Mailbox::default(),
+            page: None,
+            early: Vec::new(),
+            untold: Vec::new(),
             transfers: Transfers::default(),
             assemblies: Assemblies::default(),
             next_command: 0,
             housekeeping_at: now + settle::HOUSEKEEPING,
             stirred: true,
+            released: false,
             rest_at: None,
             queue_was_full: false,
             forgetting: Map::new(),
@@ -128,7 +159,11 @@ impl Peer {
         let id = CommandId(self.next_command + 1);
         let stirs = !matches!(command, Command::Publish { .. });
         match command {
-            Command::Join { party } => self.join(now, &party)?,
+            Command::Join { party } => self.join(now, &party, None)?,
+            Command::JoinPrivate { members, invitation } => {
+                self.join_private(now, *members, invitation.as_ref())?;
+            }
+            Command::Say { discovery, deed } => self.say(now, discovery, deed)?,
             Command::Leave { discovery } => self.leave(now, discovery)?,
             Command::Subscribe { discovery, filter, backlog } => {
                 self.subscribe(now, id, discovery, &filter, backlog)?;
@@ -142,11 +177,20 @@ impl Peer {
                 }
             }
             Command::Publish { discovery, document } => self.publish(now, id, discovery, &document)?,
-            Command::Send { to, document } => self.send(now, id, to, &document)?,
+            Command::Send { to, document } => {
+                self.send(now, id, (to, self.env.config.mail_life), &document)?;
+            }
+            Command::SendFor { to, document, life } => self.send(now, id, (to, life), &document)?,
             Command::Request { to, peer, document, timeout } => {
                 self.request(now, id, (to, peer), &document, timeout)?;
             }
             Command::AnswerRequests { on } => self.mail.answers = on,
+            Command::Collect => {
+                if !std::mem::replace(&mut self.env.config.collect, true) {
+                    self.tell_untold();
+                    self.mailbox.on_wanted(now);
+                }
+            }
             Command::Cancel { command } => self.mail.cancel(command),
             Command::Respond { request, outcome } => self.respond(now, id, request, &outcome)?,
             Command::Block { peer } => self.block(now, peer),
@@ -280,7 +324,24 @@ impl Peer {
     /// None while what is stored is being read, and for a party that we are not in.
     pub fn published(&self, discovery: &DiscoveryKey) -> Option<Set<Digest>> {
         let swarm = self.swarms.get(discovery).filter(|swarm| swarm.feeds.storage.loading().is_none())?;
-        Some(swarm.feeds.own_documents(&self.env).collect())
+        let bodies = swarm.feeds.own_bodies(&self.env);
+        Some(match &swarm.private {
+            None => bodies.map(|(_, body)| weft_crypto::digest(&body)).collect(),
+            Some(private) => {
+                let read = |(feed, body): (PeerId, Vec<u8>)| private.group.read(feed, &body);
+                bodies.filter_map(read).map(|body| weft_crypto::digest(&body)).collect()
+            }
+        })
+    }
+
+    /// Who is in a private party, and as what, as far as we know; none for other parties.
+    pub fn members(&self, discovery: &DiscoveryKey) -> Option<&Members> {
+        self.swarms.get(discovery)?.private.as_ref().map(Private::members)
+    }
+
+    /// A neighbour in a party has told what it knows: of a private one who is a member, of any which documents it has.
+    pub fn has_met(&self, discovery: &DiscoveryKey) -> bool {
+        self.swarms.get(discovery).is_some_and(|swarm| !swarm.synced.is_empty())
     }
 
     /// Why each peer of our parties is, or is not, directly connected, and what would help; ordered by peer.
@@ -290,18 +351,22 @@ impl Peer {
         peers.iter().map(|peer| self.diagnosis(now, *peer)).collect()
     }
 
-    /// Bytes that closing now could lose: own publications that nobody has been given yet, answers that are not confirmed,
-    /// and what waits for channels.
+    /// Bytes, or more things, that closing now could lose: own publications that nobody has been given yet, keys of private
+    /// parties without which what was given cannot be read, answers that are not confirmed, and what waits for channels.
     /// When it is 0 and every channel has drained, all is on its way.
     pub fn unsent(&self) -> usize {
         let alone: usize = self.swarms.values().map(|swarm| swarm.feeds.alone_bytes()).sum();
         let queued: usize = self.links.open().map(|(peer, _)| self.links.queued(&peer)).sum();
-        alone + queued + self.mail.unsent()
+        let private = self.swarms.values().filter_map(|swarm| swarm.private.as_ref());
+        let debts: usize = private.map(|private| private.group.debts()).sum();
+        alone + queued + debts + self.sessions.unsaid() + self.mail.unsent()
     }
 
     /// Changes of what is kept that are not durable yet; 0 without a store.
     pub fn unstored(&self) -> usize {
-        self.leaving.len() + self.swarms.values().map(|swarm| swarm.feeds.unstored()).sum::<usize>()
+        self.leaving.len()
+            + self.sessions.unstored()
+            + self.swarms.values().map(|swarm| swarm.feeds.unstored()).sum::<usize>()
     }
 
     /// Figures since the start.

@@ -22,17 +22,20 @@ impl<T: Ord + Copy> Recent<T> {
         self.known.contains(value)
     }
 
+    /// Forgets the oldest value if there are more than `most`, and says which it was.
+    pub(crate) fn forget_over(&mut self, most: usize) -> Option<T> {
+        let oldest = (self.order.len() > most).then(|| self.order.pop_front()).flatten()?;
+        self.known.remove(&oldest);
+        Some(oldest)
+    }
+
     /// Remembers a value, and forgets the oldest ones beyond `most`; false if it was known.
     pub(crate) fn insert(&mut self, value: T, most: usize) -> bool {
         if !self.known.insert(value) {
             return false;
         }
         self.order.push_back(value);
-        while self.order.len() > most
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.known.remove(&oldest);
-        }
+        while self.forget_over(most).is_some() {}
         true
     }
 }

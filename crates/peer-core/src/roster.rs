@@ -43,6 +43,7 @@ pub(crate) struct Roster {
 struct Found {
     identity: IdentityId,
     agreement: AgreementKey,
+    sessions: bool,
     until: Time,
 }
 
@@ -87,6 +88,8 @@ struct Presence {
 pub(crate) struct Contact {
     pub(crate) agreement: AgreementKey,
     pub(crate) homes: Vec<SignalerId>,
+    /// Its record says that messages to it travel in sessions.
+    pub(crate) sessions: bool,
 }
 
 /// What came of a presence.
@@ -118,8 +121,8 @@ impl Roster {
     // ---- questions ----
 
     pub(crate) fn contact(&self, peer: &PeerId) -> Option<Contact> {
-        let found = self.found.get(peer).map(|found| found.agreement);
-        let unlisted = found.map(|agreement| Contact { agreement, homes: Vec::new() });
+        let found = self.found.get(peer).map(|found| (found.agreement, found.sessions));
+        let unlisted = found.map(|(agreement, sessions)| Contact { agreement, homes: Vec::new(), sessions });
         let Some(member) = self.members.get(peer) else {
             return self.passive.get(peer).map(|passive| passive.contact.clone()).or(unlisted);
         };
@@ -129,9 +132,11 @@ impl Roster {
             .chain(member.presence.iter().flat_map(|presence| &presence.homes))
             .copied()
             .collect();
-        let agreement =
-            member.agreement.or(member.record.as_ref().map(|record| record.agreement)).or(found)?;
-        Some(Contact { agreement, homes: homes.into_iter().collect() })
+        let record = member.record.as_ref().map(|record| (record.agreement, record.sessions == Some(true)));
+        let said = record.or(found);
+        let agreement = member.agreement.or(said.map(|(agreement, _)| agreement))?;
+        let sessions = said.is_some_and(|(_, sessions)| sessions);
+        Some(Contact { agreement, homes: homes.into_iter().collect(), sessions })
     }
 
     /// Members that can be asked for a link, and whether nothing of them came over the mesh lately (they may be on
@@ -206,8 +211,9 @@ impl Roster {
             let leaves = self.passive.keys().nth(place).copied();
             leaves.map(|peer| self.passive.remove(&peer));
         }
-        let contact =
-            Contact { agreement: record.agreement, homes: presence.homes.iter().copied().collect() };
+        let homes = presence.homes.iter().copied().collect();
+        let sessions = record.sessions == Some(true);
+        let contact = Contact { agreement: record.agreement, homes, sessions };
         let passive = Passive { contact, seq: presence.seq, presence: bytes.to_vec() };
         self.passive.insert(presence.peer, passive);
         Heard::New
@@ -387,7 +393,8 @@ impl Roster {
             first.map(|peer| self.found.remove(&peer));
         }
         let until = now + env.config.entry_ttl;
-        let found = Found { identity: record.identity, agreement: record.agreement, until };
+        let (identity, agreement) = (record.identity, record.agreement);
+        let found = Found { identity, agreement, sessions: record.sessions == Some(true), until };
         self.found.insert(record.peer, found);
     }
 

@@ -15,6 +15,8 @@
 //! 1 | feed                                      its author's signed peer record
 //! 2 | feed | first (8) | id of the last (8)     since, µs (8) | last (8) | hops | alone | previous (32) | id (32) | bundle
 //! 3 | feed                                      length (4) | bundle | another: a proof of its fork
+//! 4 | hash (32)                                 a signed statement about members
+//! 16 | feed | epoch (8)                           a chain of keys, sealed
 //! ```
 //! Numbers are big-endian.
 
@@ -22,7 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use weft_crypto::StoreKey;
-use weft_wire::{DiscoveryKey, PeerId, PublicationId, Tag, Time};
+use weft_wire::{Digest, DiscoveryKey, Epoch, PeerId, PublicationId, Tag, Time};
 
 use crate::api::Output;
 use crate::env::Env;
@@ -110,6 +112,8 @@ enum Key {
     Record(PeerId),
     Bundle(PeerId, u64, Tag),
     Proof(PeerId),
+    Statement(Digest),
+    Secret(PeerId, Epoch),
     /// Something that was read and is none of ours.
     Other(Vec<u8>),
 }
@@ -128,6 +132,8 @@ enum Value {
     Record(Vec<u8>),
     Bundle(Arc<Kept>, bool),
     Proof(Vec<u8>, Vec<u8>),
+    Statement(Vec<u8>),
+    Secret(Vec<u8>),
 }
 
 /// What was read.
@@ -137,6 +143,8 @@ pub(crate) enum Read {
     Record { feed: PeerId, record: Vec<u8> },
     Bundle { kept: Kept, alone: bool },
     Proof { feed: PeerId, one: Vec<u8>, other: Vec<u8> },
+    Statement(Vec<u8>),
+    Secret { feed: PeerId, epoch: Epoch, sealed: Vec<u8> },
 }
 
 #[derive(Debug, Default)]
@@ -156,6 +164,10 @@ pub(crate) struct Storage {
     damaged: u64,
     /// Feeds whose records were found, and whether they hold, until all has been read.
     pub(crate) records: Map<PeerId, bool>,
+    /// Statements about members that were found, until all has been read.
+    pub(crate) statements: Vec<Vec<u8>>,
+    /// Chains of keys that were found, sealed, until all has been read.
+    pub(crate) secrets: Vec<(PeerId, Epoch, Vec<u8>)>,
 }
 
 impl Storage {
@@ -212,6 +224,25 @@ impl Storage {
             let proof = Value::Proof(one.to_vec(), other.to_vec());
             self.change(now, Key::Proof(feed), Change::Put(proof, false));
         }
+    }
+
+    pub(crate) fn put_statement(&mut self, now: Time, bytes: &[u8]) {
+        if self.key.is_some() {
+            let key = Key::Statement(weft_crypto::digest(bytes));
+            self.change(now, key, Change::Put(Value::Statement(bytes.to_vec()), false));
+        }
+    }
+
+    pub(crate) fn remove_statement(&mut self, now: Time, bytes: &[u8]) {
+        self.change(now, Key::Statement(weft_crypto::digest(bytes)), Change::Remove);
+    }
+
+    pub(crate) fn put_secret(&mut self, now: Time, feed: PeerId, epoch: Epoch, sealed: Vec<u8>) {
+        self.change(now, Key::Secret(feed, epoch), Change::Put(Value::Secret(sealed), false));
+    }
+
+    pub(crate) fn remove_secret(&mut self, now: Time, feed: PeerId, epoch: Epoch) {
+        self.change(now, Key::Secret(feed, epoch), Change::Remove);
     }
 
     pub(crate) fn remove(&mut self, now: Time, kept: &Kept) {
@@ -361,14 +392,16 @@ impl Key {
 
     fn encode(&self) -> Vec<u8> {
         let (kind, feed, rest) = match self {
-            Self::Head(feed) => (0, feed, None),
-            Self::Record(feed) => (1, feed, None),
-            Self::Bundle(feed, first, id) => (2, feed, Some((first, id))),
-            Self::Proof(feed) => (3, feed, None),
+            Self::Head(feed) => (0, &feed.0, None),
+            Self::Record(feed) => (1, &feed.0, None),
+            Self::Bundle(feed, first, id) => (2, &feed.0, Some((first, id))),
+            Self::Proof(feed) => (3, &feed.0, None),
+            Self::Statement(hash) => (4, &hash.0, None),
+            Self::Secret(feed, epoch) => return [&[16][..], &feed.0, &epoch.0].concat(),
             Self::Other(key) => return key.clone(),
         };
         let mut bytes = vec![kind];
-        bytes.extend_from_slice(&feed.0);
+        bytes.extend_from_slice(feed);
         if let Some((first, id)) = rest {
             bytes.extend_from_slice(&first.to_be_bytes());
             bytes.extend_from_slice(&id.0);
@@ -383,7 +416,7 @@ impl Value {
             Self::Head(last, id) => {
                 [&last.to_be_bytes()[..], &id.0, &last.saturating_add(RESERVE).to_be_bytes()].concat()
             }
-            Self::Record(record) => record.clone(),
+            Self::Record(bytes) | Self::Statement(bytes) | Self::Secret(bytes) => bytes.clone(),
             Self::Bundle(kept, alone) => [
                 &kept.since.micros().to_be_bytes()[..],
                 &kept.last.to_be_bytes(),
@@ -429,22 +462,24 @@ impl Read {
                 let (one, other) = value.0.split_at_checked(usize::try_from(len).ok()?)?;
                 Self::Proof { feed, one: one.to_vec(), other: other.to_vec() }
             }
+            4 => Self::Statement(value.0.to_vec()),
+            16 => Self::Secret { feed, epoch: Epoch(key.take()?), sealed: value.0.to_vec() },
             _ => return None,
         })
     }
 }
 
 /// Takes bytes from the front.
-struct Reader<'a>(&'a [u8]);
+pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
 
 impl Reader<'_> {
-    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+    pub(crate) fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (first, rest) = self.0.split_first_chunk()?;
         self.0 = rest;
         Some(*first)
     }
 
-    fn number(&mut self) -> Option<u64> {
+    pub(crate) fn number(&mut self) -> Option<u64> {
         self.take().map(u64::from_be_bytes)
     }
 }

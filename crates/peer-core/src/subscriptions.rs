@@ -143,10 +143,11 @@ impl Subscriptions {
     }
 
     /// Subscriptions whose backlog is complete, or that have waited long enough. `alone`: nobody else is known, and something
-    /// was kept from before.
-    pub(crate) fn complete(&self, now: Time, discovery: &DiscoveryKey, alone: bool) -> bool {
-        self.collecting > 0
-            && self.by_id.values().any(|one| one.discovery == *discovery && one.is_complete(now, alone))
+    /// was kept from before. `waits`: something has come and cannot be read yet.
+    pub(crate) fn complete(&self, now: Time, discovery: &DiscoveryKey, (alone, waits): (bool, bool)) -> bool {
+        let late = |one: &Subscription| one.collecting.as_ref().is_some_and(|one| one.until <= now);
+        let complete = |one: &Subscription| one.is_complete(now, alone) && (!waits || late(one));
+        self.collecting > 0 && self.by_id.values().any(|one| one.discovery == *discovery && complete(one))
     }
 
     /// Gives the backlog to those whose is complete, and lets them go live.

@@ -12,13 +12,16 @@ use crate::sorted::{Map, Set};
 
 use weft_crypto::{Party, statement};
 use weft_wire::link::Link as Frame;
-use weft_wire::{Bytes, List, PeerId, Presence, SignalerId, Tag, Time, limits};
+use weft_wire::membership::Role;
+use weft_wire::{Bytes, IdentityId, List, PeerId, Presence, SignalerId, Tag, Time, limits};
 
 use crate::api::Backlog;
 use crate::broadcast::Broadcast;
 use crate::env::Env;
 use crate::feeds::Feeds;
 use crate::interest::Interest;
+use crate::links::Ours;
+use crate::private::Private;
 use crate::roster::Roster;
 use crate::routes::Routes;
 use crate::tree::Tree;
@@ -32,6 +35,8 @@ const WANT_WAY: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct Swarm {
     pub(crate) party: Party,
+    /// Of a private party, who is in it.
+    pub(crate) private: Option<Private>,
     joined_at: Time,
     pub(crate) roster: Roster,
     pub(crate) feeds: Feeds,
@@ -96,6 +101,7 @@ impl Swarm {
         let tag = Tag::from(&discovery);
         Self {
             party,
+            private: None,
             joined_at: now,
             roster: Roster::new(discovery),
             feeds: Feeds::new(discovery, now, env),
@@ -118,6 +124,27 @@ impl Swarm {
             probed: None,
             shuffled: Map::new(),
         }
+    }
+
+    /// As links see it.
+    pub(crate) fn ours(&self, us: &IdentityId) -> Ours<'_> {
+        let members = self.private.as_ref().map(Private::members);
+        Ours { party: &self.party, members: members.map(|members| (members, members.role(us).is_some())) }
+    }
+
+    /// What somebody may do, in a private party.
+    pub(crate) fn role(&self, identity: &IdentityId) -> Option<Role> {
+        self.private.as_ref()?.members().role(identity)
+    }
+
+    /// Something has come whose key has not.
+    pub(crate) fn waits_for_keys(&self) -> bool {
+        self.private.as_ref().is_some_and(|private| private.group.is_waiting())
+    }
+
+    /// Publications of an identity count here.
+    pub(crate) fn may_publish(&self, author: &IdentityId) -> bool {
+        self.private.is_none() || self.role(author) >= Some(Role::Writer)
     }
 
     /// Asks a neighbour for what it has and we have not: what may have been published since we joined, and with `backlog`
@@ -161,6 +188,9 @@ impl Swarm {
         self.interest.on_unlinked(now, &peer);
         self.wants.on_unlinked(&peer);
         self.feeds.forks.on_unlinked(&peer);
+        if let Some(private) = &mut self.private {
+            private.group.on_unlinked(&peer);
+        }
         self.roster.on_linked(now, peer, false, env);
         self.on_changed(now, env);
     }
@@ -256,6 +286,7 @@ impl Swarm {
             self.routes.deadline(),
             self.wants.deadline(),
             self.roster.deadline(),
+            self.private.as_ref().and_then(|private| private.group.deadline()),
             self.roster.is_large(env).then(|| self.interest.deadline(&self.tree)).flatten(),
         ];
         let rhythms = [self.shuffle.0, self.probe.0, Some(self.presence_at)];

@@ -11,11 +11,12 @@
 //! Outputs: parts to seal and send, one at a time, the transfers taking turns.
 //! Timers: parts that are not confirmed; a transfer that does not go on is forgotten.
 //! Invariants: at most [`WINDOW`] parts of a transfer, [`PER_PEER`] to a peer and [`AROUND`] that take no link are on
-//! their way; nothing of a message is copied but the part that is sent.
+//! their way; a recipient gets all parts [`RUNS`] times at most; nothing of a message is copied but the part that is sent.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use weft_crypto::part::PartKey;
 use weft_wire::{MessageId, PeerId, Time, limits};
 
 use crate::env::Env;
@@ -37,10 +38,24 @@ const LINK_PATIENCE: Duration = Duration::from_secs(4);
 /// Bounds of the same for other ways.
 const LEAST_PATIENCE: Duration = Duration::from_millis(400);
 const MOST_PATIENCE: Duration = Duration::from_secs(5);
+/// A large message that does not go on is announced again after this long: the recipient then says what it lacks. One that
+/// is only bulky is sent again then.
+pub(crate) const STALLED: Duration = Duration::from_secs(2);
+/// A recipient may have lost all parts that it had, and get them again, so often, less one.
+const RUNS: u32 = 4;
 /// Where a part could not be sent at all, the next try comes after this long.
 const HOLD: Duration = Duration::from_millis(300);
 
 pub(crate) type Key = (MessageId, PeerId);
+
+/// A large message, and where its recipient is if only the message knows.
+#[derive(Clone, Debug)]
+pub(crate) struct Source {
+    pub(crate) body: Arc<Vec<u8>>,
+    /// Of its parts.
+    pub(crate) key: Option<PartKey>,
+    pub(crate) contact: Option<Contact>,
+}
 
 #[derive(Debug, Default)]
 pub(crate) struct Transfers {
@@ -51,9 +66,10 @@ pub(crate) struct Transfers {
 
 #[derive(Debug)]
 struct Transfer {
-    body: Arc<Vec<u8>>,
-    contact: Option<Contact>,
+    source: Source,
     run: u32,
+    /// How many runs there have been.
+    runs: u32,
     /// The recipient has every part before this one, and of the next ones those with a bit.
     next: u32,
     ahead: u64,
@@ -82,6 +98,8 @@ struct Transfer {
 struct Flying {
     at: u32,
     sent: Time,
+    /// Not for the first time: whatever is heard of it may be about the time before.
+    again: bool,
     via: Option<LinkNumber>,
 }
 
@@ -98,6 +116,7 @@ pub(crate) struct Part {
     pub(crate) key: Key,
     pub(crate) at: u32,
     pub(crate) bytes: Vec<u8>,
+    pub(crate) key_of_parts: Option<PartKey>,
     pub(crate) contact: Option<Contact>,
     pub(crate) road: Road,
     pub(crate) attempt: u32,
@@ -114,18 +133,23 @@ impl Transfers {
         &mut self,
         now: Time,
         key: Key,
-        (body, contact): (&Arc<Vec<u8>>, Option<Contact>),
+        source: &Source,
         (run, next, ahead): (u32, u32, u64),
     ) -> (usize, bool) {
-        if self.list.get(&key).is_none_or(|one| one.run != run) {
-            self.list.insert(key, Transfer::new(now, Arc::clone(body), contact, run));
+        let runs = match self.list.get(&key) {
+            Some(one) if one.run == run => None,
+            Some(one) if one.runs == RUNS => return (one.bytes(), false),
+            before => Some(before.map_or(1, |one| one.runs + 1)),
+        };
+        if let Some(runs) = runs {
+            self.list.insert(key, Transfer { runs, ..Transfer::new(now, source.clone(), run) });
         }
         self.list.get_mut(&key).map_or((0, false), |one| one.on_taken(now, next, ahead))
     }
 
     /// What is sent to a peer, if anything is.
-    pub(crate) fn of(&self, key: &Key) -> Option<(Arc<Vec<u8>>, Option<Contact>)> {
-        self.list.get(key).map(|one| (Arc::clone(&one.body), one.contact.clone()))
+    pub(crate) fn of(&self, key: &Key) -> Option<&Source> {
+        self.list.get(key).map(|one| &one.source)
     }
 
     /// It is confirmed, or nothing more of it is wanted.
@@ -142,7 +166,7 @@ impl Transfers {
     pub(crate) fn lingering(&self, is_told: impl Fn(&MessageId) -> bool) -> usize {
         let mut ids = Set::new();
         let those = self.list.iter().filter(|((id, _), _)| is_told(id) && ids.insert(*id));
-        those.map(|(_, one)| one.body.len()).sum()
+        those.map(|(_, one)| one.source.body.len()).sum()
     }
 
     /// The next part to send, if there is room for one. `road`: the best way to a peer that has room now, if true another one
@@ -177,14 +201,17 @@ impl Transfers {
         self.last = Some(key);
         let one = self.list.get_mut(&key)?;
         one.lost.remove(&at);
+        let again = at < one.fresh;
         one.fresh = one.fresh.max(at + 1);
         one.flying.push(Flying {
             at,
             sent: now,
+            again,
             via: if let Road::Link(link) = road { Some(link) } else { None },
         });
-        let bytes = one.body.get(range(at, one.body.len())).unwrap_or_default().to_vec();
-        Some(Part { key, at, bytes, contact: one.contact.clone(), road, attempt: one.attempt })
+        let bytes = one.source.body.get(range(at, one.source.body.len())).unwrap_or_default().to_vec();
+        let Source { key: key_of_parts, contact, .. } = one.source.clone();
+        Some(Part { key, at, bytes, key_of_parts, contact, road, attempt: one.attempt })
     }
 
     /// A part went nowhere.
@@ -216,11 +243,11 @@ impl Transfers {
 }
 
 impl Transfer {
-    fn new(now: Time, body: Arc<Vec<u8>>, contact: Option<Contact>, run: u32) -> Self {
+    fn new(now: Time, source: Source, run: u32) -> Self {
         Self {
-            body,
-            contact,
+            source,
             run,
+            runs: 1,
             next: 0,
             ahead: 0,
             fresh: 0,
@@ -238,7 +265,7 @@ impl Transfer {
     }
 
     fn parts(&self) -> u32 {
-        u32::try_from(self.body.len().div_ceil(limits::PART)).unwrap_or(u32::MAX)
+        u32::try_from(self.source.body.len().div_ceil(limits::PART)).unwrap_or(u32::MAX)
     }
 
     fn has(&self, at: u32) -> bool {
@@ -258,9 +285,13 @@ impl Transfer {
         self.flying = flying;
         let lost = core::mem::take(&mut self.lost);
         self.lost = lost.into_iter().filter(|at| !self.has(*at)).collect();
+        if here.is_empty() {
+            self.lose_old(now);
+        }
         // What the recipient had from before need not be sent.
         self.fresh = self.fresh.max(self.next);
-        for part in &here {
+        // P. Karn and C. Partridge, SIGCOMM 1987: what was sent again says nothing about the way's time.
+        for part in here.iter().filter(|part| !part.again) {
             let sample = now.since(part.sent);
             self.round_trip = Some(self.round_trip.map_or(sample, |mean| (mean * 7 + sample) / 8));
         }
@@ -275,9 +306,18 @@ impl Transfer {
         (self.bytes(), !here.is_empty())
     }
 
+    /// A word that tells nothing new is the answer to our asking: what took no link and should have been there by then is lost.
+    fn lose_old(&mut self, now: Time) {
+        let age = STALLED.max(self.round_trip.unwrap_or_default());
+        let is_old = |part: &Flying| part.via.is_none() && now.since(part.sent) >= age;
+        let old = self.flying.iter().filter(|part| is_old(part)).map(|part| part.at);
+        self.lost.extend(old);
+        self.flying.retain(|part| !is_old(part));
+    }
+
     /// Bytes that the recipient has.
     fn bytes(&self) -> usize {
-        let len = self.body.len();
+        let len = self.source.body.len();
         let ahead = (self.next..self.parts()).filter(|at| self.has(*at)).map(|at| range(at, len).len());
         (self.next as usize * limits::PART).min(len) + ahead.sum::<usize>()
     }
@@ -332,4 +372,28 @@ impl Transfer {
 fn range(at: u32, len: usize) -> core::ops::Range<usize> {
     let begin = (at as usize * limits::PART).min(len);
     begin..(begin + limits::PART).min(len)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_claims_to_have_lost_its_parts_again_and_again_is_not_sent_them_without_end() {
+        let (mut transfers, key) = (Transfers::default(), (MessageId([1; 16]), PeerId([2; 32])));
+        let source = Source { body: Arc::new(vec![0; 3 * limits::PART]), key: None, contact: None };
+        let mut now = Time::from_millis(1_000);
+        let (mut sent, mut went_on) = (0, 0);
+        for run in 1..100 {
+            for next in 0..3 {
+                now = now + Duration::from_millis(20);
+                let (_, goes_on) = transfers.on_taken(now, key, &source, (run, next, 0));
+                went_on += u32::from(goes_on);
+                sent += usize::from(transfers.next(now, |_, _| Some(Road::Around), |_| None).is_some());
+            }
+        }
+        assert_eq!(went_on, 2 * RUNS);
+        // And what was on its way in the last run, once more after it was lost.
+        assert!((12..=15).contains(&sent), "{sent} parts");
+    }
 }

@@ -134,7 +134,10 @@ impl Signaler {
     /// A sibling says what its registry holds: where ours differs, it hears what we have, and gives us the rest.
     pub(crate) fn on_registry_summary(&mut self, conn: ConnId, network: &NetworkName, theirs: &[u8]) {
         if network != self.registry.network() {
-            if let Some(id) = self.links.link(conn).and_then(crate::links::Link::id) {
+            let Some(link) = self.links.link_mut(conn) else { return };
+            if !core::mem::replace(&mut link.other_network, true)
+                && let Some(id) = link.id()
+            {
                 let theirs = network.clone();
                 self.put(Output::Event(crate::Event::OtherNetwork { id, theirs }));
             }

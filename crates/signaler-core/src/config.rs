@@ -76,6 +76,20 @@ pub struct Config {
     pub max_watches_per_sibling: u32,
     /// Forwarded frames whose outcome is awaited.
     pub max_pending: u32,
+    /// How long an envelope waits at most.
+    pub mail_life_ms: u64,
+    /// Envelopes that may wait for one peer.
+    pub mailbox_envelopes: u32,
+    /// Their bytes.
+    pub mailbox_bytes: u32,
+    /// Envelopes of one sender, at one home and on one day, that may wait for one peer: others are to have room, too.
+    pub mailbox_envelopes_per_sender: u32,
+    /// Their bytes.
+    pub mailbox_bytes_per_sender: u32,
+    /// Peers whose records, prekeys and mail are kept here; about 15 KB each without mail.
+    pub max_mailboxes: u32,
+    /// Bytes of all records, prekeys and mail that are kept here. They are in memory, too.
+    pub max_mail_bytes: u64,
     /// Malformed frames after which a connection is closed.
     pub strikes: u32,
 
@@ -136,6 +150,13 @@ impl Default for Config {
             max_entries_per_sibling: 100_000,
             max_watches_per_sibling: 50_000,
             max_pending: 20_000,
+            mail_life_ms: 7 * 86_400_000,
+            mailbox_envelopes: 1_000,
+            mailbox_bytes: 4 * 1024 * 1024,
+            mailbox_envelopes_per_sender: 250,
+            mailbox_bytes_per_sender: 1024 * 1024,
+            max_mailboxes: 50_000,
+            max_mail_bytes: 256 * 1024 * 1024,
             strikes: 3,
             frames_per_second: 1_000,
             frames_burst: 2_000,

@@ -51,6 +51,40 @@ pub struct Counters {
     pub refused_watches: u64,
     /// Peers that a sibling said are connected to it, beyond its share.
     pub refused_peers: u64,
+    /// What siblings said of their links when as many were believed as a federation has members.
+    pub refused_links: u64,
+    /// Envelopes that became durable at a majority of the residence, as this signaler told their senders.
+    pub mail_stored: u64,
+    /// Envelopes that were there already, or had been, and were only acknowledged.
+    pub mail_repeated: u64,
+    /// Envelopes that got a later place because another signaler had taken later ones.
+    pub mail_postponed: u64,
+    /// Envelopes shown to those they are for.
+    pub mail_shown: u64,
+    /// Envelopes that were taken.
+    pub mail_taken: u64,
+    /// Proofs for mail that were good.
+    pub mail_collections: u64,
+    /// Envelopes that ran out before they were collected.
+    pub mail_expired: u64,
+    /// What was asked of the residence and refused.
+    pub mail_refused: u64,
+    /// Prekeys for one use that were given.
+    pub mail_prekeys: u64,
+    /// Prekeys for one use that were not given because too many had been asked for.
+    pub mail_withheld_prekeys: u64,
+    /// Items taken over from siblings that keep them, too.
+    pub mail_kept: u64,
+    /// Items of siblings for which there was no room.
+    pub mail_dropped: u64,
+    /// Items that a sibling lacked, as comparing or reading showed, and got.
+    pub mail_repaired: u64,
+    /// Mailboxes that others keep now, and that were deleted here.
+    pub mail_handed_over: u64,
+    /// Items that were taken or used, and are no longer remembered: there were too many.
+    pub mail_forgotten: u64,
+    /// Writes that failed.
+    pub mail_unwritten: u64,
     /// Peers that authenticated.
     pub authenticated: u64,
     refused: [u64; Code::ALL.len() + 1],
@@ -78,10 +112,18 @@ pub struct Gauges {
     pub watched: usize,
     /// Peers of siblings whose residence this is.
     pub residents: usize,
+    /// Mailboxes that are kept here.
+    pub mailboxes: usize,
+    /// Envelopes that wait in them.
+    pub mail: usize,
+    /// Bytes of all that is in them, records and prekeys included.
+    pub mail_bytes: usize,
     /// Forwarded frames whose outcome is awaited.
     pub pending: usize,
     /// Siblings, configured or connected.
     pub siblings: Vec<SiblingStatus>,
+    /// Pairs of linked siblings that both say that they are not linked with each other.
+    pub apart: usize,
     /// Members of the federation, this signaler not among them, by id.
     pub members: Vec<MemberStatus>,
 }

@@ -21,6 +21,8 @@ struct Sibling {
     learned: bool,
     busy: bool,
     failures: u32,
+    /// It leads to this signaler, by the last attempt that led anywhere.
+    own: bool,
     /// When it is dialled again, once it was lost: however often that is said, there is one such time.
     due: Option<Time>,
 }
@@ -72,7 +74,8 @@ impl Dials {
     fn add(&mut self, config: SiblingConfig, learned: bool) -> DialId {
         let dial = DialId(self.next);
         self.next += 1;
-        self.siblings.insert(dial, Sibling { config, learned, busy: false, failures: 0, due: None });
+        let sibling = Sibling { config, learned, busy: false, failures: 0, own: false, due: None };
+        self.siblings.insert(dial, sibling);
         dial
     }
 
@@ -119,10 +122,6 @@ impl Dials {
         self.siblings.retain(|_, sibling| !sibling.learned || sibling.expected() != Some(*id));
     }
 
-    pub(crate) fn url(&self, dial: DialId) -> Option<&str> {
-        self.siblings.get(&dial)?.config.url.as_deref()
-    }
-
     /// The key that a URL should prove, if it is known.
     pub(crate) fn expected(&self, dial: DialId) -> Option<SignalerId> {
         self.siblings.get(&dial)?.expected()
@@ -166,8 +165,15 @@ impl Dials {
     /// A dialled link is up: the next failure is the first again.
     pub(crate) fn on_up(&mut self, dial: DialId) {
         if let Some(sibling) = self.siblings.get_mut(&dial) {
-            sibling.failures = 0;
+            (sibling.failures, sibling.own) = (0, false);
         }
+    }
+
+    /// A URL leads to this signaler. Returns it if that is news; it is dialled on, for a name may have several addresses.
+    pub(crate) fn on_own(&mut self, dial: DialId) -> Option<String> {
+        let sibling = self.siblings.get_mut(&dial).filter(|sibling| !sibling.own)?;
+        sibling.own = true;
+        sibling.config.url.clone()
     }
 
     /// Dialling failed or the dialled connection closed. Returns when to dial again, unless that is known: after doubling

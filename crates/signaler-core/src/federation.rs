@@ -14,6 +14,7 @@ use crate::forwarding::{Fan, Passage};
 use crate::frames;
 use crate::io::{ConnId, DialId, Event, Output};
 use crate::links::Summary;
+use crate::mailboxes::BoxId;
 use crate::registry::Standing;
 use crate::signaler::Signaler;
 use crate::table::{Key, Kind, News, Statement};
@@ -198,6 +199,38 @@ impl Signaler {
                 self.on_registry_statements(now, conn, &statements);
             }
             Sibling::Gossip { packet } => self.on_gossip(now, conn, packet),
+            // Of siblings that do not admit us yet nothing about mail or links is taken.
+            Sibling::MailAsk { .. }
+            | Sibling::MailAnswer { .. }
+            | Sibling::MailKeep { .. }
+            | Sibling::MailKept { .. }
+            | Sibling::MailSums { .. }
+            | Sibling::MailLook { .. }
+            | Sibling::MailHave { .. }
+            | Sibling::MailNames { .. }
+            | Sibling::MailDone { .. }
+            | Sibling::MailWaits { .. }
+            | Sibling::Linked { .. }
+                if !up => {}
+            Sibling::MailAsk { re, hops, sender, frame } => {
+                self.on_mail_ask(now, conn, re, hops, sender, frame);
+            }
+            Sibling::MailAnswer { re, frame } => self.on_mail_answer(conn, re, frame),
+            Sibling::MailKeep { re, identity, peer, items } => {
+                self.on_mail_keep(now, conn, re, BoxId { identity, peer }, items.into_vec());
+            }
+            Sibling::MailKept { re, code, after } => self.on_mail_kept(now, conn, re, code, after),
+            Sibling::MailSums { ring, answer, sums } => self.on_mail_sums(now, conn, ring, answer, &sums.0),
+            Sibling::MailLook { re, identity, boxes } => self.on_mail_look(conn, re, identity, &boxes),
+            Sibling::MailHave { re, leaving, boxes } => self.on_mail_have(now, conn, re, leaving, &boxes),
+            Sibling::MailNames { re, identity, peer, names } => {
+                self.on_mail_names(now, conn, re, BoxId { identity, peer }, &names.0);
+            }
+            Sibling::MailDone { re } => self.on_mail_done(now, conn, re),
+            Sibling::MailWaits { identity, peer, hops } => {
+                self.on_mail_waits(&BoxId { identity, peer }, hops);
+            }
+            Sibling::Linked { siblings } => self.on_linked(now, conn, &siblings),
         }
     }
 
@@ -229,6 +262,7 @@ impl Signaler {
     pub(crate) fn forget_link(&mut self, now: Time, conn: ConnId) {
         let Some((link, in_use)) = self.links.on_closed(conn) else { return };
         self.on_outcomes_lost(conn);
+        self.on_mail_link_lost(now, conn, link.id());
         self.residences.on_lost(conn);
         if in_use && let Some(id) = link.id() {
             self.on_moves_lost(&id);
@@ -239,6 +273,7 @@ impl Signaler {
         }
         if in_use && let Some(id) = link.id() {
             self.put(Output::Event(Event::SiblingDown(id)));
+            self.on_links_changed(now, true);
             for dial in self.dials.waiting_for(id) {
                 self.on_dial_down(now, dial);
             }
@@ -446,6 +481,8 @@ impl Signaler {
                 self.put(Output::Event(Event::SiblingUp(id)));
             }
             self.on_member_linked(now, conn);
+            self.on_links_changed(now, loser.is_none());
+            self.compare_mail_soon(now);
             self.retell_connected(now);
             for discovery in self.watches.all() {
                 self.reconsider(now, &discovery);
@@ -460,9 +497,8 @@ impl Signaler {
     fn on_handshake_refused(&mut self, now: Time, conn: ConnId, code: Code) {
         let dial = self.links.link(conn).and_then(|link| link.dial);
         if code == Code::WrongParty
-            && let Some(url) = dial.and_then(|dial| self.dials.url(dial))
+            && let Some(url) = dial.and_then(|dial| self.dials.on_own(dial))
         {
-            let url = url.to_owned();
             self.put(Output::Event(Event::OwnUrl(url)));
         }
         self.counters.refuse(code);

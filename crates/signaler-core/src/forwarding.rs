@@ -235,7 +235,7 @@ impl Signaler {
         Ok(())
     }
 
-    fn answer(&mut self, asker: Asker, outcome: Result<(), Code>) {
+    pub(crate) fn answer(&mut self, asker: Asker, outcome: Result<(), Code>) {
         let Asker { conn, re, wants } = asker;
         match (wants, outcome) {
             (Wants::Failure, Ok(())) => {}
@@ -250,7 +250,7 @@ impl Signaler {
         }
     }
 
-    fn arm_pending(&mut self) {
+    pub(crate) fn arm_pending(&mut self) {
         if !self.pending_armed
             && let Some(at) = self.pending.deadline()
         {

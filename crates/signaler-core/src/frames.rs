@@ -56,6 +56,12 @@ const fn advice(code: Code) -> &'static str {
         Code::TimedOut => "silent for too long",
         Code::SignalerFull => "the signaler is full; use another one",
         Code::UnsupportedVersion => "no version of the protocol in common",
+        Code::MailboxFull => "as much waits for this peer as may; it has to collect its mail",
+        Code::SenderFull => "as much of this sender waits for this peer as may; it has to collect its mail",
+        Code::NoMailbox => "no such peer of this identity has published its record",
+        Code::NotStored => "not on enough disks in time: send the same again, later",
+        Code::TooManyPeers => "the identity has as many peers as are kept; revoke one",
+        Code::Revoked => "the identity has revoked this peer",
         Code::NotAMember => "announce in the swarm first",
         _ => "",
     }

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use weft_wire::registry::NetworkName;
-use weft_wire::{Code, PeerId, SignalerId};
+use weft_wire::sibling::KeptKind;
+use weft_wire::{Code, Digest, IdentityId, PeerId, SignalerId, Tag};
 
 use crate::registry::{Record, Shown};
 
@@ -77,6 +78,13 @@ pub enum Input<'a> {
         /// Which.
         dial: DialId,
     },
+    /// What an [`Output::KeepMail`] asked for is durable, or could not be written.
+    MailKept {
+        /// Its number.
+        number: u64,
+        /// Whether it is durable.
+        durable: bool,
+    },
     /// Nothing but time has passed.
     Tick,
     /// The operator wants to stop: peers and siblings are told, then everything is closed.
@@ -136,8 +144,56 @@ pub enum Output {
         /// None: it is no longer to be remembered.
         card: Option<Bytes>,
     },
+    /// Make these changes to what peers left here durable, in order and together; answer with [`Input::MailKept`]. To be given
+    /// back to [`crate::Signaler::restore_mail`].
+    KeepMail {
+        /// Repeated in the answer.
+        number: u64,
+        /// What.
+        changes: Vec<MailChange>,
+    },
     /// Something worth a line in the log.
     Event(Event),
+}
+
+/// A change of what waits for a peer. An item is named by identity, peer and id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MailChange {
+    /// The item is this now.
+    Put {
+        /// Whose.
+        identity: IdentityId,
+        /// In which mailbox.
+        peer: PeerId,
+        /// Which.
+        id: Digest,
+        /// What.
+        item: MailItem,
+    },
+    /// There is no such item any more, if there was.
+    Drop {
+        /// Whose.
+        identity: IdentityId,
+        /// In which mailbox.
+        peer: PeerId,
+        /// Which.
+        id: Digest,
+    },
+}
+
+/// What lies in a mailbox, as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MailItem {
+    /// What it is.
+    pub kind: KeptKind,
+    /// Orders mail; when a statement was issued.
+    pub at: u64,
+    /// Until when it is kept, milliseconds since the Unix epoch.
+    pub until: u64,
+    /// Who left it there, by its home's tag.
+    pub sender: Tag,
+    /// None: it was taken, or used.
+    pub body: Option<Bytes>,
 }
 
 /// Something worth a line in the log. Holds ids only, never what was sent.
@@ -151,6 +207,8 @@ pub enum Event {
     SiblingUp(SignalerId),
     /// They no longer do.
     SiblingDown(SignalerId),
+    /// Siblings say that they are linked with others than before: see [`crate::Signaler::linked`]. At most once a second.
+    LinksChanged,
     /// A signaler is a member, as a sibling says or as it says itself.
     MemberUp(SignalerId),
     /// A member is down: it stopped, or was not heard of.
@@ -169,7 +227,7 @@ pub enum Event {
         /// The registry knows it, and nobody has approved it, or not any more. Otherwise nobody has named it here.
         registered: bool,
     },
-    /// A sibling's registry is that of another federation: neither takes anything from the other.
+    /// A sibling's registry is that of another federation: neither takes anything from the other. Once for each link.
     OtherNetwork {
         /// Which.
         id: SignalerId,
@@ -185,6 +243,6 @@ pub enum Event {
         /// The key it proved.
         proved: SignalerId,
     },
-    /// A URL that should be a sibling's is this signaler's own.
+    /// A URL that should be a sibling's is this signaler's own. Once, until it leads to somebody else.
     OwnUrl(String),
 }

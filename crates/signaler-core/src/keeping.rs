@@ -85,6 +85,7 @@ impl Signaler {
         let ring = &self.ring;
         self.table.retain_shared(|id| ring.lives(id));
         self.walk(now);
+        self.compare_mail_soon(now);
         self.timers.arm(now + QUIET, Timer::Quiet);
         if let Some(at) = self.ring.settles() {
             self.timers.arm(at, Timer::Settle);
@@ -96,6 +97,7 @@ impl Signaler {
             // Siblings that settled before us offered what we keep now when we did not know that we do.
             self.moves.compares = true;
             self.walk(now);
+            self.compare_mail_soon(now);
         }
     }
 

@@ -9,15 +9,17 @@
 //! 3. Go to 1. Remote data never makes `handle` fail: it is answered, counted, and may close its connection.
 //!
 //! The machines, one to a file: `peers` (connections and authentication), `table`
-//! (discovery entries with TTL), `links` (siblings: proof, admission, routes), `dials` (whom
-//! to call and when), `membership` (who is in the federation and lives), `pending` (forwarded frames whose outcome is awaited), `quota`, `turn` (credentials of TURN servers), [`registry`] (whom sovereigns took in). The
+//! (discovery entries with TTL), `links` (siblings: proof, admission, routes), `linked` (who says that it is linked with whom), `dials` (whom
+//! to call and when), `membership` (who is in the federation and lives), `pending` (forwarded frames whose outcome is awaited), `mailboxes` (what peers left for each other), `quota`, `turn` (credentials of TURN servers), [`registry`] (whom sovereigns took in). The
 //! parts of [`Signaler`] join them: `discovery.rs` (announce, leave, loss, expiry), `forwarding.rs`,
-//! `federation.rs`, `members.rs`, `admission.rs` (the registry). The frames and their order are specified in `docs/spec/signaler.md`, `docs/spec/federation.md` and
+//! `federation.rs`, `members.rs`, `admission.rs` (the registry), `mailing.rs` and
+//! `mailkeeping.rs` (mail). The frames and their order are specified in `docs/spec/signaler.md`, `docs/spec/federation.md` and
 //! `docs/spec/registry.md`.
 
 #![forbid(unsafe_code)]
 
 mod admission;
+mod calendar;
 mod config;
 mod counters;
 mod dials;
@@ -27,7 +29,12 @@ mod forwarding;
 mod frames;
 mod io;
 mod keeping;
+mod linked;
 mod links;
+mod log;
+mod mailboxes;
+mod mailing;
+mod mailkeeping;
 mod map;
 #[cfg(feature = "measured")]
 pub mod measured;
@@ -42,6 +49,8 @@ mod residences;
 mod residing;
 mod ring;
 mod signaler;
+mod slots;
+mod swarm;
 mod table;
 mod timers;
 mod turn;
@@ -50,6 +59,7 @@ mod watching;
 
 pub use config::{Config, SiblingConfig};
 pub use counters::{Counters, Gauges, MemberStatus, SiblingStatus};
-pub use io::{ConnId, DialId, Event, Input, Origin, Output};
+pub use io::{ConnId, DialId, Event, Input, MailChange, MailItem, Origin, Output};
+pub use linked::{LinkStatus, Linked};
 pub use signaler::Signaler;
 pub use turn::TurnConfig;

@@ -7,7 +7,7 @@
 //! in [`Links::to`]; every route leads over a link that is up.
 
 use core::time::Duration;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use weft_crypto::SignalerKey;
 use weft_crypto::challenge::{check_sibling, prove_to_sibling};
@@ -51,12 +51,18 @@ pub(crate) struct Link {
     pub(crate) answers: u8,
     /// No summary of its table is looked at before this.
     pub(crate) compares_at: Time,
+    /// That it belongs to another federation was told.
+    pub(crate) other_network: bool,
     /// A summary that came while it was not known who keeps what.
     pub(crate) summary: Option<Summary>,
     /// Where it says it can be reached.
     pub(crate) url: Option<String>,
     /// It understands gossip: the card that it sent, checked once the link is up.
     pub(crate) card: Option<Vec<u8>>,
+    /// Of which of our links it was told last.
+    pub(crate) linked_told: Option<u64>,
+    /// With whom it says that it is linked.
+    pub(crate) says: Option<BTreeSet<SignalerId>>,
 }
 
 impl Link {
@@ -112,9 +118,12 @@ impl Links {
             rings: (0, 0),
             answers: 0,
             compares_at: now,
+            other_network: false,
             summary: None,
             url: None,
             card: None,
+            linked_told: None,
+            says: None,
         };
         self.conns.insert(conn, link);
     }
@@ -203,6 +212,11 @@ impl Links {
     /// The links that are used, in order.
     pub(crate) fn up(&self) -> Vec<ConnId> {
         self.by_id.values().copied().collect()
+    }
+
+    /// The siblings with which a link is used, in order.
+    pub(crate) fn siblings(&self) -> impl Iterator<Item = &SignalerId> {
+        self.by_id.keys()
     }
 
     /// The link to a sibling.

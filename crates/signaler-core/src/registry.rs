@@ -185,9 +185,9 @@ impl Registry {
         unread
     }
 
-    /// The sovereigns that the configuration names.
-    pub fn first_sovereigns(&self) -> &[RegistryKey] {
-        &self.config.sovereigns
+    /// The sovereigns that the configuration names, or named in an earlier run, in order.
+    pub fn first_sovereigns(&self) -> impl Iterator<Item = RegistryKey> {
+        self.sovereigns.first().iter().copied()
     }
 
     /// The name of the federation.

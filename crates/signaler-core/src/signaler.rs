@@ -20,7 +20,9 @@ use crate::forwarding::Passage;
 use crate::frames;
 use crate::io::{ConnId, Event, Input, Origin, Output};
 use crate::keeping::Moves;
+use crate::linked::Saying;
 use crate::links::Links;
+use crate::mailing::Mail;
 use crate::members::Roll;
 use crate::membership::Membership;
 use crate::peers::{Beat, Gate, Peers};
@@ -51,6 +53,8 @@ pub struct Signaler {
     /// Peers whose socket was lost, in their grace.
     pub(crate) lost: BTreeMap<PeerId, Lost>,
     pub(crate) links: Links,
+    /// Who is told of our links, and when.
+    pub(crate) saying: Saying,
     pub(crate) dials: Dials,
     pub(crate) pending: Pending,
     pub(crate) inbox: Inbox,
@@ -61,6 +65,7 @@ pub struct Signaler {
     pub(crate) moves: Moves,
     pub(crate) watches: Watches,
     pub(crate) residences: Residences,
+    pub(crate) mail: Mail,
     /// Peers whose residences are to be looked at.
     pub(crate) retell: Vec<ConnId>,
     /// When the [`Timer::Members`] that counts is armed for.
@@ -93,6 +98,7 @@ impl Signaler {
         let (peers, table) = (Peers::new(rng.next_u64()), Table::new(us, rng.next_u64()));
         let residences = Residences::new(rng.next_u64());
         timers.arm(now + REFRESH, Timer::Refresh);
+        let mail = Mail::new(seed);
         let mut seed = [0; 32];
         rng.fill_bytes(&mut seed);
         let membership = Membership::new(&config, &key, ChaCha20Rng::from_seed(seed), now);
@@ -105,6 +111,7 @@ impl Signaler {
             moves: Moves::default(),
             watches: Watches::default(),
             residences,
+            mail,
             retell: Vec::new(),
             members_armed: None,
             roll: Roll::default(),
@@ -118,6 +125,7 @@ impl Signaler {
             timers,
             lost: BTreeMap::new(),
             links: Links::default(),
+            saying: Saying::default(),
             dials,
             pending: Pending::default(),
             inbox: Inbox::default(),
@@ -177,8 +185,12 @@ impl Signaler {
             watches: self.watches.len(),
             watched: self.watches.watched(),
             residents: self.residences.len(),
+            mailboxes: self.mail.boxes.len(),
+            mail: self.mail.boxes.waiting(),
+            mail_bytes: self.mail.boxes.bytes(),
             pending: self.pending.len(),
             siblings,
+            apart: self.siblings_apart(),
             members: self.member_statuses(),
         }
     }
@@ -199,6 +211,7 @@ impl Signaler {
                 self.forget_link(now, conn);
             }
             Input::DialFailed { dial } => self.on_dial_down(now, dial),
+            Input::MailKept { number, durable } => self.on_mail_written(now, number, durable),
             Input::Tick => {}
             Input::Shutdown => self.on_shutdown(now),
         }
@@ -213,6 +226,7 @@ impl Signaler {
     /// When [`Signaler::handle`] must be called at the latest.
     pub fn deadline(&self) -> Option<Time> {
         let machines = self.table.deadline().into_iter().chain(self.registry.deadline());
+        let machines = machines.chain(self.mail_deadline());
         self.timers.deadline().into_iter().chain(machines).min()
     }
 
@@ -223,6 +237,7 @@ impl Signaler {
         self.on_expiry(now, EXPIRE_AT_ONCE);
         self.registry.on_time(now);
         self.on_registry(now, None);
+        self.on_mail_time(now);
         let mut worked = false;
         while let Some(timer) = self.timers.due(now) {
             match timer {
@@ -241,6 +256,8 @@ impl Signaler {
                 }
                 Timer::Fill(discovery) => self.on_fill_over(now, &discovery),
                 Timer::Refresh => self.on_refresh(now),
+                Timer::SayLinked => self.on_say_linked(now),
+                Timer::TellLinked => self.on_tell_linked(now),
                 // Re-armed for the same moment if there is more: other inputs come first.
                 Timer::Inbox | Timer::Walk | Timer::Unlike | Timer::Retell if worked => {
                     self.timers.arm(now, timer);
@@ -291,7 +308,7 @@ impl Signaler {
         }
         let mut nonce = Nonce([0; 32]);
         self.rng.fill_bytes(&mut nonce.0);
-        self.timers.arm(now + self.config.auth(), Timer::Pulse(conn));
+        self.timers.arm(now + self.config.auth().min(self.config.keepalive()), Timer::Pulse(conn));
         let frame = if origin == Origin::Peer {
             self.peers.on_connected(now, conn, nonce, &self.config, &self.clock);
             frames::small(&FromSignaler::Challenge { signaler: self.us, nonce })
@@ -348,6 +365,16 @@ impl Signaler {
             (ToSignaler::Ping { token }, Some(_)) => {
                 self.send(conn, frames::small(&FromSignaler::Pong { token }));
             }
+            (
+                ToSignaler::Publish { re, .. }
+                | ToSignaler::Peers { re, .. }
+                | ToSignaler::Store { re, .. }
+                | ToSignaler::Collect { re, .. }
+                | ToSignaler::Proof { re, .. }
+                | ToSignaler::Taken { re, .. }
+                | ToSignaler::Revoke { re, .. },
+                Some(id),
+            ) => self.on_mail(now, conn, id, re, bytes),
             (ToSignaler::Authenticate { .. }, Some(_)) => self.on_malformed(now, conn),
             (frame, None) => {
                 self.refuse(conn, Code::NotAuthenticated, re_of(&frame), None);
@@ -443,6 +470,7 @@ impl Signaler {
         } else if let Some(link) = self.links.link_mut(conn) {
             link.pulse.full = None;
             self.arm_flush(now);
+            self.say_linked_to(now, conn);
         }
     }
 
@@ -456,7 +484,8 @@ impl Signaler {
         };
         let beat = match waits {
             Some(opened) if now >= opened + self.config.auth() => Beat::Dead(Code::TimedOut),
-            Some(opened) => Beat::Wait(opened + self.config.auth()),
+            // It may be in by then, and is asked for signs of life from then on.
+            Some(opened) => Beat::Wait((opened + self.config.auth()).min(now + self.config.keepalive())),
             None => pulse.beat(now, &self.config),
         };
         match beat {
@@ -545,7 +574,15 @@ impl Signaler {
 /// The number that the sender gave a frame.
 fn re_of(frame: &ToSignaler<'_>) -> Option<u32> {
     match frame {
-        ToSignaler::Forward { re, .. } | ToSignaler::Fanout { re, .. } => Some(*re),
+        ToSignaler::Forward { re, .. }
+        | ToSignaler::Fanout { re, .. }
+        | ToSignaler::Publish { re, .. }
+        | ToSignaler::Peers { re, .. }
+        | ToSignaler::Store { re, .. }
+        | ToSignaler::Collect { re, .. }
+        | ToSignaler::Proof { re, .. }
+        | ToSignaler::Taken { re, .. }
+        | ToSignaler::Revoke { re, .. } => Some(*re),
         _ => None,
     }
 }

@@ -9,22 +9,27 @@
 //!   tables that saw the same statements are equal, whatever the order. Of two equal ones the first stays.
 //! - A withdrawal (the peer's signed leave, or its home's signed removal) is kept as a tombstone for one TTL, so that an
 //!   older statement on its way cannot bring the entry back.
-//! - Every record has exactly one place in the log (its last change) and one live place in the expiry buckets.
+//! - Every record has a slot, by which it is in the log exactly once (its last change) and is due exactly once.
 //! - A swarm without records does not exist.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
+use hashbrown::hash_map::Entry;
 use rand_chacha::ChaCha20Rng;
 use rand_core::Rng as _;
 use weft_crypto::placement::{entry_mark, entry_name};
 use weft_crypto::statement::refresh_of;
 use weft_wire::{DiscoveryKey, PeerId, SignalerId, Time};
 
+use crate::calendar::{Calendar, Looked};
 use crate::io::ConnId;
+use crate::log::Log;
 use crate::map::{Map, map, trim};
 use crate::ring::Placed;
+use crate::slots::Slots;
+use crate::swarm::{Local, Member, Record, SIZES, Swarm, adjust};
 
 /// What a record is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,67 +86,6 @@ pub(crate) enum News {
     Old,
 }
 
-#[derive(Debug)]
-struct Record {
-    home: SignalerId,
-    seq: u64,
-    kind: Kind,
-    until: Time,
-    /// Place in the log.
-    version: u64,
-    /// Live place in the expiry buckets.
-    bucket: u64,
-    /// The sibling connection it came from.
-    via: Option<ConnId>,
-    /// Whoever told us did not tell the others that keep it.
-    pass: bool,
-    /// See [`entry_name`].
-    name: u64,
-    /// The change since which it was only refreshed.
-    base: u64,
-    /// The sibling that brought it first, by its place in [`Table::sources`].
-    source: Option<u16>,
-    bytes: Arc<[u8]>,
-}
-
-#[derive(Debug)]
-struct Member {
-    peer: PeerId,
-    /// Ordered by home.
-    records: Vec<Record>,
-}
-
-impl Member {
-    fn is_present(&self) -> bool {
-        self.records.iter().any(|record| record.kind == Kind::Present)
-    }
-}
-
-/// A member with a connection here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Local {
-    pub(crate) peer: PeerId,
-    pub(crate) conn: ConnId,
-}
-
-#[derive(Debug, Default)]
-struct Swarm {
-    /// Ordered by peer.
-    members: Vec<Member>,
-    /// Members that are present.
-    present: usize,
-    /// Ordered by peer.
-    locals: Vec<Local>,
-    /// Homes elsewhere with members of this swarm, and how many.
-    homes: Vec<(SignalerId, u32)>,
-    /// Entries that are present and at home here.
-    own: usize,
-    /// The marks of the entries that are present, XORed.
-    sum: u64,
-    /// Who keeps it.
-    placed: Option<Arc<Placed>>,
-}
-
 /// One record, as others are told of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Told {
@@ -166,9 +110,6 @@ pub(crate) struct Logged {
     pub(crate) bytes: Arc<[u8]>,
 }
 
-/// Width of an expiry bucket: how much later than its time an entry may go.
-const BUCKET_MICROS: u64 = 250_000;
-
 #[derive(Debug)]
 pub(crate) struct Table {
     us: SignalerId,
@@ -177,9 +118,10 @@ pub(crate) struct Table {
     order: BTreeSet<DiscoveryKey>,
     /// Homes elsewhere at which a peer has entries, and how many.
     whereabouts: Map<PeerId, Vec<(SignalerId, u32)>>,
-    log: BTreeMap<u64, Key>,
-    version: u64,
-    buckets: BTreeMap<u64, Vec<Key>>,
+    /// The records by their slots.
+    slots: Slots<Key>,
+    log: Log,
+    calendar: Calendar,
     local_swarms: usize,
     /// By sibling and first byte of the discovery key: the marks of the entries that both should have, XORed. Those of swarms
     /// of which it is known who keeps them.
@@ -189,9 +131,6 @@ pub(crate) struct Table {
     sources: Vec<((SignalerId, bool), usize)>,
 }
 
-/// Classes of swarms by their size: 1, 2 and 3, 4 to 7, and so on; the last one has all that are larger.
-pub(crate) const SIZES: usize = 16;
-
 impl Table {
     pub(crate) fn new(us: SignalerId, seed: u64) -> Self {
         Self {
@@ -199,9 +138,9 @@ impl Table {
             swarms: map(seed),
             order: BTreeSet::new(),
             whereabouts: map(seed.rotate_left(17)),
-            log: BTreeMap::new(),
-            version: 0,
-            buckets: BTreeMap::new(),
+            slots: Slots::default(),
+            log: Log::default(),
+            calendar: Calendar::default(),
             local_swarms: 0,
             shared: BTreeMap::new(),
             sizes: [0; SIZES],
@@ -255,97 +194,67 @@ impl Table {
     /// keep it.
     pub(crate) fn apply(&mut self, statement: Statement, via: Option<ConnId>, pass: bool) -> Change {
         let Statement { key, seq, kind, until, bytes } = statement;
-        self.version += 1;
-        let version = self.version;
-        self.log.insert(version, key);
-        let wanted = bucket(until);
         let order = &mut self.order;
         let swarm = self.swarms.entry(key.discovery).or_insert_with(|| {
             order.insert(key.discovery);
             Swarm::default()
         });
         let member = swarm.member_or_new(&key.peer);
-        let was = (member.is_present(), false);
-        let mut old_seq = None;
-        let was_here = match member.records.binary_search_by(|record| record.home.cmp(&key.home)) {
+        let was = member.is_present();
+        let here = kind == Kind::Present;
+        let (was_here, mark) = match member.records.binary_search_by(|record| record.home.cmp(&key.home)) {
             Ok(at) => {
                 let record = &mut member.records[at];
                 let was_here = record.kind == Kind::Present;
-                let refreshes = was_here && kind == Kind::Present;
-                if !(refreshes && refresh_of(&record.bytes, &bytes, record.name).is_some()) {
-                    record.base = version;
+                let mark = record.mark();
+                self.log.remove(record.version);
+                record.version = self.log.push(record.slot);
+                if !(was_here && here && refresh_of(&record.bytes, &bytes, record.name).is_some()) {
+                    record.base = record.version;
                 }
-                old_seq = was_here.then_some(record.seq);
-                self.log.remove(&record.version);
-                if wanted < record.bucket {
-                    record.bucket = wanted;
-                    self.buckets.entry(wanted).or_default().push(key);
-                }
-                (record.seq, record.kind, record.until) = (seq, kind, until);
-                (record.version, record.via, record.bytes) = (version, via, bytes);
-                record.pass = pass;
-                was_here
+                self.calendar.set(record.slot, until);
+                (record.seq, record.kind, record.via, record.pass) = (seq, kind, via, pass);
+                record.bytes = bytes;
+                (was_here, mark ^ record.mark())
             }
             Err(at) => {
-                self.buckets.entry(wanted).or_default().push(key);
-                let home = key.home;
-                let record = Record {
-                    home,
-                    seq,
-                    kind,
-                    until,
-                    version,
-                    bucket: wanted,
-                    via,
-                    pass,
-                    name: entry_name(&key.discovery, &key.peer, &home),
-                    base: version,
-                    source: None,
-                    bytes,
-                };
+                let slot = self.slots.put(key);
+                self.calendar.set(slot, until);
+                let version = self.log.push(slot);
+                let name = entry_name(&key.discovery, &key.peer, &key.home);
+                let (home, base, source) = (key.home, version, None);
+                let record = Record { home, seq, kind, version, slot, via, pass, name, base, source, bytes };
+                let mark = record.mark();
                 member.records.insert(at, record);
-                false
+                (false, mark)
             }
         };
         let is = member.is_present();
-        let here = kind == Kind::Present;
-        swarm.count(was.0, is, &mut self.sizes);
-        if was_here != here {
-            self.moved(&key, here);
+        if was != is {
+            swarm.count(was, is, &mut self.sizes);
         }
-        if let Some(old) = old_seq {
-            self.mark(&key, old);
+        swarm.sum ^= mark;
+        let placed = swarm.placed.clone();
+        if was_here != here && swarm.moved(&key.home, &self.us, here) {
+            self.wanders(&key, here);
         }
-        if here {
-            self.mark(&key, seq);
+        if let Some(placed) = placed {
+            self.share(&key.discovery, &key.home, mark, &placed);
         }
-        Change { joined: here && !was_here, left: was.0 && !is }
+        Change { joined: here && !was_here, left: was && !is }
     }
 
-    /// Removes at most `budget` records whose time has passed. Returns those that were present, and whether each was
-    /// its peer's last.
+    /// Removes records whose time has passed; looks at no more than `budget`. Returns those that were present, and whether
+    /// each was its peer's last.
     pub(crate) fn expire(&mut self, now: Time, budget: usize) -> Vec<(Key, Change)> {
-        let mut gone = Vec::new();
-        for _ in 0..budget {
-            let Some(mut first) = self.buckets.first_entry().filter(|first| bucket_end(*first.key()) <= now)
-            else {
-                break;
-            };
-            let at = *first.key();
-            let Some(key) = first.get_mut().pop() else {
-                first.remove();
-                continue;
-            };
-            let Some(record) = self.record_mut(&key).filter(|record| record.bucket == at) else {
-                continue;
-            };
-            if record.until > now {
-                // It was refreshed since: to the bucket of its new time, but never again to this one.
-                let next = bucket(record.until).max(at + 1);
-                record.bucket = next;
-                self.buckets.entry(next).or_default().push(key);
-                continue;
-            }
+        let looks = core::iter::from_fn(|| self.calendar.look(now)).take(budget);
+        let slots: Vec<u32> = looks.filter_map(Looked::due).collect();
+        // One step over all before the next: so the processor waits for several of them at a time, none of which is in its
+        // cache. That they are found here makes them quick to find again.
+        let keys: Vec<Key> = slots.iter().filter_map(|slot| self.slots.get(*slot).copied()).collect();
+        let is_present = |key: &&Key| self.record(key).is_some_and(|record| record.kind == Kind::Present);
+        let mut gone = Vec::with_capacity(keys.iter().filter(is_present).count());
+        for key in keys {
             let (was_here, change) = self.remove(&key);
             if was_here {
                 gone.push((key, change));
@@ -356,7 +265,7 @@ impl Table {
 
     /// When [`Table::expire`] has something to do.
     pub(crate) fn deadline(&self) -> Option<Time> {
-        self.buckets.first_key_value().map(|(at, _)| bucket_end(*at))
+        self.calendar.deadline()
     }
 
     /// A member of a swarm has a connection here. Returns whether it is a new one.
@@ -456,15 +365,16 @@ impl Table {
 
     /// The number of the last change.
     pub(crate) fn version(&self) -> u64 {
-        self.version
+        self.log.version()
     }
 
     /// Changes after a version, oldest first. From version 0: the whole table.
     pub(crate) fn changes(&self, after: u64) -> impl Iterator<Item = Logged> {
-        self.log.range(after + 1..).filter_map(|(version, key)| {
+        self.log.after(after).filter_map(|(version, slot)| {
+            let key = self.slots.get(slot)?;
             let record = self.record(key)?;
             Some(Logged {
-                version: *version,
+                version,
                 key: *key,
                 pass: record.pass,
                 kind: record.kind,
@@ -622,60 +532,42 @@ impl Table {
 
     /// Removes a record; says whether it was present.
     fn remove(&mut self, key: &Key) -> (bool, Change) {
-        let Some(swarm) = self.swarms.get_mut(&key.discovery) else { return (false, Change::default()) };
-        let Ok(place) = swarm.members.binary_search_by(|member| member.peer.cmp(&key.peer)) else {
-            return (false, Change::default());
-        };
-        let member = &mut swarm.members[place];
-        let was = member.is_present();
-        let Some(at) = member.records.iter().position(|record| record.home == key.home) else {
-            return (false, Change::default());
-        };
-        let record = member.records.remove(at);
-        let is = member.is_present();
-        if member.records.is_empty() {
-            swarm.members.remove(place);
+        let nothing = (false, Change::default());
+        let Entry::Occupied(mut entry) = self.swarms.entry(key.discovery) else { return nothing };
+        let swarm = entry.get_mut();
+        let Some((record, was, is)) = swarm.remove(key) else { return nothing };
+        if was != is {
+            swarm.count(was, is, &mut self.sizes);
         }
-        swarm.count(was, is, &mut self.sizes);
-        self.log.remove(&record.version);
+        let (was_here, mark) = (record.kind == Kind::Present, record.mark());
+        swarm.sum ^= mark;
+        let wanders = was_here && swarm.moved(&key.home, &self.us, false);
+        let placed = swarm.placed.clone();
+        if swarm.members.is_empty() {
+            self.local_swarms -= usize::from(!swarm.locals.is_empty());
+            entry.remove();
+            self.order.remove(&key.discovery);
+            trim(&mut self.swarms);
+        }
+        self.log.remove(record.version);
+        self.calendar.clear(record.slot);
+        if self.slots.free(record.slot) {
+            self.calendar.clear_all();
+        }
         if let Some(source) = record.source {
             self.sources[usize::from(source)].1 -= 1;
         }
-        let was_here = record.kind == Kind::Present;
-        if was_here {
-            self.mark(key, record.seq);
-            self.moved(key, false);
+        if let Some(placed) = placed.filter(|_| was_here) {
+            self.share(&key.discovery, &key.home, mark, &placed);
         }
-        if let Some(swarm) = self.swarms.get(&key.discovery)
-            && swarm.members.is_empty()
-        {
-            self.local_swarms -= usize::from(!swarm.locals.is_empty());
-            self.swarms.remove(&key.discovery);
-            self.order.remove(&key.discovery);
-            trim(&mut self.swarms);
+        if wanders {
+            self.wanders(key, false);
         }
         (was_here, Change { joined: false, left: was && !is })
     }
 
-    /// An entry with this number is, or no longer is, present.
-    fn mark(&mut self, key: &Key, seq: u64) {
-        let mark = entry_mark(entry_name(&key.discovery, &key.peer, &key.home), seq);
-        let Some(swarm) = self.swarms.get_mut(&key.discovery) else { return };
-        swarm.sum ^= mark;
-        if let Some(placed) = swarm.placed.clone() {
-            self.share(&key.discovery, &key.home, mark, &placed);
-        }
-    }
-
-    /// A present record came to or went from a home: the counts by home follow.
-    fn moved(&mut self, key: &Key, here: bool) {
-        if let Some(swarm) = self.swarms.get_mut(&key.discovery) {
-            if key.home == self.us {
-                swarm.own = swarm.own + usize::from(here) - usize::from(!here);
-                return;
-            }
-            adjust(&mut swarm.homes, key.home, here);
-        }
+    /// A present record came to or went from a home elsewhere: where the peer is follows.
+    fn wanders(&mut self, key: &Key, here: bool) {
         let homes = self.whereabouts.entry(key.peer).or_default();
         adjust(homes, key.home, here);
         if homes.is_empty() {
@@ -695,66 +587,111 @@ impl Kind {
     }
 }
 
-impl Member {
-    fn entries(&self, into: &mut Vec<Arc<[u8]>>) {
-        let present = self.records.iter().filter(|record| record.kind == Kind::Present);
-        into.extend(present.map(|record| record.bytes.clone()));
-    }
-}
-
-impl Swarm {
-    fn member(&self, peer: &PeerId) -> Option<&Member> {
-        let at = self.members.binary_search_by(|member| member.peer.cmp(peer)).ok()?;
-        self.members.get(at)
-    }
-
-    fn member_or_new(&mut self, peer: &PeerId) -> &mut Member {
-        let at = self.members.binary_search_by(|member| member.peer.cmp(peer)).unwrap_or_else(|at| {
-            self.members.insert(at, Member { peer: *peer, records: Vec::with_capacity(1) });
-            at
-        });
-        &mut self.members[at]
-    }
-
-    fn count(&mut self, was: bool, is: bool, sizes: &mut [usize; SIZES]) {
-        if let Some(class) = class(self.present) {
-            sizes[class] -= 1;
-        }
-        self.present = self.present + usize::from(is) - usize::from(was);
-        if let Some(class) = class(self.present) {
-            sizes[class] += 1;
-        }
-    }
-}
-
-/// The class of a size; a swarm of tombstones has none.
-fn class(present: usize) -> Option<usize> {
-    present.checked_ilog2().map(|log| (log as usize).min(SIZES - 1))
-}
-
-fn adjust(homes: &mut Vec<(SignalerId, u32)>, home: SignalerId, more: bool) {
-    match (homes.iter().position(|(known, _)| *known == home), more) {
-        (Some(at), true) => homes[at].1 += 1,
-        (Some(at), false) if homes[at].1 > 1 => homes[at].1 -= 1,
-        (Some(at), false) => {
-            homes.remove(at);
-        }
-        (None, true) => homes.push((home, 1)),
-        (None, false) => {}
-    }
-}
-
-/// The bucket in which something that expires at `until` is looked at.
-fn bucket(until: Time) -> u64 {
-    until.micros().div_ceil(BUCKET_MICROS)
-}
-
-fn bucket_end(bucket: u64) -> Time {
-    Time::from_micros(bucket.saturating_mul(BUCKET_MICROS))
-}
-
 /// A random number below `bound`, which is not zero. The bias of 2^-64 times the bound does not matter here.
 pub(crate) fn below(rng: &mut ChaCha20Rng, bound: usize) -> usize {
     let wide = u128::from(rng.next_u64()) * (bound as u128);
     usize::try_from(wide >> 64).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const US: SignalerId = SignalerId([1; 32]);
+    const SECOND: u64 = 1_000_000;
+
+    fn at(second: u64) -> Time {
+        Time::from_micros(second * SECOND)
+    }
+
+    fn key(peer: u32, home: SignalerId) -> Key {
+        let (mut name, mut swarm) = ([0; 32], [0; 32]);
+        name[..4].copy_from_slice(&peer.to_be_bytes());
+        // Ten to a swarm.
+        swarm[..4].copy_from_slice(&(peer / 10).to_be_bytes());
+        Key { discovery: DiscoveryKey(swarm), peer: PeerId(name), home }
+    }
+
+    fn tell(table: &mut Table, key: Key, seq: u64, kind: Kind, until: Time) -> Change {
+        let bytes = seq.to_be_bytes()[..].into();
+        table.apply(Statement { key, seq, kind, until, bytes }, None, false)
+    }
+
+    /// Everything of which nothing is left when the last record has gone.
+    fn is_bare(table: &Table) -> bool {
+        let sums = table.shared.values().flatten().all(|sum| *sum == 0);
+        let found =
+            table.order.is_empty() && table.whereabouts.is_empty() && table.changes(0).next().is_none();
+        sums && found
+            && table.len() + table.swarms() == 0
+            && table.deadline().is_none()
+            && table.sizes == [0; SIZES]
+    }
+
+    #[test]
+    fn a_go_looks_at_no_more_than_its_budget_and_all_go_once() {
+        let mut table = Table::new(US, 1);
+        (0..1_000).for_each(|peer| _ = tell(&mut table, key(peer, US), 1, Kind::Present, at(10)));
+        // Half of them are put off: looking at those is work, too.
+        (0..500).for_each(|peer| _ = tell(&mut table, key(peer, US), 2, Kind::Present, at(20)));
+        let mut gone = Vec::new();
+        for go in 1..=10 {
+            let found = table.expire(at(10), 100);
+            assert!(found.len() <= 100);
+            gone.extend(found);
+            assert_eq!(table.deadline() == Some(at(10)), go < 10, "go {go}");
+        }
+        assert!(gone.iter().all(|(_, change)| *change == Change { joined: false, left: true }));
+        assert_eq!((gone.len(), table.len(), table.deadline()), (500, 500, Some(at(20))));
+        gone.extend(table.expire(at(20), 1_000));
+        let mut peers: Vec<PeerId> = gone.iter().map(|(key, _)| key.peer).collect();
+        peers.sort_unstable();
+        peers.dedup();
+        assert_eq!((peers.len(), gone.len()), (1_000, 1_000));
+        assert!(is_bare(&table));
+    }
+
+    #[test]
+    fn an_entry_that_is_refreshed_goes_once_at_its_last_time() {
+        let mut table = Table::new(US, 1);
+        (1..=50).for_each(|seq| _ = tell(&mut table, key(0, US), seq, Kind::Present, at(seq * 10)));
+        let gone: Vec<u64> = (0..=600).filter(|second| !table.expire(at(*second), 64).is_empty()).collect();
+        assert_eq!(gone, [500]);
+        assert!(is_bare(&table));
+    }
+
+    #[test]
+    fn a_life_that_is_cut_short_ends_then_and_a_tombstone_goes_without_a_word() {
+        let mut table = Table::new(US, 1);
+        let elsewhere = SignalerId([2; 32]);
+        for home in [US, elsewhere] {
+            tell(&mut table, key(0, home), 1, Kind::Present, at(120));
+        }
+        tell(&mut table, key(0, US), 2, Kind::Present, at(30));
+        tell(&mut table, key(0, elsewhere), 2, Kind::Left, at(60));
+        assert_eq!(table.deadline(), Some(at(30)));
+        assert_eq!(table.expire(at(30), 64), [(key(0, US), Change { joined: false, left: true })]);
+        assert_eq!((table.len(), table.expire(at(59), 64)), (1, Vec::new()));
+        assert_eq!((table.expire(at(60), 64), is_bare(&table)), (Vec::new(), true));
+    }
+
+    #[test]
+    fn a_clock_that_jumps_leaves_nothing_behind_and_a_slot_that_is_used_again_is_not_the_one_before() {
+        let mut table = Table::new(US, 1);
+        (0..30).for_each(|peer| {
+            _ = tell(&mut table, key(peer, US), 1, Kind::Present, at(1_000 + u64::from(peer)));
+        });
+        assert_eq!(table.expire(at(1_014), 64).len(), 15);
+        // An hour back: others come in their slots.
+        (30..45).for_each(|peer| _ = tell(&mut table, key(peer, US), 1, Kind::Present, at(5)));
+        let mut told: Vec<PeerId> = table.changes(30).map(|logged| logged.key.peer).collect();
+        told.sort_unstable();
+        assert_eq!(told, (30..45).map(|peer| key(peer, US).peer).collect::<Vec<_>>());
+        assert_eq!(table.changes(0).count(), 30);
+        let gone = table.expire(at(5), 64);
+        assert!(gone.len() == 15 && gone.iter().all(|(gone, _)| *gone >= key(30, US)));
+        // And to the end of time.
+        assert_eq!(table.expire(Time::from_micros(u64::MAX), 64).len(), 15);
+        assert!(is_bare(&table));
+    }
 }

@@ -44,6 +44,10 @@ pub(crate) enum Timer {
     Refresh,
     /// Tell residences of peers.
     Retell,
+    /// Tell siblings with whom we are linked.
+    SayLinked,
+    /// Tell the driver that siblings are linked with others than before.
+    TellLinked,
 }
 
 #[derive(Debug, Default)]

@@ -9,7 +9,7 @@ use crate::frames;
 use crate::io::ConnId;
 use crate::signaler::Signaler;
 use crate::timers::Timer;
-use crate::watches::Waiter;
+use crate::watches::{Waiter, Watches};
 
 /// How long a peer's list of members waits for whoever keeps the swarm: many times the way to the other end of the world.
 const FILL: Duration = Duration::from_secs(1);
@@ -115,17 +115,19 @@ impl Signaler {
             self.reconsider(now, &discovery);
         }
         for discovery in self.watches.all() {
+            let feeder = |watches: &mut Watches| watches.ours(&discovery).and_then(|watch| watch.feeder);
+            let old = feeder(&mut self.watches);
+            // Whoever was asked because nobody else could be is left to itself once those who keep the swarm can be.
+            self.reconsider(now, &discovery);
+            let Some(same) = feeder(&mut self.watches).filter(|feeder| Some(*feeder) == old) else {
+                continue;
+            };
             let sum = self.table.sum(&discovery);
-            if self.wants(&discovery)
-                && let Some(watch) = self.watches.ours(&discovery)
-                && let Some(feeder) = watch.feeder
-            {
+            if let Some(watch) = self.watches.ours(&discovery) {
                 watch.looked = false;
-                watch.awaited.insert(feeder);
-                self.ask(now, feeder, discovery, Watching::Begin, sum);
-            } else {
-                self.reconsider(now, &discovery);
+                watch.awaited.insert(same);
             }
+            self.ask(now, same, discovery, Watching::Begin, sum);
         }
     }
 

@@ -539,6 +539,45 @@ fn made_up_members_fill_no_more_than_their_bound() {
 }
 
 #[test]
+fn no_more_siblings_are_believed_about_their_links_than_a_federation_has_members() {
+    let mut signaler = lone();
+    let count = u16::try_from(limits::MEMBERS).unwrap() + 3;
+    let mut hands: Vec<ByHand> = (1..=count).map(|n| ByHand::link(&mut signaler, n, true)).collect();
+    let nobody = Sibling::Linked { siblings: List::default() };
+    for hand in &mut hands {
+        hand.say(&mut signaler, &nobody);
+    }
+    // And this one itself.
+    assert_eq!(signaler.linked().told_by.len(), limits::MEMBERS + 1);
+    assert_eq!(signaler.counters().refused_links, 3);
+    // Who is believed still is, and one that goes makes room.
+    let (first, last) = (hands.remove(0), hands.last_mut().unwrap());
+    signaler.handle(START, Input::Closed { conn: first.conn });
+    last.say(&mut signaler, &Sibling::Linked { siblings: List::first([signaler_key(0).id()]) });
+    last.say(&mut signaler, &nobody);
+    let told_by = signaler.linked().told_by;
+    assert!(told_by.contains(&last.key.id()) && !told_by.contains(&first.key.id()));
+    assert_eq!(signaler.counters().refused_links, 3);
+}
+
+#[test]
+fn our_links_are_told_to_siblings_with_a_card_and_to_no_others() {
+    let mut signaler = lone();
+    let mut hands: Vec<ByHand> = (1..=2).map(|n| ByHand::link(&mut signaler, n, n == 1)).collect();
+    signaler.handle(START + millis(5), Input::Tick);
+    hear(&mut signaler, &mut hands);
+    let all = BTreeSet::from([1, 2].map(|n| key(n).id()));
+    let told = hands.iter().map(|hand| {
+        let frames = hand.got.iter().filter_map(|frame| match decode(frame, limits::FRAME) {
+            Ok(Sibling::Linked { siblings }) => Some(siblings.into_iter().collect::<BTreeSet<_>>()),
+            _ => None,
+        });
+        frames.collect::<Vec<_>>()
+    });
+    assert_eq!(told.collect::<Vec<_>>(), [vec![all], vec![]]);
+}
+
+#[test]
 fn of_a_stranger_that_is_dead_nothing_is_kept() {
     let mut signaler = lone();
     let mut liar = ByHand::link(&mut signaler, 1, true);

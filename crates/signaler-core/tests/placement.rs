@@ -572,6 +572,39 @@ fn who_stops_right_after_somebody_came_says_so_to_everybody_and_is_done() {
     }
 }
 
+#[test]
+fn a_watch_at_somebody_else_goes_to_those_who_keep_the_swarm_once_they_know_the_same_members() {
+    let mut world = settled(6);
+    let (elsewhere, _) = elsewhere_and_here(&world, 0);
+    let kept = keepers(&world, 0, elsewhere);
+    // By their own word they all know others than signaler 0 does, for a while.
+    let other = Sibling::Summary { ring: 7, whole: false, sums: Bytes(Vec::new()) };
+    for _ in 0..7 {
+        for keeper in &kept {
+            world.between(*keeper, 0, encode(&other));
+        }
+        world.pass(millis(1_100));
+    }
+    let client = world.client(0, 1);
+    world.announce(client, elsewhere);
+    world.pass(millis(100));
+    let mut expected = kept;
+    expected.insert(0);
+    let helped = |world: &World| holders(world, elsewhere).difference(&expected).count();
+    assert_eq!(helped(&world), 1, "somebody else is asked meanwhile");
+    // They compare, and a watch is said again.
+    for _ in 0..2 {
+        world.pass(millis(30_000));
+        world.announce(client, elsewhere);
+    }
+    world.pass(millis(100));
+    assert_eq!(helped(&world), 0);
+    assert_eq!(holders(&world, elsewhere), expected);
+    let watched = |at: usize| world.signaler(at).gauges().watched;
+    assert_eq!(expected.iter().map(|at| watched(*at)).sum::<usize>(), 1);
+    assert_eq!((0..6).map(watched).sum::<usize>(), 1, "at one of those who keep it, and nowhere else");
+}
+
 /// Everybody knows everybody, a moment ago.
 fn is_complete(world: &World) -> bool {
     world.signalers.iter().flatten().map(Signaler::gauges).all(|gauges| {
@@ -814,6 +847,18 @@ fn what_is_watched_for_somebody_else_ends_when_that_one_knows_the_others() {
     #[rustfmt::skip]
     let steps = [
         (1, 1, 42), (8, 3, 8), (3, 1, 65), (8, 2, 246), (2, 2, 130), (4, 5, 33), (3, 5, 14), (3, 5, 211), (0, 4, 29), (2, 5, 39), (7, 4, 218), (8, 5, 229), (8, 2, 42), (0, 0, 206), (4, 3, 132), (7, 1, 203), (5, 2, 171), (7, 4, 198), (4, 4, 93), (2, 1, 211), (4, 0, 157), (0, 1, 230), (6, 4, 40), (8, 5, 98), (7, 4, 66),
+    ];
+    let mut story = happened(&steps);
+    story.pass(60_000 + 45_000 + 30_000 + 125_000);
+    story.assert_exact(SWARMS);
+}
+
+/// The same, and a swarm that was watched at somebody else ever after, though those who keep it had long been known again.
+#[test]
+fn nobody_else_is_asked_for_a_swarm_once_those_who_keep_it_are_known() {
+    #[rustfmt::skip]
+    let steps = [
+        (1, 4, 0), (1, 3, 0), (4, 5, 0), (0, 2, 0), (2, 0, 223), (7, 0, 138), (7, 0, 114), (0, 1, 0), (2, 0, 0), (7, 0, 207), (7, 0, 21), (0, 1, 0), (0, 1, 0), (4, 0, 44),
     ];
     let mut story = happened(&steps);
     story.pass(60_000 + 45_000 + 30_000 + 125_000);

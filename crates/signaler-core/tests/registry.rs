@@ -511,6 +511,9 @@ fn n9_what_was_stored_is_the_registry_again() {
     assert_eq!(again.shown("a"), world.shown("a"));
     assert_eq!(again.shown("b"), world.shown("b"));
     assert!(again.registry.sovereigns().eq(world.registry.sovereigns()));
+    // Nobody names them again.
+    assert!(again.registry.config().sovereigns.is_empty());
+    assert!(again.registry.first_sovereigns().eq([id_of(1)]));
     // A restart does not make room for a replay.
     assert_eq!(again.submit(&Statement::Heartbeat(beat)), Err(Refusal::Replayed));
     again.pass(5 * MINUTE);

@@ -62,9 +62,76 @@ fn a_url_that_proves_another_key_is_refused() {
 #[test]
 fn a_signaler_does_not_federate_with_itself() {
     let mut world = World::of(vec![config(vec![named(None, Some(0))])]);
-    world.pass(millis(2_000));
+    world.pass(millis(600_000));
     assert_eq!(up(&world, 0), 0);
-    assert!(world.events.iter().any(|(_, event)| matches!(event, Event::OwnUrl(_))));
+    assert!(world.signaler(0).counters().refused(Code::WrongParty) > 5, "it is tried now and then");
+    assert_eq!(world.events, [(0, Event::OwnUrl("ws://0".into()))], "it is said once");
+}
+
+#[test]
+fn a_url_that_led_to_somebody_else_and_is_its_own_again_is_told_of_again() {
+    let open = |siblings| Config { open: true, ..config(siblings) };
+    let mut world = World::of(vec![open(vec![named(None, Some(0))]), open(vec![])]);
+    let own =
+        |world: &World| world.events.iter().filter(|(_, event)| matches!(event, Event::OwnUrl(_))).count();
+    world.pass(millis(100_000));
+    assert_eq!(own(&world), 1);
+    // As with a name that has several addresses.
+    world.urls = vec!["ws://elsewhere".into(), "ws://0".into()];
+    world.pass(millis(100_000));
+    assert_eq!((up(&world, 0), own(&world)), (1, 1));
+    world.urls = vec!["ws://0".into(), "ws://1".into()];
+    world.kill(1);
+    world.pass(millis(100_000));
+    assert_eq!(own(&world), 2);
+}
+
+/// However much longer somebody has who has not proved who it is.
+#[test]
+fn silence_is_noticed_in_its_time_and_whoever_answers_stays() {
+    let quick = |config: Config| Config { keepalive_ms: 1_000, dead_ms: 3_000, ..config };
+    let mut world = World::with(2, &[(0, 1)], quick);
+    let (silent, answers) = (world.client(0, 1), world.client(0, 2));
+    world.mute(0, world.clients[silent].conn);
+    world.cut.insert((0, 1));
+    let timed_out = |world: &World| world.signaler(0).counters().refused(Code::TimedOut);
+    world.pass(millis(2_900));
+    assert_eq!((up(&world, 0), timed_out(&world)), (1, 0));
+    // What members say of each other was heard of last a moment after the beginning.
+    world.pass(millis(1_200));
+    assert_eq!((up(&world, 0), timed_out(&world)), (0, 2));
+    assert_eq!(world.take(silent), [Got::Goodbye(Code::TimedOut), Got::Closed(Code::TimedOut)]);
+    world.pass(millis(60_000));
+    assert_eq!(world.take(answers), [], "it was asked, and is there");
+    // Who says nothing at all has its ten seconds, here as well.
+    let stranger = world.stranger(0, 3);
+    world.pass(millis(9_900));
+    assert!(world.clients[stranger].open);
+    world.pass(millis(200));
+    assert!(!world.clients[stranger].open);
+}
+
+#[test]
+fn a_sibling_of_another_federation_is_told_of_once_for_each_link() {
+    let mut world = World::linked(2, &[(0, 1)]);
+    let theirs: weft_wire::registry::NetworkName = "another".parse().unwrap();
+    let summary = Sibling::RegistrySummary { network: theirs.clone(), sums: Bytes(vec![1; 8]) };
+    let told = |world: &World| -> Vec<(usize, Event)> {
+        let events = world.events.iter().filter(|(_, event)| matches!(event, Event::OtherNetwork { .. }));
+        events.cloned().collect()
+    };
+    let event = (0, Event::OtherNetwork { id: world.id(1), theirs });
+    for links in 1..=2 {
+        for _ in 0..3 {
+            world.between(1, 0, encode(&summary));
+        }
+        assert_eq!(told(&world), vec![event.clone(); links]);
+        world.kill(1);
+        let known = SiblingConfig { id: Some(world.id(0)), url: None, pinned: None };
+        world.restart(1, config(vec![known]));
+        world.pass(millis(5_000));
+        assert_eq!(up(&world, 0), 1);
+    }
 }
 
 #[test]

@@ -90,6 +90,18 @@ codes! {
     UnsupportedVersion = 20, "unsupported-version";
     /// Sending to a swarm one is not a member of.
     NotAMember = 21, "not-a-member";
+    /// As much waits in the mailbox as may, by number or by bytes.
+    MailboxFull = 22, "mailbox-full";
+    /// As much of this sender waits in the mailbox as may.
+    SenderFull = 23, "sender-full";
+    /// No such peer of this identity has published its record.
+    NoMailbox = 24, "no-mailbox";
+    /// Not on enough signalers' disks, at least not now. It may yet come to be: to be sent again, unchanged.
+    NotStored = 25, "not-stored";
+    /// The identity has as many peers as are kept.
+    TooManyPeers = 26, "too-many-peers";
+    /// The identity has said that the peer is its own no longer.
+    Revoked = 27, "revoked";
 }
 
 impl std::fmt::Display for Code {

@@ -89,6 +89,12 @@ impl From<&DiscoveryKey> for Tag {
     }
 }
 
+impl From<&Digest> for Tag {
+    fn from(digest: &Digest) -> Self {
+        Self::first(&digest.0)
+    }
+}
+
 impl From<SignalerId> for RegistryKey {
     fn from(id: SignalerId) -> Self {
         Self(id.0)
@@ -176,6 +182,10 @@ bytes_id!(
     PartyKey, 32
 );
 bytes_id!(
+    /// An Ed25519 public key that is good for admitting one member to a private party.
+    InvitationKey, 32
+);
+bytes_id!(
     /// Keyed BLAKE3 hash of a party's public key: all that signalers ever see of a party.
     DiscoveryKey, 32
 );
@@ -201,6 +211,18 @@ bytes_id!(
     SessionId, 16
 );
 bytes_id!(
+    /// Names one double-ratchet session between two peers: a hash of the three public keys from which it began.
+    RatchetId, 16
+);
+bytes_id!(
+    /// Names a chain of keys under which a peer publishes in a private party; chosen at random by it.
+    Epoch, 8
+);
+bytes_id!(
+    /// A place of such a chain. Secret: never shown.
+    ChainKey, 32
+);
+bytes_id!(
     /// A fresh random challenge.
     Nonce, 32
 );
@@ -209,16 +231,32 @@ bytes_id!(
     Proof, 32
 );
 bytes_id!(
-    /// BLAKE3 hash of a message that travels in parts.
+    /// BLAKE3 hash: of a message that travels in parts, of an envelope that waits in a mailbox, of a statement.
     Digest, 32
+);
+bytes_id!(
+    /// The secret key of one message's parts. Not shown.
+    PartSecret, 32
 );
 bytes_id!(
     /// An Ed25519 signature (RFC 8032).
     Signature, 64
 );
 
-key_shown!(IdentityId PeerId SignalerId RegistryKey PartyKey);
-hex_shown!(DiscoveryKey AgreementKey PublicationId MessageId Tag SessionId Nonce Proof Digest Signature);
+impl fmt::Debug for PartSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PartSecret(…)")
+    }
+}
+
+key_shown!(IdentityId PeerId SignalerId RegistryKey PartyKey InvitationKey);
+hex_shown!(DiscoveryKey AgreementKey PublicationId MessageId Tag Epoch SessionId RatchetId Nonce Proof Digest Signature);
+
+impl fmt::Debug for ChainKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ChainKey(…)")
+    }
+}
 
 // What JSON carries.
 hex_read!(Nonce Digest Signature);

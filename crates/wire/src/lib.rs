@@ -18,6 +18,8 @@ pub mod gossip;
 mod id;
 pub mod limits;
 pub mod link;
+pub mod membership;
+pub mod ratchet;
 pub mod registry;
 pub mod sealed;
 pub mod sibling;
@@ -29,10 +31,11 @@ pub use bounded::{Bytes, List, Text};
 pub use code::Code;
 pub use codec::{OPTIONAL_FRAMES, WireError, decode, encode};
 pub use id::{
-    AgreementKey, Digest, DiscoveryKey, IdError, IdentityId, MessageId, Nonce, PartyKey, PeerId, Proof,
-    PublicationId, RegistryKey, SessionId, SignalerId, Signature, Tag,
+    AgreementKey, ChainKey, Digest, DiscoveryKey, Epoch, IdError, IdentityId, InvitationKey, MessageId,
+    Nonce, PartSecret, PartyKey, PeerId, Proof, PublicationId, RatchetId, RegistryKey, SessionId, SignalerId,
+    Signature, Tag,
 };
-pub use signed::{Bundle, BundleEntry, Card, Entry, Gone, PeerRecord, Presence, Signed};
+pub use signed::{Bundle, BundleEntry, Card, Entry, Gone, PeerRecord, Presence, Revocation, Signed};
 pub use time::Time;
 
 /// WebSocket sub-protocol between a peer and a signaler.

@@ -58,6 +58,38 @@ pub const TABLE_SUMS: usize = 256 * 8;
 pub const CONNECTED: usize = 1024;
 /// Bytes of one signed peer record (it has about 250).
 pub const RECORD: usize = 512;
+/// Bytes of one signed statement about members: a removal that keeps 64 statements has 2,400.
+pub const MEMBERSHIP: usize = 2560;
+/// Statements of a removed admin that a removal keeps.
+pub const KEPT_STATEMENTS: usize = 64;
+/// Statements about members in one frame.
+pub const MEMBERSHIPS: usize = 64;
+/// Bytes of one signed redemption (it has about 220).
+pub const REDEMPTION: usize = 256;
+/// Keys of feeds in one envelope, or in one request for them: 40 KB.
+pub const KEYS: usize = 64;
+/// Removals that whoever passes a key on has to know.
+pub const REMOVALS: usize = 64;
+/// Bytes of one signed prekey (it has about 190).
+pub const PREKEY: usize = 256;
+/// Prekeys in one frame: verifying them takes about 3 ms.
+pub const PREKEYS: usize = 64;
+/// Prekeys of one peer in the answer to somebody who wants to write to it: one for one use, and the fallback.
+pub const PREKEYS_EACH: usize = 2;
+/// Peers of one identity whose mail and prekeys are kept.
+pub const MAILBOXES: usize = 16;
+/// Mailboxes of one identity that are known, those included that were revoked.
+pub const MAILBOXES_KEPT: usize = 64;
+/// Mailboxes in one frame about what somebody keeps.
+pub const BOX_SUMS: usize = 1024;
+/// Items of a mailbox in one frame between signalers.
+pub const KEPT: usize = 256;
+/// Bytes of one signed revocation (it has about 190).
+pub const REVOCATION: usize = 256;
+/// Envelopes in one frame of mail.
+pub const MAIL: usize = 256;
+/// Bytes of one message of a session: what an envelope has room for.
+pub const RATCHETED: usize = ENVELOPE - 1024;
 /// Bytes of an SDP: a data-channel offer with its candidates has under 2 KiB.
 pub const SDP: usize = 16 * 1024;
 /// Bytes of one ICE candidate line.

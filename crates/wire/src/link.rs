@@ -296,6 +296,39 @@ pub enum Link<'a> {
         #[cbor(with = "minicbor::bytes")]
         other: &'a [u8],
     },
+    /// Statements about the members of a private party. Sent to who has proved its key: first those that show that the
+    /// sender is a member; all of them once both are; then what is new.
+    #[n(21)]
+    Members {
+        /// The party.
+        #[n(0)]
+        discovery: DiscoveryKey,
+        /// Signed [`crate::membership::Membership`]s.
+        #[n(1)]
+        statements: List<Bytes<{ limits::MEMBERSHIP }>, { limits::MEMBERSHIPS }>,
+        /// A signed [`crate::membership::Redemption`]: an admin is to admit its member. Others pass it on.
+        #[b(2)]
+        #[cbor(with = "minicbor::bytes")]
+        redemption: Option<&'a [u8]>,
+    },
+    /// The sender does not take the receiver, or who redeems an invitation, for a member of a private party.
+    #[n(22)]
+    NoMember {
+        /// The party.
+        #[n(0)]
+        discovery: DiscoveryKey,
+        /// Why.
+        #[n(1)]
+        reason: Exclusion,
+    },
+    /// A key with which the receiver can begin a session with the sender. Sent once the link is open, if there is none.
+    #[n(64)]
+    Prekey {
+        /// Signed [`crate::ratchet::Prekey`].
+        #[b(0)]
+        #[cbor(with = "minicbor::bytes")]
+        prekey: &'a [u8],
+    },
 }
 
 /// What somebody has under a number.
@@ -367,6 +400,69 @@ pub struct FeedHave {
     /// Inclusive ranges.
     #[n(1)]
     pub ranges: List<(u64, u64), { limits::WANT_RANGES }>,
+}
+
+/// Why somebody is no member of a private party.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode)]
+#[cbor(index_only)]
+pub enum Exclusion {
+    /// Nothing that is known makes it one.
+    #[n(0)]
+    NotAMember,
+    /// No admin has made this invitation.
+    #[n(1)]
+    UnknownInvitation,
+    /// The invitation's time has passed.
+    #[n(2)]
+    ExpiredInvitation,
+    /// The invitation has admitted somebody else.
+    #[n(3)]
+    UsedInvitation,
+    /// It was a member and was removed.
+    #[n(4)]
+    Removed,
+    /// A reason of a later version; any number that is not above.
+    #[n(255)]
+    Other,
+}
+
+impl<'b, C> Decode<'b, C> for Exclusion {
+    fn decode(decoder: &mut Decoder<'b>, _: &mut C) -> Result<Self, Error> {
+        Ok(match decoder.unsigned(u32::MAX.into())? {
+            0 => Self::NotAMember,
+            1 => Self::UnknownInvitation,
+            2 => Self::ExpiredInvitation,
+            3 => Self::UsedInvitation,
+            4 => Self::Removed,
+            _ => Self::Other,
+        })
+    }
+}
+
+impl Exclusion {
+    /// For people.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::NotAMember => "not a member of this party",
+            Self::UnknownInvitation => "no admin has made this invitation",
+            Self::ExpiredInvitation => "the invitation has expired",
+            Self::UsedInvitation => "the invitation was used already",
+            Self::Removed => "removed from this party: an admin has to admit you again",
+            Self::Other => "not let in, for a reason that this version does not know",
+        }
+    }
+
+    /// The stable code that applications see.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::NotAMember => "not-a-member",
+            Self::UnknownInvitation => "invitation-unknown",
+            Self::ExpiredInvitation => "invitation-expired",
+            Self::UsedInvitation => "invitation-used",
+            Self::Removed => "removed",
+            Self::Other => "other",
+        }
+    }
 }
 
 /// Why a side closes a link.

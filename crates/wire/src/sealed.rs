@@ -3,7 +3,8 @@
 use crate::cbor::{self as minicbor, Decode, Decoder, Encode, Error};
 
 use crate::{
-    AgreementKey, Bytes, Digest, DiscoveryKey, IdentityId, List, MessageId, SessionId, Tag, Text, limits,
+    AgreementKey, Bytes, ChainKey, Digest, DiscoveryKey, Epoch, IdentityId, List, MessageId, PartSecret,
+    PeerId, SessionId, Tag, Text, limits,
 };
 
 /// The contents of an envelope between two peers.
@@ -69,6 +70,9 @@ pub enum Sealed {
         /// It was a request, and nobody answers requests here.
         #[n(1)]
         refused: Option<bool>,
+        /// More messages that were taken together with it.
+        #[n(2)]
+        others: Option<List<MessageId, { limits::MAIL }>>,
     },
     /// Which broadcast tree the sender is in. Peers of one swarm in two trees are on two islands.
     #[n(4)]
@@ -100,6 +104,9 @@ pub enum Sealed {
         /// Of its body.
         #[n(2)]
         hash: Digest,
+        /// Its parts are sealed once more, under this key: they do not travel in the session that this travels in.
+        #[n(3)]
+        key: Option<PartSecret>,
     },
     /// A part of such a message's body.
     #[n(7)]
@@ -110,7 +117,7 @@ pub enum Sealed {
         /// Which: it begins at this number times [`limits::PART`].
         #[n(1)]
         at: u32,
-        /// Exactly [`limits::PART`] bytes, but for the last part.
+        /// Exactly [`limits::PART`] bytes, but for the last part; sealed under the key of the announcement, if it had one.
         #[n(2)]
         #[cbor(with = "minicbor::bytes")]
         bytes: Vec<u8>,
@@ -134,6 +141,30 @@ pub enum Sealed {
         #[n(4)]
         full: Option<bool>,
     },
+    /// Keys of feeds in a private party, for a member.
+    #[n(20)]
+    Keys {
+        /// The party.
+        #[n(0)]
+        discovery: DiscoveryKey,
+        /// Which.
+        #[n(1)]
+        keys: List<FeedKey, { limits::KEYS }>,
+    },
+    /// Asks a member for keys of feeds.
+    #[n(21)]
+    KeysWanted {
+        /// The party.
+        #[n(0)]
+        discovery: DiscoveryKey,
+        /// The sender's signed [`crate::PeerRecord`]: whose peer it is.
+        #[n(1)]
+        #[cbor(with = "minicbor::bytes")]
+        record: Vec<u8>,
+        /// Which.
+        #[n(2)]
+        wanted: List<FeedEpoch, { limits::KEYS }>,
+    },
     /// The sender does not go on with a message, or the recipient wants no more of it: it is to be forgotten.
     #[n(9)]
     Stop {
@@ -141,6 +172,70 @@ pub enum Sealed {
         #[n(0)]
         id: MessageId,
     },
+    /// Something of the session between the two. In it travel `Message`, `Large` and `Receipt`.
+    #[n(12)]
+    Session {
+        /// An encoded [`crate::ratchet::Ratcheted`].
+        #[n(0)]
+        #[cbor(with = "minicbor::bytes")]
+        frame: Vec<u8>,
+        /// The sender's signed [`crate::PeerRecord`]; what is inside need not repeat it.
+        #[n(1)]
+        #[cbor(with = "minicbor::bytes")]
+        record: Option<Vec<u8>>,
+        /// The sender's signed discovery entry; what is inside need not repeat it.
+        #[n(2)]
+        #[cbor(with = "minicbor::bytes")]
+        entry: Option<Vec<u8>>,
+        /// The sender's signed fallback [`crate::ratchet::Prekey`], where the session is lost: the next one begins with it.
+        #[n(3)]
+        #[cbor(with = "minicbor::bytes")]
+        prekey: Option<Vec<u8>>,
+    },
+    /// Asks for a prekey, or gives one.
+    #[n(13)]
+    Prekey {
+        /// The sender's signed [`crate::ratchet::Prekey`]; none: the sender asks for the recipient's.
+        #[n(0)]
+        #[cbor(with = "minicbor::bytes")]
+        prekey: Option<Vec<u8>>,
+        /// Where the sender is, if it asks: its signed discovery entry.
+        #[n(1)]
+        #[cbor(with = "minicbor::bytes")]
+        entry: Option<Vec<u8>>,
+    },
+}
+
+/// A chain of keys of a feed, from one of its places on.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct FeedKey {
+    /// The feed.
+    #[n(0)]
+    pub feed: PeerId,
+    /// Which of its chains.
+    #[n(1)]
+    pub epoch: Epoch,
+    /// The place.
+    #[n(2)]
+    pub place: u32,
+    /// The chain there.
+    #[n(3)]
+    pub chain: ChainKey,
+    /// The beginnings of the hashes of removals that the author knew, the newest: who does not know them, too, does not
+    /// pass the key on.
+    #[n(4)]
+    pub knows: List<Tag, { limits::REMOVALS }>,
+}
+
+/// A chain of keys of a feed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct FeedEpoch {
+    /// The feed.
+    #[n(0)]
+    pub feed: PeerId,
+    /// Which of its chains.
+    #[n(1)]
+    pub epoch: Epoch,
 }
 
 /// One step of a negotiation. The lower PeerId offers.

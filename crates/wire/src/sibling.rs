@@ -7,7 +7,10 @@ use crate::cbor::{self as minicbor, Decode, Encode};
 
 use crate::registry::{NetworkName, Sealed};
 use crate::signaler::EntryBytes;
-use crate::{Bytes, Code, Digest, DiscoveryKey, List, Nonce, PeerId, SignalerId, Signature, Text, limits};
+use crate::{
+    Bytes, Code, Digest, DiscoveryKey, IdentityId, List, Nonce, PeerId, SignalerId, Signature, Tag, Text,
+    limits,
+};
 
 /// What one signaler says to another.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -249,6 +252,204 @@ pub enum Sibling<'a> {
         #[n(0)]
         statements: List<Sealed, { limits::REGISTRY_STATEMENTS }>,
     },
+    /// A peer's frame about mail, for the residence of an identity. Answered by `MailAnswer`, or by an `Outcome`. Like all frames
+    /// about mail optional: a signaler of before keeps none.
+    #[n(64)]
+    MailAsk {
+        /// Repeated in the answer; meaningful on this link only.
+        #[n(0)]
+        re: u32,
+        /// Hops taken so far: at 1 it is not passed on again.
+        #[n(1)]
+        hops: u8,
+        /// Names the peer to nobody but its home, and another way each day: what it asked for and stored is counted by it.
+        #[n(2)]
+        sender: Tag,
+        /// [`crate::signaler::ToSignaler`], as the peer sent it.
+        #[b(3)]
+        #[cbor(with = "minicbor::bytes")]
+        frame: &'a [u8],
+    },
+    /// Answers `MailAsk`.
+    #[n(65)]
+    MailAnswer {
+        /// Of the answered frame.
+        #[n(0)]
+        re: u32,
+        /// [`crate::signaler::FromSignaler`], for the peer.
+        #[b(1)]
+        #[cbor(with = "minicbor::bytes")]
+        frame: &'a [u8],
+    },
+    /// To be kept, too. Answered by `MailKept` once it is durable, if there is a `re`.
+    #[n(66)]
+    MailKeep {
+        /// Repeated in the answer.
+        #[n(0)]
+        re: Option<u32>,
+        /// Whose.
+        #[n(1)]
+        identity: IdentityId,
+        /// In which mailbox.
+        #[n(2)]
+        peer: PeerId,
+        /// What.
+        #[n(3)]
+        items: List<Kept, { limits::KEPT }>,
+    },
+    /// Answers `MailKeep`.
+    #[n(67)]
+    MailKept {
+        /// Of the answered frame.
+        #[n(0)]
+        re: u32,
+        /// None: it is durable. Else nothing was kept.
+        #[n(1)]
+        code: Option<Code>,
+        /// With `Replayed`: the mailbox has mail as late as that, so what is new has to have a later time.
+        #[n(2)]
+        after: Option<u64>,
+    },
+    /// What is durable here of that which the sender and the receiver both keep.
+    #[n(68)]
+    MailSums {
+        /// Names the signalers that live, as the sender sees it.
+        #[n(0)]
+        ring: u64,
+        /// It answers another one.
+        #[n(1)]
+        answer: bool,
+        /// For each first byte of an identity, in order, eight bytes: the sums of those mailboxes, XORed.
+        #[n(2)]
+        sums: Bytes<{ limits::TABLE_SUMS }>,
+    },
+    /// Which mailboxes of an identity does the receiver have that are not like these? Answered by `MailHave`.
+    #[n(69)]
+    MailLook {
+        /// Repeated in the answer.
+        #[n(0)]
+        re: u32,
+        /// Whose.
+        #[n(1)]
+        identity: IdentityId,
+        /// As the sender has them.
+        #[n(2)]
+        boxes: List<BoxSum, { limits::MAILBOXES_KEPT }>,
+    },
+    /// Mailboxes that the sender has: whoever keeps them, too, and has others asks with `MailNames`.
+    #[n(70)]
+    MailHave {
+        /// Of the answered frame, if it answers one.
+        #[n(0)]
+        re: Option<u32>,
+        /// The sender is not to keep them any more: the receiver answers in any case.
+        #[n(1)]
+        leaving: bool,
+        /// What it has.
+        #[n(2)]
+        boxes: List<BoxSum, { limits::BOX_SUMS }>,
+    },
+    /// What the sender has durably of a mailbox. Answered by what it lacks in `MailKeep`s without `re`, then by `MailDone`.
+    #[n(71)]
+    MailNames {
+        /// Repeated in the answer.
+        #[n(0)]
+        re: u32,
+        /// Whose.
+        #[n(1)]
+        identity: IdentityId,
+        /// Which.
+        #[n(2)]
+        peer: PeerId,
+        /// Eight bytes for each item.
+        #[n(3)]
+        names: Bytes<{ limits::NAMES * 8 }>,
+    },
+    /// Answers `MailNames`: this was all.
+    #[n(72)]
+    MailDone {
+        /// Of the answered frame.
+        #[n(0)]
+        re: u32,
+    },
+    /// There is mail for a peer, wherever it is connected.
+    #[n(73)]
+    MailWaits {
+        /// At whose residence.
+        #[n(0)]
+        identity: IdentityId,
+        /// For whom.
+        #[n(1)]
+        peer: PeerId,
+        /// Hops taken so far: at 1 it is not passed on again.
+        #[n(2)]
+        hops: u8,
+    },
+    /// With which siblings the sender has a link that is up: all of them. Optional: a signaler of before says nothing of its links.
+    #[n(74)]
+    Linked {
+        /// The siblings, the receiver among them.
+        #[n(0)]
+        siblings: List<SignalerId, { limits::MEMBERS }>,
+    },
+}
+
+/// A mailbox, and what is durable in it.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct BoxSum {
+    /// Whose.
+    #[n(0)]
+    pub identity: IdentityId,
+    /// Which.
+    #[n(1)]
+    pub peer: PeerId,
+    /// The names of what is in it, XORed.
+    #[n(2)]
+    pub sum: u64,
+}
+
+/// What lies in a mailbox.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Kept {
+    /// What it is.
+    #[n(0)]
+    pub kind: KeptKind,
+    /// The hash (BLAKE3) of the body.
+    #[n(1)]
+    pub id: Digest,
+    /// Orders mail; when a statement was issued.
+    #[n(2)]
+    pub at: u64,
+    /// For how long it is kept, milliseconds from now.
+    #[n(3)]
+    pub life_ms: u64,
+    /// Who stored it, by the home's tag.
+    #[n(4)]
+    pub sender: Tag,
+    /// None: it was taken, or used, and does not come back.
+    #[n(5)]
+    pub body: Option<Bytes<{ limits::ENVELOPE }>>,
+}
+
+/// Kinds of what lies in a mailbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+#[cbor(index_only)]
+pub enum KeptKind {
+    /// An envelope.
+    #[n(0)]
+    Mail,
+    /// A prekey for one use.
+    #[n(1)]
+    Once,
+    /// The prekey for when no other is left.
+    #[n(2)]
+    Fallback,
+    /// The peer's record.
+    #[n(3)]
+    Record,
+    /// The revocation of the peer.
+    #[n(4)]
+    Revocation,
 }
 
 /// What differs between a signed [`crate::Entry`] and an older one about the same: with that and this the whole can be put

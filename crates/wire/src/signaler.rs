@@ -9,12 +9,20 @@
 //!   | <-- Members, then Joined / Left -- |
 //!   | ---- Forward (sealed) -----------> |
 //!   | <-- Error, or Ack; Deliver ------- |
+//!   | --- Publish, Store, Peers -------> |   to the residence of an identity, passed on by whoever is asked
+//!   | --- Collect ---------------------> |
+//!   | <------------- Prove ------------- |   nonce of a signaler of the residence
+//!   | --- Proof -----------------------> |
+//!   | <------------- Mail -------------- |   until it is empty
+//!   | --- Taken -----------------------> |
 //! ```
 
 use crate::bounded::Bytes;
 use crate::cbor::{self as minicbor, Decode, Encode};
 
-use crate::{Code, DiscoveryKey, List, Nonce, PeerId, SignalerId, Signature, Text, limits};
+use crate::{
+    Code, Digest, DiscoveryKey, IdentityId, List, Nonce, PeerId, SignalerId, Signature, Text, limits,
+};
 
 /// What a peer says to a signaler.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -99,6 +107,125 @@ pub enum ToSignaler<'a> {
         /// Repeated in the answer.
         #[n(0)]
         token: u32,
+    },
+    /// Leaves a peer's record and prekeys at the residence of its identity, and opens a mailbox for it there, or refreshes
+    /// both. Answered by [`FromSignaler::Published`]. Like all frames about mail optional: a signaler of before does not answer.
+    #[n(66)]
+    Publish {
+        /// Chosen by the sender, repeated in the answer.
+        #[n(0)]
+        re: u32,
+        /// Signed [`crate::PeerRecord`]; the newest counts.
+        #[n(1)]
+        record: Bytes<{ limits::RECORD }>,
+        /// Signed [`crate::ratchet::Prekey`]s to be added; may be none. A fallback takes the place of an older one.
+        #[n(2)]
+        prekeys: List<Bytes<{ limits::PREKEY }>, { limits::PREKEYS }>,
+    },
+    /// Asks for the peers of an identity, at its residence. Answered by [`FromSignaler::Peers`].
+    #[n(67)]
+    Peers {
+        /// Chosen by the sender, repeated in the answer.
+        #[n(0)]
+        re: u32,
+        /// Whose.
+        #[n(1)]
+        identity: IdentityId,
+        /// With a prekey of each for one use, which nobody gets again. Absent: with the fallbacks only.
+        #[n(2)]
+        #[cbor(skip_if = "is_false")]
+        once: bool,
+    },
+    /// Leaves an envelope in the mailbox of a peer, at the residence of its identity. Answered by [`FromSignaler::Ack`] once it
+    /// is durable there. To be sent again unchanged if no answer comes: what is there already, or was, is only acknowledged.
+    #[n(68)]
+    Store {
+        /// Chosen by the sender, repeated in the answer.
+        #[n(0)]
+        re: u32,
+        /// Whose residence.
+        #[n(1)]
+        identity: IdentityId,
+        /// Which of its peers.
+        #[n(2)]
+        peer: PeerId,
+        /// How long it may wait, milliseconds from now; longer than the signaler allows is cut.
+        #[n(3)]
+        life_ms: u64,
+        /// Sealed; at most [`limits::ENVELOPE`] bytes. Its hash (BLAKE3) names it.
+        #[b(4)]
+        #[cbor(with = "minicbor::bytes")]
+        envelope: &'a [u8],
+    },
+    /// Asks for the mail of a peer. Answered by [`FromSignaler::Prove`].
+    #[n(69)]
+    Collect {
+        /// Chosen by the sender, repeated in the answer.
+        #[n(0)]
+        re: u32,
+        /// Whose residence.
+        #[n(1)]
+        identity: IdentityId,
+        /// Whose mailbox.
+        #[n(2)]
+        peer: PeerId,
+    },
+    /// Answers [`FromSignaler::Prove`]. Answered by the first [`FromSignaler::Mail`].
+    #[n(70)]
+    Proof {
+        /// Chosen by the sender, repeated in the answer.
+        #[n(0)]
+        re: u32,
+        /// As in `Collect`.
+        #[n(1)]
+        identity: IdentityId,
+        /// As in `Collect`.
+        #[n(2)]
+        peer: PeerId,
+        /// Who asked for the proof.
+        #[n(3)]
+        signaler: SignalerId,
+        /// As in `Prove`.
+        #[n(4)]
+        nonce: Nonce,
+        /// The peer's. See `weft_crypto::challenge`.
+        #[n(5)]
+        signature: Signature,
+    },
+    /// What was collected is stored, and can be deleted. Answered by the next [`FromSignaler::Mail`] once that is durable.
+    #[n(71)]
+    Taken {
+        /// Chosen by the sender, repeated in the answer.
+        #[n(0)]
+        re: u32,
+        /// As in `Proof`.
+        #[n(1)]
+        identity: IdentityId,
+        /// As in `Proof`.
+        #[n(2)]
+        peer: PeerId,
+        /// As in `Proof`.
+        #[n(3)]
+        signaler: SignalerId,
+        /// As in `Proof`.
+        #[n(4)]
+        nonce: Nonce,
+        /// The hashes (BLAKE3) of the envelopes.
+        #[n(5)]
+        ids: List<Digest, { limits::MAIL }>,
+        /// The peer's, over all of the above but `re`.
+        #[n(6)]
+        signature: Signature,
+    },
+    /// A peer is its identity's no longer: what its residence has of it goes. Answered by [`FromSignaler::Ack`].
+    #[n(72)]
+    Revoke {
+        /// Chosen by the sender, repeated in the answer.
+        #[n(0)]
+        re: u32,
+        /// Signed [`crate::Revocation`].
+        #[n(1)]
+        revocation: Bytes<{ limits::REVOCATION }>,
     },
 }
 
@@ -248,6 +375,61 @@ pub enum FromSignaler<'a> {
         #[n(0)]
         cards: List<Bytes<{ limits::CARD }>, { limits::MEMBERS }>,
     },
+    /// Answers [`ToSignaler::Publish`]: the record is durable, and so are the prekeys.
+    #[n(66)]
+    Published {
+        /// Of the answered frame.
+        #[n(0)]
+        re: u32,
+        /// Prekeys for one use each that lie ready now.
+        #[n(1)]
+        left: u32,
+    },
+    /// Answers [`ToSignaler::Peers`].
+    #[n(67)]
+    Peers {
+        /// Of the answered frame.
+        #[n(0)]
+        re: u32,
+        /// Those of which there is a record; none: nobody of this identity can be written to.
+        #[n(1)]
+        peers: List<Recorded, { limits::MAILBOXES }>,
+    },
+    /// Answers [`ToSignaler::Collect`]: asks for a proof.
+    #[n(68)]
+    Prove {
+        /// Of the answered frame.
+        #[n(0)]
+        re: u32,
+        /// Who asks: a signaler of the residence, not always the one that passes this on.
+        #[n(1)]
+        signaler: SignalerId,
+        /// For the peer to sign; good for one collection.
+        #[n(2)]
+        nonce: Nonce,
+    },
+    /// Answers [`ToSignaler::Proof`] and [`ToSignaler::Taken`]: what waits, those first that came first. Without any, nothing
+    /// more does, and the collection is over.
+    #[n(69)]
+    Mail {
+        /// Of the answered frame.
+        #[n(0)]
+        re: u32,
+        /// What waits, as far as it fits into one frame.
+        #[n(1)]
+        items: List<Waiting, { limits::MAIL }>,
+        /// There is more than that.
+        #[n(2)]
+        #[cbor(skip_if = "is_false")]
+        more: bool,
+    },
+    /// Mail waits for this peer: it may collect it. May come without need, and need not come.
+    #[n(70)]
+    MailWaits {
+        /// At the residence of which of its identities.
+        #[n(0)]
+        identity: IdentityId,
+    },
     /// The signaler is about to close.
     #[n(11)]
     Goodbye {
@@ -258,6 +440,29 @@ pub enum FromSignaler<'a> {
         #[n(1)]
         retry_ms: u64,
     },
+}
+
+/// A peer of an identity, as its residence knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Recorded {
+    /// Signed [`crate::PeerRecord`].
+    #[n(0)]
+    pub record: Bytes<{ limits::RECORD }>,
+    /// Signed [`crate::ratchet::Prekey`]s: one for one use, if that was asked for and one is left; then the fallback, if there
+    /// is one.
+    #[n(1)]
+    pub prekeys: List<Bytes<{ limits::PREKEY }>, { limits::PREKEYS_EACH }>,
+}
+
+/// An envelope in a mailbox.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Waiting {
+    /// When it came, milliseconds since the Unix epoch on the clock of the signaler that took it; each later one has more.
+    #[n(0)]
+    pub at: u64,
+    /// Sealed; its hash (BLAKE3) names it.
+    #[n(1)]
+    pub envelope: Bytes<{ limits::ENVELOPE }>,
 }
 
 /// One encoded [`crate::Signed`] entry of at most [`limits::ENTRY`] bytes.

@@ -112,6 +112,27 @@ pub struct PeerRecord {
     /// When it expires, milliseconds since the Unix epoch.
     #[n(5)]
     pub until: u64,
+    /// Messages to the peer travel in sessions ([`crate::ratchet`]) only. None: it is of a version that knows none.
+    #[n(6)]
+    pub sessions: Option<bool>,
+}
+
+/// The identity's statement that a peer is its own no longer. Signed by the identity, domain `weft/v1/revocation`.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Revocation {
+    /// The signer.
+    #[n(0)]
+    pub identity: IdentityId,
+    /// The peer.
+    #[n(1)]
+    pub peer: PeerId,
+    /// When it was signed, milliseconds since the Unix epoch.
+    #[n(2)]
+    pub issued: u64,
+    /// Until then no record of this peer by this identity counts: no earlier than the last one runs out.
+    #[n(3)]
+    pub until: u64,
 }
 
 /// What a peer says of itself to the swarm, passed on by everybody. Signed by the peer, domain `weft/v1/presence`.

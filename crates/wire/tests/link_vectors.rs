@@ -7,12 +7,12 @@
 
 use std::fmt::Write as _;
 
-use weft_wire::link::{ByeReason, End, FeedHave, FeedRange, Link, Near, PartyProof};
+use weft_wire::link::{ByeReason, End, Exclusion, FeedHave, FeedRange, Link, Near, PartyProof};
 use weft_wire::sealed::{Candidate, Packet, Refusal, Sealed, Signal};
 use weft_wire::{
     AgreementKey, Bundle, BundleEntry, Bytes, Digest, DiscoveryKey, Entry, Gone, IdentityId, List, MessageId,
-    PeerId, PeerRecord, Presence, Proof, PublicationId, SessionId, SignalerId, Signature, Signed, Tag, Text,
-    decode, encode, limits,
+    PartSecret, PeerId, PeerRecord, Presence, Proof, PublicationId, SessionId, SignalerId, Signature, Signed,
+    Tag, Text, decode, encode, limits,
 };
 
 const GOLDEN: &str = include_str!("../../../tests/vectors/frames-link.json");
@@ -194,6 +194,15 @@ fn vectors() -> Vec<Vector> {
         ),
         link("found", &Link::Found { party, origin: Tag([0x12; 8]), hops: 0, record: &[3] }),
         link("fork", &Link::Fork { party, one: &[1, 2], other: &[1, 3] }),
+        link(
+            "members",
+            &Link::Members { discovery, statements: List::first([Bytes(vec![1, 2])]), redemption: None },
+        ),
+        link(
+            "members: a redemption",
+            &Link::Members { discovery, statements: List::default(), redemption: Some(&[1, 2]) },
+        ),
+        link("no member", &Link::NoMember { discovery, reason: Exclusion::UsedInvitation }),
         sealed(
             "signal: knock",
             &signal(Signal::Knock { urgent: true, entry: vec![9], links: Some(2), stream: None }),
@@ -233,16 +242,48 @@ fn vectors() -> Vec<Vector> {
         sealed("message: an answer", &message(None, Some(MessageId([0x55; 16])), None)),
         sealed("message: a failure", &message(None, Some(MessageId([0x55; 16])), Text::new("no such film"))),
         sealed("root", &Sealed::Root { discovery, root: Tag::from(&peer), seq: 7, reply: false }),
-        sealed("receipt", &Sealed::Receipt { id: MessageId([0x66; 16]), refused: None }),
-        sealed("receipt: refused", &Sealed::Receipt { id: MessageId([0x66; 16]), refused: Some(true) }),
+        sealed("receipt", &Sealed::Receipt { id: MessageId([0x66; 16]), refused: None, others: None }),
+        sealed(
+            "receipt: refused",
+            &Sealed::Receipt { id: MessageId([0x66; 16]), refused: Some(true), others: None },
+        ),
+        sealed(
+            "receipt: of several",
+            &Sealed::Receipt {
+                id: MessageId([0x66; 16]),
+                refused: None,
+                others: Some(List::first([MessageId([0x67; 16]), MessageId([0x68; 16])])),
+            },
+        ),
         sealed(
             "large",
             &Sealed::Large {
                 message: encode(&message(None, None, None)),
                 length: 200_000,
                 hash: Digest([0xcc; 32]),
+                key: None,
             },
         ),
+        sealed(
+            "large: in a session",
+            &Sealed::Large {
+                message: encode(&message(None, None, None)),
+                length: 200_000,
+                hash: Digest([0xcc; 32]),
+                key: Some(PartSecret([0xdd; 32])),
+            },
+        ),
+        sealed(
+            "session",
+            &Sealed::Session { frame: vec![1, 2], record: Some(vec![3]), entry: Some(vec![4]), prekey: None },
+        ),
+        sealed(
+            "session: lost",
+            &Sealed::Session { frame: vec![1, 2], record: None, entry: None, prekey: Some(vec![5]) },
+        ),
+        sealed("prekey: asked for", &Sealed::Prekey { prekey: None, entry: Some(vec![4]) }),
+        sealed("prekey", &Sealed::Prekey { prekey: Some(vec![5]), entry: None }),
+        link("prekey over a link", &Link::Prekey { prekey: &[5] }),
         sealed("part", &Sealed::Part { id, at: 4, bytes: vec![1, 2, 3] }),
         sealed("taken", &Sealed::Taken { id, run: 9, next: 2, ahead: 5, full: None }),
         sealed("taken: no room", &Sealed::Taken { id, run: 9, next: 0, ahead: 0, full: Some(true) }),
@@ -270,6 +311,7 @@ fn vectors() -> Vec<Vector> {
                 name: Text::new("Ada").unwrap(),
                 issued: 1_700_000_000_000,
                 until: 1_707_776_000_000,
+                sessions: None,
             }),
         ),
         plain(
@@ -351,13 +393,13 @@ fn every_frame_has_its_golden_bytes() {
 
 #[test]
 fn unknown_fields_are_skipped_and_unknown_optional_frames_told_apart() {
-    // A ping with a field that this version does not know, then frames 63 and 64.
+    // A ping with a field that this version does not know, then frames 63 and 99.
     let ping = [0x82, 0x03, 0xa2, 0x00, 0x07, 0x18, 0x63, 0x61, b'x'];
     assert_eq!(decode::<Link<'_>>(&ping, 100), Ok(Link::Ping { token: 7 }));
     assert_eq!(decode::<Link<'_>>(&[0x82, 0x18, 63, 0xa0], 100), Err(weft_wire::WireError::Unknown(63)));
     assert_eq!(
-        decode::<Link<'_>>(&[0x82, 0x18, 64, 0xa0], 100),
-        Err(weft_wire::WireError::UnknownOptional(64))
+        decode::<Link<'_>>(&[0x82, 0x18, 99, 0xa0], 100),
+        Err(weft_wire::WireError::UnknownOptional(99))
     );
 }
 

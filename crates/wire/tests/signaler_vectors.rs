@@ -9,11 +9,11 @@ use std::fmt::Write as _;
 
 use weft_wire::gossip::{GossipHead, Life, Said, Standing, Update};
 use weft_wire::registry::{NetworkName, Sealed};
-use weft_wire::sibling::{Refresh, Sibling, Watching};
-use weft_wire::signaler::{FromSignaler, ToSignaler};
+use weft_wire::sibling::{BoxSum, Kept, KeptKind, Refresh, Sibling, Watching};
+use weft_wire::signaler::{FromSignaler, Recorded, ToSignaler, Waiting};
 use weft_wire::{
-    Bytes, Code, Digest, DiscoveryKey, List, Nonce, PeerId, SignalerId, Signature, Text, WireError, decode,
-    encode, limits,
+    Bytes, Code, Digest, DiscoveryKey, IdentityId, List, Nonce, PeerId, SignalerId, Signature, Tag, Text,
+    WireError, decode, encode, limits,
 };
 
 const GOLDEN: &str = include_str!("../../../tests/vectors/frames-signaler.json");
@@ -86,6 +86,16 @@ fn vectors() -> Vec<Vector> {
     let home = SignalerId([0x33; 32]);
     let signature = Signature([0x44; 64]);
     let nonce = Nonce([0x55; 32]);
+    let identity = IdentityId([0x99; 32]);
+    let kept = |kind, there: bool| Kept {
+        kind,
+        id: Digest([0x77; 32]),
+        at: 1_700_000_000_000,
+        life_ms: 604_800_000,
+        sender: Tag([0x77; 8]),
+        body: there.then(|| Bytes(vec![4, 5, 6])),
+    };
+    let box_sum = || BoxSum { identity, peer, sum: 7 };
     let entry = &[1_u8, 2, 3][..];
     let sealed = &[4_u8, 5, 6][..];
     let entries = || List::first([Bytes(vec![1, 2]), Bytes(vec![3])]);
@@ -108,6 +118,32 @@ fn vectors() -> Vec<Vector> {
         to("fanout", &ToSignaler::Fanout { re: 8, discovery, payload: sealed, ack: false }),
         to("fanout, acknowledged", &ToSignaler::Fanout { re: 8, discovery, payload: sealed, ack: true }),
         to("ping", &ToSignaler::Ping { token: 9 }),
+        to(
+            "publish",
+            &ToSignaler::Publish {
+                re: 7,
+                record: Bytes(vec![1, 2, 3]),
+                prekeys: List::first([Bytes(vec![1]), Bytes(vec![2])]),
+            },
+        ),
+        to("peers", &ToSignaler::Peers { re: 7, identity, once: false }),
+        to("peers, with prekeys for one use", &ToSignaler::Peers { re: 7, identity, once: true }),
+        to("store", &ToSignaler::Store { re: 7, identity, peer, life_ms: 604_800_000, envelope: sealed }),
+        to("collect", &ToSignaler::Collect { re: 7, identity, peer }),
+        to("proof", &ToSignaler::Proof { re: 8, identity, peer, signaler: home, nonce, signature }),
+        to(
+            "taken",
+            &ToSignaler::Taken {
+                re: 9,
+                identity,
+                peer,
+                signaler: home,
+                nonce,
+                ids: List::first([Digest([0x77; 32])]),
+                signature,
+            },
+        ),
+        to("revoke", &ToSignaler::Revoke { re: 7, revocation: Bytes(vec![1, 2, 3]) }),
         from("challenge", &FromSignaler::Challenge { signaler: home, nonce }),
         from(
             "welcome",
@@ -158,6 +194,31 @@ fn vectors() -> Vec<Vector> {
             "signalers",
             &FromSignaler::Signalers { cards: List::first([Bytes(vec![1, 2]), Bytes(vec![3])]) },
         ),
+        from("published", &FromSignaler::Published { re: 7, left: 50 }),
+        from(
+            "peers",
+            &FromSignaler::Peers {
+                re: 7,
+                peers: List::first([
+                    Recorded {
+                        record: Bytes(vec![4, 5]),
+                        prekeys: List::first([Bytes(vec![1]), Bytes(vec![2])]),
+                    },
+                    Recorded { record: Bytes(vec![6]), prekeys: List::default() },
+                ]),
+            },
+        ),
+        from("prove", &FromSignaler::Prove { re: 7, signaler: home, nonce }),
+        from(
+            "mail",
+            &FromSignaler::Mail {
+                re: 8,
+                items: List::first([Waiting { at: 1_700_000_000_000, envelope: Bytes(sealed.to_vec()) }]),
+                more: true,
+            },
+        ),
+        from("mail, no more", &FromSignaler::Mail { re: 9, items: List::default(), more: false }),
+        from("mail waits", &FromSignaler::MailWaits { identity }),
         from("goodbye", &FromSignaler::Goodbye { code: Code::ShuttingDown, retry_ms: 1500 }),
         sibling("challenge", &Sibling::Challenge { signaler: home, nonce }),
         sibling("prove", &Sibling::Prove { signature }),
@@ -219,6 +280,48 @@ fn vectors() -> Vec<Vector> {
                 statements: List::first([Sealed { kind: 9, body: Bytes(vec![0xa0]), signature }]),
             },
         ),
+        sibling("mail: ask", &Sibling::MailAsk { re: 1, hops: 0, sender: Tag([0x77; 8]), frame: sealed }),
+        sibling("mail: answer", &Sibling::MailAnswer { re: 1, frame: sealed }),
+        sibling(
+            "mail: keep",
+            &Sibling::MailKeep {
+                re: Some(2),
+                identity,
+                peer,
+                items: List::first([kept(KeptKind::Mail, true), kept(KeptKind::Once, false)]),
+            },
+        ),
+        sibling(
+            "mail: keep, unasked",
+            &Sibling::MailKeep {
+                re: None,
+                identity,
+                peer,
+                items: List::first(
+                    [KeptKind::Fallback, KeptKind::Record, KeptKind::Revocation].map(|kind| kept(kind, true)),
+                ),
+            },
+        ),
+        sibling("mail: kept", &Sibling::MailKept { re: 2, code: None, after: None }),
+        sibling(
+            "mail: not kept",
+            &Sibling::MailKept { re: 2, code: Some(Code::Replayed), after: Some(1_700_000_000_000) },
+        ),
+        sibling("mail: sums", &Sibling::MailSums { ring: 5, answer: false, sums: Bytes(vec![0x77; 16]) }),
+        sibling("mail: look", &Sibling::MailLook { re: 3, identity, boxes: List::first([box_sum()]) }),
+        sibling(
+            "mail: have",
+            &Sibling::MailHave { re: Some(3), leaving: false, boxes: List::first([box_sum()]) },
+        ),
+        sibling(
+            "mail: have, leaving",
+            &Sibling::MailHave { re: None, leaving: true, boxes: List::first([box_sum()]) },
+        ),
+        sibling("mail: names", &Sibling::MailNames { re: 4, identity, peer, names: Bytes(vec![0x77; 16]) }),
+        sibling("mail: done", &Sibling::MailDone { re: 4 }),
+        sibling("mail: waits", &Sibling::MailWaits { identity, peer, hops: 0 }),
+        sibling("linked", &Sibling::Linked { siblings: List::first([home, SignalerId([0x88; 32])]) }),
+        sibling("linked with nobody any more", &Sibling::Linked { siblings: List::default() }),
         head("ping", Said::Ping { number: 7 }),
         head("ack", Said::Ack { number: 7 }),
         head("ask ping", Said::AskPing { target: life, number: 7 }),

@@ -43,6 +43,16 @@ impl Failure {
         Self { exit: Exit::TimedOut, text: Some(text.to_string()) }
     }
 
+    /// Others refused, with a code for programs.
+    pub(crate) fn refused(text: &dyn Display, code: &str) -> Self {
+        Self { exit: Exit::Failed, text: Some(format!("{text} ({code})")) }
+    }
+
+    /// Interrupted before anything was done.
+    pub(crate) fn interrupted() -> Self {
+        Self { exit: Exit::Interrupted, text: None }
+    }
+
     /// Nobody reads the output any more: as `head` wants it, a quiet and good end.
     pub(crate) fn nobody_reads() -> Self {
         Self { exit: Exit::Done, text: None }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use weft_native_peer::Messages;
+use weft_native_peer::{Message, Messages};
 
 use super::exit::{Exit, Failure};
 use super::output::Line;
@@ -14,7 +14,7 @@ use super::{NetworkArgs, parse_seconds};
 pub(crate) struct ListenArgs {
     #[command(flatten)]
     network: NetworkArgs,
-    /// End after so many messages.
+    /// End after so many messages; those that came with the last of them are printed, too.
     #[arg(long, value_name = "N")]
     count: Option<u64>,
     /// End after so many seconds; exit code 4 if --count was not reached.
@@ -28,6 +28,11 @@ pub(crate) async fn run(args: ListenArgs) -> Result<Exit, Failure> {
     let result = work(&args, &mut session, &mut messages, &mut printed).await;
     let obstacle = session.obstacle().await.filter(|_| printed == 0);
     session.close().await;
+    // Whoever sent it is told that it is delivered: what came until the end is printed, wanted or not.
+    while let Some(Ok(message)) = messages.next().await {
+        print(&message)?;
+        printed += 1;
+    }
     match result {
         Ok(()) => Ok(Exit::Done),
         Err(end) if args.count.is_none() => end.endless(),
@@ -36,6 +41,11 @@ pub(crate) async fn run(args: ListenArgs) -> Result<Exit, Failure> {
             end.unfinished("waiting for messages", &obstacle.unwrap_or_else(few))
         }
     }
+}
+
+fn print(message: &Message) -> Result<(), Failure> {
+    let line = Line::new().text("from", &message.from).text("peer", &message.peer).text("id", &message.id);
+    line.number("time", message.time).document("data", &message.document).print()
 }
 
 async fn work(
@@ -48,13 +58,7 @@ async fn work(
     while args.count.is_none_or(|count| *printed < count) {
         match session.until(messages.next()).await? {
             Some(Ok(message)) => {
-                Line::new()
-                    .text("from", &message.from)
-                    .text("peer", &message.peer)
-                    .text("id", &message.id)
-                    .number("time", message.time)
-                    .document("data", &message.document)
-                    .print()?;
+                print(&message)?;
                 *printed += 1;
             }
             Some(Err(missed)) => {

@@ -1,13 +1,17 @@
 //! The command line: what can be asked, and how each answer ends.
 
 mod answer;
+mod chat;
 mod diagnose;
 mod exit;
+mod export;
 mod id;
 mod input;
 mod interrupt;
+mod link;
 mod listen;
 mod output;
+mod party;
 mod peers;
 mod publish;
 mod registry;
@@ -25,8 +29,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use weft_crypto::membership::InvitationError;
 use weft_native_peer::keystore::KeyStore;
-use weft_native_peer::{KeySource, Network, Options, Party, StunServer};
+use weft_native_peer::{Invitation, KeySource, Network, Options, StunServer};
 use weft_wire::PartyKey;
 use weft_wire::registry::Kind;
 
@@ -59,6 +64,28 @@ enum Command {
   weft id --name Ada
   weft id --json | jq -r .identity")]
     Id(id::IdArgs),
+    /// Write the identity, its name and its private parties to a file, under a passphrase.
+    #[command(after_help = "Examples:
+  weft export ada.weft
+  weft export --passphrase-file secret - | ssh elsewhere weft import --passphrase-file secret -
+
+Peers are not a part of it: where it is imported the identity has new ones. The passphrase is all
+that keeps others out; whoever has both is you.")]
+    Export(export::ExportArgs),
+    /// Take in what was exported.
+    #[command(after_help = "Example:
+  weft import --data ./ada ada.weft
+
+A directory that has another identity already is left as it is.")]
+    Import(export::ImportArgs),
+    /// Be the same identity at another place, too: show a code here, and give it there.
+    #[command(after_help = "Examples:
+  weft link                                # here: shows a code, and waits
+  weft link weft:l…                        # there, with an empty directory of keys
+
+Both places reach each other by signalers of one federation. A page does the same by link() and
+takeIdentity(). Whoever has the code in time is you: show it to nobody else. It is good once.")]
+    Link(link::LinkArgs),
     /// Publish documents from a file or a pipe: JSON lines, or one JSON array.
     #[command(after_help = "Examples:
   weft publish --party movies films.json
@@ -91,6 +118,14 @@ Plain text travels as {\"text\": …}.")]
     #[command(after_help = "Example:
   weft listen --party movies | jq -r '.data.text'")]
     Listen(listen::ListenArgs),
+    /// Write to people, and read what they write: on a terminal, or as JSON lines for bots.
+    #[command(after_help = "Examples:
+  weft chat                                # F1 helps
+  weft chat --json --stay < commands       # docs/guides/chat.md has a bot of ten lines
+  echo '{\"do\":\"say\",\"to\":\"Ada\",\"text\":\"done\"}' | weft chat --json
+
+What was said is kept, sealed, beside the keys. One weft chat at a time has it.")]
+    Chat(chat::ChatArgs),
     /// Ask an identity and print its answer.
     #[command(after_help = "Example:
   weft request --party math z6Mk… '{\"a\": 2, \"b\": 3}'
@@ -107,6 +142,19 @@ The command gets one JSON object and gives one; plain text becomes {\"text\": �
 the last line of its errors is told to whoever asked. WEFT_FROM and WEFT_PEER say who that is.
 At most 8 run at once.")]
     Answer(answer::AnswerArgs),
+    /// Make a private party, and say who is in it.
+    #[command(after_help = "Examples:
+  weft party create | jq -r .party                   # its key
+  weft party invite --party z6Mk… --role reader --stay
+  weft subscribe --party weft:z…                     # whoever was invited
+  weft party members --party z6Mk…
+  weft party remove --party z6Mk… z6Mk…
+
+Who is invited becomes a member when an admin is online: any command of an admin in the party
+lets in whoever was invited. Afterwards the party's key is enough. Documents of a private party
+can be read by its members only.")]
+    #[command(subcommand)]
+    Party(party::PartyCommand),
     /// Show who is in a party, one JSON line each.
     #[command(after_help = "Examples:
   weft peers --party movies
@@ -143,11 +191,24 @@ struct KeyArgs {
     /// Directory of the keys [default: $XDG_DATA_HOME/weft or ~/.local/share/weft].
     #[arg(long, value_name = "DIR", env = "WEFT_DATA")]
     data: Option<PathBuf>,
+    /// None is read or made: this is nobody, for as long as it takes.
+    #[arg(skip)]
+    ephemeral: bool,
+}
+
+/// How to reach a party.
+#[derive(Debug, Args)]
+struct NetworkArgs {
+    #[command(flatten)]
+    reach: ReachArgs,
+    /// The party: a name that anybody may guess, a party key (z6Mk…), or an invitation to a private party (weft:z…).
+    #[arg(long, value_name = "NAME|KEY|INVITATION", env = "WEFT_PARTY")]
+    party: PartyArg,
 }
 
 /// How to reach the mesh.
 #[derive(Debug, Args)]
-struct NetworkArgs {
+struct ReachArgs {
     #[command(flatten)]
     keys: KeyArgs,
     /// A signaler; give several in order of preference (in the variable, separated by commas).
@@ -163,9 +224,6 @@ struct NetworkArgs {
     /// beside the keys.
     #[arg(long, env = "WEFT_NO_DISCOVERY")]
     no_discovery: bool,
-    /// The party: a name that anybody may guess, or a party key (z6Mk…).
-    #[arg(long, value_name = "NAME|KEY", env = "WEFT_PARTY")]
-    party: PartyArg,
     /// Keep nothing but the keys: what the party publishes is forgotten at the end. Otherwise it is kept beside the keys, for
     /// up to 7 days, for those who come later.
     #[arg(long, env = "WEFT_NO_STORE")]
@@ -185,7 +243,7 @@ struct NetworkArgs {
     stun: Vec<StunServer>,
 }
 
-impl NetworkArgs {
+impl ReachArgs {
     fn options(&self) -> Options {
         let mut options = Options::new(self.signaler.iter().map(String::as_str)).keys(self.keys.source());
         options.config.discover = !self.no_discovery;
@@ -202,6 +260,9 @@ impl NetworkArgs {
 
 impl KeyArgs {
     fn source(&self) -> KeySource {
+        if self.ephemeral {
+            return KeySource::Ephemeral;
+        }
         self.data.clone().map_or(KeySource::DefaultDirectory, KeySource::Directory)
     }
 
@@ -232,9 +293,18 @@ impl KeyArgs {
 /// A party as it is written.
 #[derive(Clone, Debug)]
 struct PartyArg {
-    party: Party,
+    party: Named,
     /// As people are told about it: a key is not for their screens.
     shown: String,
+}
+
+/// What names a party.
+#[derive(Clone, Debug)]
+enum Named {
+    Name(String),
+    /// Of an open or a private one.
+    Key(PartyKey),
+    Invitation(Invitation),
 }
 
 impl FromStr for PartyArg {
@@ -244,11 +314,15 @@ impl FromStr for PartyArg {
         if text.is_empty() {
             return Err("a party has a name, or a key that begins with z6Mk".into());
         }
+        if text.starts_with("weft:") {
+            let invitation = text.parse().map_err(|error: InvitationError| error.to_string())?;
+            return Ok(Self { party: Named::Invitation(invitation), shown: "this party".into() });
+        }
         match text.parse::<PartyKey>() {
-            Ok(key) => Ok(Self { party: Party::new(key), shown: "this party".into() }),
+            Ok(key) => Ok(Self { party: Named::Key(key), shown: "this party".into() }),
             // Nobody means a name by that; a mistyped key must not end up in an open party.
             Err(error) if text.starts_with("z6Mk") => Err(error.to_string()),
-            Err(_) => Ok(Self { party: Party::open(text), shown: format!("party {text}") }),
+            Err(_) => Ok(Self { party: Named::Name(text.into()), shown: format!("party {text}") }),
         }
     }
 }
@@ -305,13 +379,21 @@ pub(crate) fn main() -> ExitCode {
     start_logs();
     let result = match cli.command {
         Command::Id(args) => id::run(&args),
+        Command::Export(args) => export::export(&args),
+        Command::Import(args) => export::import(&args),
+        Command::Link(args) => run(link::run(args)),
         Command::Publish(args) => run(publish::run(args)),
         Command::Subscribe(args) => run(subscribe::run(args)),
         Command::Send(args) => run(send::run(args)),
         Command::Listen(args) => run(listen::run(args)),
+        Command::Chat(args) => run(chat::run(args)),
         Command::Request(args) => run(request::run(args)),
         Command::Answer(args) => run(answer::run(args)),
         Command::Seed(args) => run(seed::run(args)),
+        Command::Party(party::PartyCommand::Create(args)) => party::create(&args),
+        Command::Party(party::PartyCommand::Invite(args)) => run(party::invite(args)),
+        Command::Party(party::PartyCommand::Members(args)) => run(party::members(args)),
+        Command::Party(party::PartyCommand::Remove(args)) => run(party::remove(args)),
         Command::Peers(args) => run(peers::run(args)),
         Command::Diagnose(args) => run(diagnose::run(args)),
         Command::Register(args) => run(registry::register(args)),
@@ -382,11 +464,20 @@ mod tests {
 
     #[test]
     fn a_party_is_a_name_or_a_key_and_a_mistyped_key_is_refused() {
-        let key = Party::open("movies").key();
+        let key = weft_native_peer::Party::open("movies").key();
         let by_key: PartyArg = key.to_string().parse().unwrap();
         let by_name: PartyArg = "movies".parse().unwrap();
-        assert_eq!(by_key.party.discovery(), by_name.party.discovery());
+        assert!(matches!(by_key.party, Named::Key(named) if named == key));
+        assert!(matches!(by_name.party, Named::Name(name) if name == "movies"));
         assert_eq!((&by_key.shown[..], &by_name.shown[..]), ("this party", "party movies"));
+        let invitation = Invitation::with_secret(key, [7; 16]);
+        let invited: PartyArg = invitation.to_string().parse().unwrap();
+        assert!(matches!(invited.party, Named::Invitation(read) if read.key() == invitation.key()));
+        let mut cut = invitation.to_string();
+        cut.pop();
+        let error = cut.parse::<PartyArg>().unwrap_err();
+        assert_eq!(error, "the invitation is not whole: copy it again");
+        assert!("weft:movies".parse::<PartyArg>().is_err());
         let mut mistyped = key.to_string();
         mistyped.pop();
         assert!(mistyped.parse::<PartyArg>().is_err());
@@ -396,10 +487,10 @@ mod tests {
     #[test]
     fn signalers_may_be_repeated_and_have_a_default() {
         let Command::Peers(args) = parse(&["peers", "--party", "p"]).unwrap().command else { unreachable!() };
-        assert_eq!(args.network.signaler, ["ws://localhost:8190"]);
+        assert_eq!(args.network.reach.signaler, ["ws://localhost:8190"]);
         let line = ["peers", "--party", "p", "--signaler", "ws://a", "--signaler", "ws://b,ws://c"];
         let Command::Peers(args) = parse(&line).unwrap().command else { unreachable!() };
-        assert_eq!(args.network.signaler, ["ws://a", "ws://b", "ws://c"]);
+        assert_eq!(args.network.reach.signaler, ["ws://a", "ws://b", "ws://c"]);
     }
 
     #[test]

@@ -65,7 +65,7 @@ struct Tally {
 
 pub(crate) async fn run(mut args: PublishArgs) -> Result<Exit, Failure> {
     // A file is there again at the next start, and would then be published twice.
-    args.network.no_store |= args.file.as_os_str() != "-";
+    args.network.reach.no_store |= args.file.as_os_str() != "-";
     let mut entries = input::open(&args.file)?;
     let mut session = Session::start(&args.network, args.timeout).await?;
     let mut tally = Tally::default();

@@ -3,13 +3,14 @@
 use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::time::Duration;
 
-use clap::Args;
-use weft_native_peer::{Document, Error, IdentityId, Progress, Sending};
+use clap::{Args, ValueEnum};
+use tokio::sync::watch;
+use weft_native_peer::{Document, Error, Event, IdentityId, Progress, Sending, Sent, Until};
 
 use super::exit::{Exit, Failure};
 use super::input;
 use super::output::Line;
-use super::session::Session;
+use super::session::{Session, Stop};
 use super::{NetworkArgs, parse_seconds};
 
 /// Bytes of a message that are read from standard input: one more than the longest JSON that a document can have, so that
@@ -28,30 +29,72 @@ pub(crate) struct SendArgs {
     /// A JSON object, or plain text; - reads it from standard input.
     #[arg(default_value = "-")]
     message: String,
-    /// How long to look for the recipient, in seconds.
+    /// How long to look for the recipient, in seconds; with `--until delivered`, how long to wait.
     #[arg(long, value_name = "S", default_value = "10", value_parser = parse_seconds)]
     timeout: Duration,
+    /// Done when the message waits for a recipient that is away, or only when it has been received.
+    #[arg(long, value_name = "STATE", value_enum, default_value_t = State::Stored)]
+    until: State,
+    /// How long it may wait for a recipient that is away, in seconds; 7 days at most, and if this is left out. 0: not at all.
+    #[arg(long, value_name = "S", value_parser = parse_seconds)]
+    expires: Option<Duration>,
 }
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum State {
+    Stored,
+    Delivered,
+}
+
+/// The core says that nobody can be reached before we stop waiting for somebody who is only slow.
+const LATER: Duration = Duration::from_secs(1);
 
 pub(crate) async fn run(args: SendArgs) -> Result<Exit, Failure> {
     let document = document(&args.message)?;
     // The core gives up by itself; what this adds is that it may be told when.
-    let mut session = Session::start_with(&args.network, None, |config| {
+    let (until, deadline) = match args.until {
+        State::Stored => (Until::Stored, None),
+        State::Delivered => (Until::Delivered, Some(args.timeout + LATER)),
+    };
+    let mut session = Session::start_with(&args.network, deadline, |config| {
         config.message_give_up = args.timeout;
     })
     .await?;
     let weft = session.weft.clone();
+    let mut events = weft.events();
     let sent = async move {
-        let sending = weft.start_send(args.to, document).await?;
+        let sending = weft.start_send_until(args.to, document, until, args.expires).await?;
         tell_progress(sending).await
     };
+    // Whether it waits is worth knowing where it was to be delivered.
+    let (told, mut left) = watch::channel(None);
+    let watched = tokio::spawn(async move {
+        while let Some(event) = events.next().await {
+            if let Event::Stored { command, id } = event
+                && command.0 != 0
+            {
+                told.send_replace(Some(id));
+            }
+        }
+    });
     let sent = session.until(sent).await;
     session.close().await;
+    // It ends with the peer.
+    let _ = watched.await;
     let line = Line::new().text("to", &args.to);
     match sent {
-        Ok(Ok(id)) => {
-            line.text("id", &id).text("outcome", &"delivered").print()?;
+        Ok(Ok(Sent { id, state })) => {
+            let outcome = if state == Until::Delivered { "delivered" } else { "stored" };
+            line.text("id", &id).text("outcome", &outcome).print()?;
             Ok(Exit::Done)
+        }
+        Err(Stop::TimedOut) => {
+            let Some(id) = *left.borrow_and_update() else {
+                line.text("outcome", &"timeout").print()?;
+                return Ok(Exit::TimedOut);
+            };
+            line.text("id", &id).text("outcome", &"stored").print()?;
+            Ok(Exit::TimedOut)
         }
         Ok(Err(Error::Send(error))) => {
             line.text("outcome", &error.code()).text("reason", &error).print()?;

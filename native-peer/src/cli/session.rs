@@ -7,29 +7,36 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
-use weft_native_peer::{Config, DiscoveryKey, Event, Events, HomeIndex, Messages, SignalerState, Weft};
+use weft_native_peer::keystore::KeyStore;
+use weft_native_peer::{
+    Config, DiscoveryKey, Event, Events, Exclusion, HomeIndex, Invitation, Messages, Party, SignalerState,
+    Weft,
+};
+use weft_wire::PartyKey;
 
-use super::NetworkArgs;
 use super::exit::{Exit, Failure};
 use super::interrupt::Interrupt;
+use super::{Named, NetworkArgs};
 
 /// A peer that has joined its party.
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) weft: Weft,
     pub(crate) party: DiscoveryKey,
+    /// Of a private party, its key, and where it is remembered.
+    private: Option<(PartyKey, KeyStore)>,
     /// The party as people are told about it.
     shown: String,
     interrupt: Interrupt,
     deadline: Option<Instant>,
-    /// Changes whenever something may be different about peers.
+    /// Changes whenever something may be different about peers or members.
     changes: watch::Receiver<Changes>,
 }
 
 /// What has happened so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Changes {
-    /// Counts what concerns peers.
+    /// Counts what concerns peers, and members.
     peers: u64,
     /// A signaler has been reached.
     reached: bool,
@@ -43,8 +50,7 @@ pub(crate) enum Stop {
 }
 
 impl Session {
-    /// Starts the peer and joins the party. Messages that arrive are told on standard error, because their senders are
-    /// told that they are delivered.
+    /// Starts the peer and joins the party. Messages are left to a command that listens: they wait until then.
     pub(crate) async fn start(network: &NetworkArgs, timeout: Option<Duration>) -> Result<Self, Failure> {
         Self::start_with(network, timeout, |_| {}).await
     }
@@ -55,8 +61,7 @@ impl Session {
         timeout: Option<Duration>,
         change: impl FnOnce(&mut Config),
     ) -> Result<Self, Failure> {
-        let (session, messages) = Self::connect(network, timeout, change).await?;
-        tokio::spawn(tell_unread(messages));
+        let (session, _) = Self::connect(network, timeout, change, false).await?;
         Ok(session)
     }
 
@@ -65,25 +70,55 @@ impl Session {
         network: &NetworkArgs,
         timeout: Option<Duration>,
     ) -> Result<(Self, Messages), Failure> {
-        Self::connect(network, timeout, |_| {}).await
+        let (session, messages) = Self::connect(network, timeout, |_| {}, true).await?;
+        let messages = messages.ok_or(weft_native_peer::Error::Closed)?;
+        Ok((session, messages))
     }
 
     async fn connect(
         network: &NetworkArgs,
         timeout: Option<Duration>,
         change: impl FnOnce(&mut Config),
-    ) -> Result<(Self, Messages), Failure> {
+        listens: bool,
+    ) -> Result<(Self, Option<Messages>), Failure> {
         let interrupt = Interrupt::start();
         let deadline = timeout.map(|timeout| Instant::now() + timeout);
-        let mut options = network.options();
+        let mut options = network.reach.options();
         change(&mut options.config);
         let (weft, events) = Weft::connect_with_events(options).await?;
         // Before anybody is met, so that no message is missed.
-        let messages = weft.messages().await?;
-        let party = weft.join(&network.party.party).await?;
+        let messages = if listens { Some(weft.messages().await?) } else { None };
+        let refusals = weft.events();
+        let (party, private) = match &network.party.party {
+            Named::Name(name) => (weft.join(&Party::open(name)).await?, None),
+            Named::Key(key) if !is_private(network, *key)? => (weft.join(&Party::new(*key)).await?, None),
+            Named::Key(key) => (join_private(&weft, network, *key, None).await?, Some(*key)),
+            Named::Invitation(invitation) => {
+                let key = invitation.party();
+                (join_private(&weft, network, key, Some(invitation.clone())).await?, Some(key))
+            }
+        };
         let (changed, changes) = watch::channel(Changes::default());
         tokio::spawn(report(events, changed));
-        Ok((Self { weft, party, shown: network.party.shown.clone(), interrupt, deadline, changes }, messages))
+        let shown = network.party.shown.clone();
+        let mut session = Self { weft, party, private: None, shown, interrupt, deadline, changes };
+        if let Some(key) = private {
+            let admitted = admitted(session.weft.clone(), party, refusals);
+            let admitted = match session.until(admitted).await {
+                Ok(admitted) => admitted,
+                Err(Stop::Interrupted) => Err(Failure::interrupted()),
+                Err(Stop::TimedOut) => {
+                    Err(Failure::timed_out(&"no admin of the party has let us in yet: one has to be online"))
+                }
+            };
+            if let Err(failure) = admitted {
+                session.close().await;
+                return Err(failure);
+            }
+            session.private = Some((key, network.reach.keys.store()?));
+            session.remember().await;
+        }
+        Ok((session, messages))
     }
 
     /// Does something until it is done, interrupted or out of time.
@@ -146,9 +181,71 @@ impl Session {
         Ok(self.until(wait).await??)
     }
 
+    /// Keeps what is known of the members of a private party beside the keys: the next command needs no invitation.
+    async fn remember(&self) {
+        let Some((key, store)) = &self.private else { return };
+        // Who has been told to end already has nothing new.
+        let Ok(members) = self.weft.members(self.party).await else { return };
+        let statements = members.statements().map(|(_, bytes)| bytes);
+        if let Err(error) = store.remember_party(*key, statements) {
+            eprintln!("weft: warning: what is known of the party's members was not kept: {error}");
+        }
+    }
+
     /// Says goodbye.
     pub(crate) async fn close(self) {
+        self.remember().await;
         self.weft.close().await;
+    }
+}
+
+/// How long those who do not know us may be wrong: others may know more.
+const DOUBT: Duration = Duration::from_secs(8);
+
+fn is_private(network: &NetworkArgs, key: PartyKey) -> Result<bool, Failure> {
+    // Nobody is a member of anything, and has no directory.
+    Ok(!network.reach.keys.ephemeral && network.reach.keys.store()?.is_private(key))
+}
+
+async fn join_private(
+    weft: &Weft,
+    network: &NetworkArgs,
+    key: PartyKey,
+    invitation: Option<Invitation>,
+) -> Result<DiscoveryKey, Failure> {
+    let members = network.reach.keys.store()?.members(key).map_err(|error| Failure::error(&error))?;
+    Ok(weft.join_private(members, invitation).await?)
+}
+
+/// Waits until we are a member of a private party.
+async fn admitted(weft: Weft, party: DiscoveryKey, mut events: Events) -> Result<(), Failure> {
+    let mut doubt: Option<(Instant, Exclusion)> = None;
+    let mut progress = Progress::new();
+    loop {
+        let members = weft.members(party).await?;
+        if members.role(&weft.identity()).is_some() {
+            return Ok(());
+        }
+        progress.show("waiting for an admin of the party to let us in");
+        let refused = |reason: Exclusion| Failure::refused(&reason.text(), reason.code());
+        let until = doubt.map_or_else(|| Instant::now() + DOUBT * 1000, |(until, _)| until);
+        tokio::select! {
+            event = events.next() => match event {
+                None => return Err(weft_native_peer::Error::Closed.into()),
+                Some(Event::NoMember { discovery, reason, .. }) if discovery == party => match reason {
+                    Exclusion::UsedInvitation | Exclusion::ExpiredInvitation | Exclusion::Removed => {
+                        return Err(refused(reason));
+                    }
+                    _ => _ = doubt.get_or_insert((Instant::now() + DOUBT, reason)),
+                },
+                Some(_) => {}
+            },
+            () = tokio::time::sleep_until(until) => {
+                if let Some((_, reason)) = doubt {
+                    return Err(refused(reason));
+                }
+            }
+        }
     }
 }
 
@@ -231,6 +328,7 @@ impl Drop for Progress {
 /// Tells people, in one line each, when a signaler is lost and when it is back, and of warnings.
 async fn report(mut events: Events, changed: watch::Sender<Changes>) {
     let mut lost: BTreeSet<HomeIndex> = BTreeSet::new();
+    let mut refused = BTreeSet::new();
     while let Some(event) = events.next().await {
         match event {
             Event::Signaler { home, url, told, state } => {
@@ -253,6 +351,9 @@ async fn report(mut events: Events, changed: watch::Sender<Changes>) {
                 };
                 eprintln!("weft: {line}");
             }
+            Event::NoMember { reason, .. } if refused.insert(reason.code()) => {
+                eprintln!("weft: somebody in the party says: {} ({})", reason.text(), reason.code());
+            }
             Event::Warning { code, text } => eprintln!("weft: warning: {text} ({code})"),
             Event::Fork { author, feed, seq, .. } => {
                 let author =
@@ -261,23 +362,10 @@ async fn report(mut events: Events, changed: watch::Sender<Changes>) {
                     "weft: the feed {feed} of {author} has forked at number {seq}: not everybody gets the same from it"
                 );
             }
-            Event::Peer { .. } | Event::Ready { .. } | Event::Link { .. } => {
+            Event::Peer { .. } | Event::Ready { .. } | Event::Link { .. } | Event::Members { .. } => {
                 changed.send_modify(|changes| changes.peers += 1);
             }
             _ => {}
-        }
-    }
-}
-
-/// Tells of each message that a command which does not listen has got.
-async fn tell_unread(mut messages: Messages) {
-    while let Some(message) = messages.next().await {
-        match message {
-            Ok(message) => eprintln!(
-                "weft: a message from {} is not shown: this command does not listen, `weft listen` does",
-                message.from
-            ),
-            Err(missed) => eprintln!("weft: {missed} more messages are not shown"),
         }
     }
 }

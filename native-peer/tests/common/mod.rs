@@ -110,7 +110,15 @@ impl State {
                 }
             }
             ToSignaler::Ping { token } => _ = self.tell(&from, &FromSignaler::Pong { token }),
-            ToSignaler::Authenticate { .. } => {}
+            // A signaler that keeps no mail does not answer about it.
+            ToSignaler::Authenticate { .. }
+            | ToSignaler::Publish { .. }
+            | ToSignaler::Peers { .. }
+            | ToSignaler::Store { .. }
+            | ToSignaler::Collect { .. }
+            | ToSignaler::Proof { .. }
+            | ToSignaler::Taken { .. }
+            | ToSignaler::Revoke { .. } => {}
         }
     }
 }

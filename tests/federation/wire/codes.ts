@@ -21,6 +21,12 @@ const NAMES = [
   "signaler-full",
   "unsupported-version",
   "not-a-member",
+  "mailbox-full",
+  "sender-full",
+  "no-mailbox",
+  "not-stored",
+  "too-many-peers",
+  "revoked",
 ] as const;
 
 export type CodeName = (typeof NAMES)[number];

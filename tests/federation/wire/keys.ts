@@ -147,13 +147,18 @@ const ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
 
 /** `z6Mk…`: how an id is shown (multibase base58btc of the multicodec prefix ed01 and the key). */
 export function show(id: Uint8Array): string {
-  let rest = BigInt(`0x${Buffer.concat([Uint8Array.of(0xed, 0x01), id]).toString("hex")}`);
+  return `z${text58(Buffer.concat([Uint8Array.of(0xed, 0x01), id]))}`;
+}
+
+/** Base58btc of bytes that do not begin with zero. */
+export function text58(bytes: Uint8Array): string {
+  let rest = BigInt(`0x${Buffer.from(bytes).toString("hex")}`);
   let text = "";
   while (rest > 0n) {
     text = ALPHABET[Number(rest % 58n)] + text;
     rest /= 58n;
   }
-  return `z${text}`;
+  return text;
 }
 
 /** The 32 bytes of an id as it is shown. */

@@ -9,10 +9,15 @@ export class Wire {
   #cut = false;
   readonly #pairs = new Set<readonly [Socket, Socket]>();
 
+  private constructor(
+    /** The port at the far end. 0: nobody is there yet. */
+    public target: number,
+  ) {}
+
   /** A port that leads to another one, on loopback. */
-  static async to(t: TestContext, target: number): Promise<Wire> {
-    const wire = new Wire();
-    const server = createServer((near) => wire.#join(near, target));
+  static async to(t: TestContext, target = 0): Promise<Wire> {
+    const wire = new Wire(target);
+    const server = createServer((near) => wire.#join(near));
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     wire.port = (server.address() as AddressInfo).port;
     t.after(() => {
@@ -34,8 +39,8 @@ export class Wire {
     for (const pair of this.#pairs) for (const socket of pair) socket.destroy();
   }
 
-  #join(near: Socket, target: number): void {
-    const far = connect(target, "127.0.0.1");
+  #join(near: Socket): void {
+    const far = connect(this.target, "127.0.0.1");
     const pair = [near, far] as const;
     this.#pairs.add(pair);
     for (const [socket, other] of [pair, [far, near] as const]) {

@@ -39,6 +39,8 @@ impl Feeds {
                 Read::Bundle { kept, alone } => {
                     late.extend(self.on_stored_bundle(now, kept, (alone, live), env).filter(|_| live));
                 }
+                Read::Statement(bytes) => self.storage.statements.push(bytes),
+                Read::Secret { feed, epoch, sealed } => self.storage.secrets.push((feed, epoch, sealed)),
                 // What has forked is told again; a proof that is none, or beyond what is kept, is of no use.
                 Read::Proof { feed, one, other } => {
                     if self.forks.on_proof(&self.discovery, &one, &other).is_err() {

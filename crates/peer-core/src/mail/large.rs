@@ -2,23 +2,18 @@
 //! taken back.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use weft_wire::{IdentityId, MessageId, PeerId, Time, limits};
 
 use super::{Head, Mail, Outgoing, Purpose};
 use crate::api::{CommandId, Event};
 use crate::env::Env;
-use crate::roster::Contact;
 use crate::sorted::{Map, Set};
+use crate::transfer::{STALLED, Source};
 
 /// Large messages to one identity that are announced at once, and their bytes: what one recipient has room for.
 const LARGE: usize = 4;
 const LARGE_BYTES: usize = 2 * limits::MESSAGE;
-/// A large message that does not go on is announced again after this long: the recipient then says what it lacks. One that
-/// is only bulky is sent again then.
-pub(super) const STALLED: Duration = Duration::from_secs(2);
-
 /// Bytes of messages to one identity that are bulky, but not large, and under way at once.
 const BULKY_BYTES: usize = 1024 * 1024;
 
@@ -37,6 +32,9 @@ impl Mail {
     pub(super) fn take_back(&mut self, id: &MessageId) -> Option<Outgoing> {
         let one = self.outgoing.remove(id)?;
         self.room = true;
+        if one.mail.may_be_stored() {
+            self.ended.push(*id);
+        }
         if is_large(&one.body) {
             self.stopped.push((*id, one.addressed.clone()));
         }
@@ -48,9 +46,10 @@ impl Mail {
         core::mem::take(&mut self.stopped)
     }
 
-    /// Bytes of the messages that are not confirmed.
+    /// Bytes of the messages that are not confirmed, but for those that are left for somebody.
     pub(crate) fn bytes(&self) -> usize {
-        self.outgoing.values().map(|one| one.body.len()).sum()
+        let here = self.outgoing.values().filter(|one| one.mail.left().is_none());
+        here.map(|one| one.body.len()).sum()
     }
 
     /// Whether a message is not confirmed.
@@ -59,13 +58,13 @@ impl Mail {
     }
 
     /// A large message that was announced to this peer, and where that is if only the message knows.
-    pub(crate) fn announced(&self, id: &MessageId, to: &PeerId) -> Option<(Arc<Vec<u8>>, Option<Contact>)> {
+    pub(crate) fn announced(&self, id: &MessageId, to: &PeerId) -> Option<Source> {
         let one = self.outgoing.get(id).filter(|one| one.addressed.contains(to))?;
         let contact = match &one.purpose {
             Purpose::Answer { to, .. } => Some(to.contact.clone()),
             _ => None,
         };
-        Some((Arc::clone(&one.body), contact))
+        Some(Source { body: Arc::clone(&one.body), key: one.key.clone(), contact })
     }
 
     /// A recipient has so much of a large message.
@@ -128,7 +127,8 @@ impl Mail {
             return;
         }
         let mut under_way: Map<IdentityId, UnderWay> = Map::new();
-        for one in self.outgoing.values().filter(|one| !one.waits && is_bulky(&one.body)) {
+        let goes = |one: &&Outgoing| !one.waits && is_bulky(&one.body) && one.mail.left().is_none();
+        for one in self.outgoing.values().filter(goes) {
             under_way.entry(one.to).or_default().take(&one.body);
         }
         let waiting = self.outgoing.iter().filter(|(_, one)| one.waits);

@@ -180,7 +180,12 @@ impl Negotiator {
             return Vec::new();
         }
         if session.open_since.is_none() {
-            return Vec::new(); // Its knock and our offer have crossed.
+            // Its knock and our offer have crossed; or it has answered, and knocks as one who knows nothing of that: it has
+            // begun anew.
+            if session.remote.is_none() || now.since(session.since) < DOUBT {
+                return Vec::new();
+            }
+            return self.begin_anew(now, from, (discovery, urgent), env);
         }
         self.on_doubt(now, from, (discovery, urgent), owes, env)
     }
@@ -198,6 +203,17 @@ impl Negotiator {
         if owes.is_none_or(|since| now.since(since) < DOUBT) {
             return vec![Step::Doubted { peer: from }];
         }
+        self.begin_anew(now, from, (discovery, urgent), env)
+    }
+
+    /// What there is with the other side makes room for a new offer.
+    fn begin_anew(
+        &mut self,
+        now: Time,
+        from: PeerId,
+        (discovery, urgent): (DiscoveryKey, bool),
+        env: &mut Env,
+    ) -> Vec<Step> {
         let mut steps = self.replace(now, from, env);
         env.event(Event::Link { peer: from, state: LinkState::Connecting });
         self.begin_offer(now, from, discovery, urgent, env);

@@ -10,10 +10,16 @@ use weft_wire::{DiscoveryKey, IdentityId, MessageId, PeerId, Text, Time, limits}
 use super::Peer;
 use crate::api::{Backlog, CommandError, CommandId, Event};
 use crate::mail::{self, NOTHING, Purpose};
+use crate::private::Private;
 use crate::swarm::{Says, Swarm};
 
 impl Peer {
-    pub(super) fn join(&mut self, now: Time, party: &Party) -> Result<(), CommandError> {
+    pub(super) fn join(
+        &mut self,
+        now: Time,
+        party: &Party,
+        private: Option<Private>,
+    ) -> Result<(), CommandError> {
         let discovery = party.discovery();
         if self.swarms.contains_key(&discovery) {
             return Ok(());
@@ -21,10 +27,15 @@ impl Peer {
         if self.swarms.len() >= limits::PARTIES {
             return Err(CommandError::TooManyParties);
         }
-        let swarm = Swarm::new(party.clone(), now, &mut self.env);
+        let mut swarm = Swarm::new(party.clone(), now, &mut self.env);
+        swarm.private = private;
+        let events = self.links.join(swarm.ours(&self.env.identity), &mut self.env);
         self.swarms.insert(discovery, swarm);
         self.homes.join(now, discovery, &mut self.env);
-        let events = self.links.join(party, &mut self.env);
+        let open: Vec<PeerId> = self.links.open().map(|(peer, _)| peer).collect();
+        for peer in open {
+            self.show_membership(peer);
+        }
         for event in events {
             self.on_link(now, event);
         }
@@ -89,10 +100,17 @@ impl Peer {
             self.queue_was_full = true;
             return Err(CommandError::QueueFull(waiting));
         }
+        if self.swarms.get(&discovery).is_some_and(|swarm| !swarm.may_publish(&self.env.identity)) {
+            return Err(CommandError::NotAWriter);
+        }
         if self.swarms.get(&discovery).is_some_and(|swarm| swarm.feeds.must_flush_before(body.len())) {
             self.flush(now, discovery);
         }
         let Some(swarm) = self.swarms.get_mut(&discovery) else { return Err(CommandError::NotInParty) };
+        let body = match &mut swarm.private {
+            None => body,
+            Some(private) => private.seal(now, &body, (&mut swarm.feeds.storage, &mut self.env)),
+        };
         let (publication, seq) = swarm.feeds.publish(now, body, &self.env);
         swarm.tree.on_published(now);
         self.env.stats.published += 1;
@@ -104,14 +122,14 @@ impl Peer {
         &mut self,
         now: Time,
         id: CommandId,
-        to: IdentityId,
+        (to, life): (IdentityId, Duration),
         document: &Document,
     ) -> Result<(), CommandError> {
         let body = self.message_body(document)?;
         if self.mail.messages() >= mail::OUTGOING {
             return Err(CommandError::TooManyMessages(mail::OUTGOING));
         }
-        self.mail.send(now, id, (to, None), Purpose::Message, body, &mut self.env);
+        self.mail.send(now, id, (to, None), (Purpose::Message, life), body, &mut self.env);
         Ok(())
     }
 
@@ -127,7 +145,8 @@ impl Peer {
         if self.mail.asked() >= mail::OUTGOING {
             return Err(CommandError::TooManyMessages(mail::OUTGOING));
         }
-        self.mail.send(now, id, (to, peer), Purpose::Request { timeout }, body, &mut self.env);
+        let purpose = (Purpose::Request { timeout }, Duration::ZERO);
+        self.mail.send(now, id, (to, peer), purpose, body, &mut self.env);
         Ok(())
     }
 
@@ -145,7 +164,7 @@ impl Peer {
         let asker = self.mail.take_request(&request).ok_or(CommandError::UnknownRequest)?;
         let to = (asker.identity, Some(asker.peer));
         let purpose = Purpose::Answer { request, failed, to: asker };
-        self.mail.send(now, id, to, purpose, body, &mut self.env);
+        self.mail.send(now, id, to, (purpose, Duration::ZERO), body, &mut self.env);
         Ok(())
     }
 
@@ -194,7 +213,8 @@ impl Peer {
         for peer in peers {
             self.drop_link(now, peer, ByeReason::Leaving, "we are leaving");
         }
-        self.mail.close(&mut self.env);
+        self.mail.close(self.sessions.stores(), &mut self.env);
+        self.sessions.write(true, &mut self.env);
         self.homes.close(now, &mut self.env);
         self.closed = true;
         self.env.event(Event::Closed);

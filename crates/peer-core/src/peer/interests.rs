@@ -11,6 +11,7 @@ use crate::broadcast::burst;
 use crate::env::Env;
 use crate::feeds;
 use crate::kept::Kept;
+use crate::private::Private;
 use crate::swarm::Swarm;
 use crate::wants::Want;
 
@@ -38,8 +39,11 @@ impl Peer {
         }
         for (peer, before, wants) in swarm.interest.newly_wanted(now) {
             for kept in swarm.feeds.since(now - LATELY).filter(|kept| kept.feed != peer) {
-                let documents = documents(kept);
-                let wanted = |wants: &Summary| documents.iter().any(|document| wants.may_match(document));
+                let documents = documents(kept, &mut swarm.private);
+                let wanted = |wants: &Summary| match &documents {
+                    Some(documents) => documents.iter().any(|document| wants.may_match(document)),
+                    None => true,
+                };
                 if wanted(&wants) && !wanted(&before) {
                     swarm.broadcast.on_wanted(now, peer, kept.range(), &self.env);
                 }
@@ -70,13 +74,14 @@ impl Peer {
     ) {
         let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
         let neighbours = swarm.synced.iter().copied();
-        let interest = &swarm.interest;
         let selective = selected_by(swarm, &self.env);
-        let documents = if selective { documents(kept) } else { Vec::new() };
+        let documents = if selective { documents(kept, &mut swarm.private) } else { None };
+        let interest = &swarm.interest;
         // Our own go to all neighbours in any case: the tree may have lost its way to those who want them, and we may leave
         // before anybody asks for what a digest named.
         let own = from.is_none();
-        let wanted = |peer: &PeerId| own || !selective || interest.wants(peer, &documents);
+        let wanted =
+            |peer: &PeerId| own || documents.as_ref().is_none_or(|documents| interest.wants(peer, documents));
         // The root's own publications take the shortest ways anyway.
         let radius = burst(swarm.roster.size(), self.env.config.active_view);
         let spreads = kept.hops < radius && swarm.tree.root().0 != Tag::from(&kept.feed);
@@ -86,7 +91,12 @@ impl Peer {
         for peer in skipped {
             swarm.interest.skip(&peer, range);
         }
+        let of = [kept.feed].into_iter().collect();
+        for peer in &eager {
+            self.give_keys(now, *peer, discovery, &of);
+        }
         for peer in eager {
+            let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
             let begin = swarm.interest.skipped(&peer, range.feed, range.first);
             if self.links.send_kept(peer, (kept, begin), None, &mut self.env) && from.is_some() {
                 self.env.stats.forwarded += kept.last - kept.first + 1;
@@ -98,7 +108,8 @@ impl Peer {
     /// Tells of a publication that is not new, those who want it.
     pub(super) fn tell_of(&mut self, now: Time, kept: &Arc<Kept>, discovery: DiscoveryKey, from: PeerId) {
         let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
-        let documents = selected_by(swarm, &self.env).then(|| documents(kept));
+        let selective = selected_by(swarm, &self.env);
+        let documents = if selective { documents(kept, &mut swarm.private) } else { None };
         let neighbours: Vec<PeerId> = swarm.synced.iter().copied().collect();
         let wants = |peer: &PeerId| documents.as_ref().is_none_or(|all| swarm.interest.wants(peer, all));
         let (wanted, skipped): (Vec<_>, Vec<_>) = neighbours.into_iter().partition(wants);
@@ -117,8 +128,15 @@ impl Peer {
         let at_most = age.map(|age| age + now.since(since));
         let heads = swarm.feeds.heads(now, at_most);
         swarm.interest.on_asked(&peer, wants.as_ref());
-        for (kept, age) in swarm.feeds.answer(now, peer, at_most, &have, &self.env) {
-            let wanted = |wants: &Summary| documents(&kept).iter().any(|one| wants.may_match(one));
+        let answer = swarm.feeds.answer(now, peer, at_most, &have, &self.env);
+        self.give_keys(now, peer, discovery, &answer.iter().map(|(kept, _)| kept.feed).collect());
+        let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
+        for (kept, age) in answer {
+            let private = &mut swarm.private;
+            let wanted = |wants: &Summary| {
+                let documents = documents(&kept, private);
+                documents.is_none_or(|documents| documents.iter().any(|one| wants.may_match(one)))
+            };
             // Our own are nobody else's to find, should we leave.
             if kept.feed != self.env.me && !wants.as_ref().is_none_or(wanted) {
                 swarm.interest.skip(&peer, kept.range());
@@ -143,9 +161,12 @@ fn selected_by(swarm: &Swarm, env: &Env) -> bool {
     swarm.roster.is_large(env) && swarm.interest.is_selective()
 }
 
-/// The documents of a bundle.
-fn documents(kept: &Kept) -> Vec<Document> {
-    let bundle = decode::<Bundle>(&kept.bytes, feeds::BUNDLE).ok();
-    let entries = bundle.into_iter().flat_map(|bundle| bundle.entries.into_vec());
-    entries.filter_map(|entry| Document::decode(&entry.body).ok()).collect()
+/// The documents of a bundle; none if we cannot read it, and so cannot know who wants it.
+fn documents(kept: &Kept, private: &mut Option<Private>) -> Option<Vec<Document>> {
+    let bundle = decode::<Bundle>(&kept.bytes, feeds::BUNDLE).ok()?;
+    let bodies = match private {
+        None => bundle.entries.into_iter().map(|entry| entry.body).collect(),
+        Some(private) => private.group.peek(&bundle)?,
+    };
+    Some(bodies.iter().filter_map(|body: &Vec<u8>| Document::decode(body).ok()).collect())
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use weft_crypto::statement;
 use weft_query::Summary;
 use weft_wire::link::{ByeReason, Link as Frame};
-use weft_wire::{Bundle, DiscoveryKey, PeerId, PeerRecord, Tag, Time, decode, limits};
+use weft_wire::{Bundle, DiscoveryKey, PeerId, Tag, Time, decode, limits};
 
 use super::{AFTER_FULL, AFTER_MADE_ROOM, AFTER_MISBEHAVIOUR, Peer, SILENT};
 use crate::api::{Event, LinkState};
@@ -74,7 +74,8 @@ impl Peer {
     }
 
     fn on_frame(&mut self, now: Time, peer: PeerId, frame: Frame<'_>) {
-        let party = |key: &DiscoveryKey| self.swarms.get(key).map(|swarm| &swarm.party);
+        let us = self.env.identity;
+        let party = |key: &DiscoveryKey| self.swarms.get(key).map(|swarm| swarm.ours(&us));
         match self.links.on_frame(now, peer, &frame, party, &mut self.env) {
             Taken::Done(Some(event)) => self.on_link(now, event),
             Taken::Done(None) => {}
@@ -86,20 +87,25 @@ impl Peer {
         self.stirred |= !matches!(event, LinkEvent::Measured { .. });
         match event {
             // Who knows a discovery key, as every signaler does, but proves no party's key, takes nobody's place.
-            LinkEvent::Open { peer, parties, .. } if parties.is_empty() => {
+            LinkEvent::Open { peer, parties, .. } if parties.is_empty() && !self.links.shares_any(&peer) => {
                 self.say_bye(now, peer, ByeReason::NothingInCommon);
                 let steps = self.negotiator.close(peer, "it proved no party's key", &mut self.env);
                 self.take(now, steps);
                 self.backoff.bar(now, peer, AFTER_FULL, &self.env);
             }
-            LinkEvent::Open { peer, record, record_bytes, parties } => {
+            LinkEvent::Open { peer, parties } => {
                 let forwarded = self.negotiator.is_forwarded(&peer);
                 self.env.event(Event::Link { peer, state: LinkState::Open { forwarded } });
+                self.show_membership(peer);
+                if self.links.record(&peer).is_some_and(|(record, _)| record.sessions == Some(true)) {
+                    self.give_prekey(now, peer);
+                }
                 for discovery in parties {
-                    self.on_neighbour(now, peer, discovery, Some((&record, &record_bytes)));
+                    self.on_neighbour(now, peer, discovery);
                 }
             }
             LinkEvent::Parties { peer, joined, left } => {
+                self.show_membership(peer);
                 for discovery in left {
                     if let Some(swarm) = self.swarms.get_mut(&discovery) {
                         swarm.on_unlinked(now, peer, &mut self.env);
@@ -107,9 +113,13 @@ impl Peer {
                     self.subscriptions.on_answered(&discovery, peer);
                 }
                 for discovery in joined {
-                    self.on_neighbour(now, peer, discovery, None);
+                    self.on_neighbour(now, peer, discovery);
                 }
                 self.close_useless(now);
+            }
+            LinkEvent::Excluded { peer } => {
+                self.drop_link(now, peer, ByeReason::NothingInCommon, "it is no member of a party of ours");
+                self.backoff.bar(now, peer, AFTER_MISBEHAVIOUR, &self.env);
             }
             LinkEvent::Close { peer, reason, misbehaved } => {
                 if misbehaved {
@@ -154,18 +164,14 @@ impl Peer {
     }
 
     /// A peer with a link is in a party that we are in.
-    pub(super) fn on_neighbour(
-        &mut self,
-        now: Time,
-        peer: PeerId,
-        discovery: DiscoveryKey,
-        record: Option<(&PeerRecord, &[u8])>,
-    ) {
-        // A record that came with the hello holds for parties joined later, too.
-        let known = self.swarms.values().find_map(|swarm| swarm.roster.record(&peer));
-        let known = record.or(known).map(|(record, bytes)| (record.clone(), bytes.to_vec()));
+    pub(super) fn on_neighbour(&mut self, now: Time, peer: PeerId, discovery: DiscoveryKey) {
+        // The record that came with the hello holds for parties that are shared later, too.
+        let known = self.swarms.values().filter_map(|swarm| swarm.roster.record(&peer));
+        let newest = known.chain(self.links.record(&peer)).max_by_key(|(record, _)| record.issued);
+        let newest = newest.map(|(record, bytes)| (record.clone(), bytes.to_vec()));
+        self.tell_members(peer, discovery);
         let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
-        if let Some((record, bytes)) = known {
+        if let Some((record, bytes)) = newest {
             swarm.feeds.learn(now, &record, &bytes, &self.env);
             let identity = record.identity;
             swarm.roster.on_record(now, record, &bytes, &mut self.env);
@@ -176,6 +182,9 @@ impl Peer {
         let identity = swarm.roster.record(&peer).map(|(record, _)| record.identity);
         swarm.routes.on_linked(now, peer, identity.as_ref());
         swarm.broadcast.on_linked(peer);
+        if let Some(private) = &mut swarm.private {
+            private.group.on_linked(now, peer);
+        }
         self.links.ping(now, peer, &mut self.env);
         swarm.on_changed(now, &self.env);
         let backlog = self.subscriptions.wants_backlog(now, &discovery);
@@ -270,11 +279,18 @@ impl Peer {
                 let wanted = named.flat_map(|(feed, (first, last))| swarm.feeds.of_range(feed, first, last));
                 let begin = |kept: &Arc<Kept>| swarm.interest.skipped(&peer, kept.range().feed, kept.first);
                 let wanted: Vec<_> = wanted.map(|kept| (begin(&kept), kept)).collect();
+                let discovery = swarm.party.discovery();
+                self.give_keys(now, peer, discovery, &wanted.iter().map(|(_, kept)| kept.feed).collect());
                 for (begin, kept) in wanted {
                     let age_ms = u64::try_from(now.since(kept.since).as_millis()).unwrap_or(u64::MAX);
                     self.links.send_kept(peer, (&kept, begin), Some(age_ms), &mut self.env);
                 }
             }
+            Frame::Members { discovery, statements, redemption } => {
+                self.on_members(now, peer, discovery, &statements, redemption);
+            }
+            Frame::Prekey { prekey } => self.on_neighbours_prekey(now, peer, prekey),
+            Frame::NoMember { discovery, reason } => self.on_no_member(now, peer, discovery, reason),
             Frame::Fork { party, one, other } => self.on_fork(now, peer, party, (one, other)),
             Frame::Shuffle { party, reply, members } => {
                 if let Some((swarm, _)) = self.common_mut(&peer, party) {
@@ -308,6 +324,11 @@ impl Peer {
             return;
         }
         let Some(swarm) = self.swarms.get_mut(&peeked.discovery) else { return };
+        // Whoever has known the party's key can seal one; it says whose it is.
+        let of = |record: &[u8]| statement::peek_record(record).ok().map(|record| record.identity);
+        if swarm.private.is_some() && of(&peeked.record).and_then(|of| swarm.role(&of)).is_none() {
+            return;
+        }
         match swarm.roster.on_presence(now, (from, hops), bytes, &mut self.env) {
             Heard::New => self.on_heard(now, peeked.discovery, peeked.peer, (from, hops), bytes),
             Heard::Known => {}
@@ -364,6 +385,11 @@ impl Peer {
             return;
         }
         let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
+        if !swarm.may_publish(&bundle.author) {
+            // Not its sender's fault for certain: it may know more of the members, or less.
+            self.env.stats.unopened += 1;
+            return;
+        }
         let (range, hops) = (feeds::range(&bundle), hops.saturating_add(1));
         let age = Age { told: Duration::from_millis(age_ms), asked: swarm.asked(&peer) };
         let begin = from.filter(|from| *from < range.first);
@@ -380,7 +406,7 @@ impl Peer {
                     // Most have it: those who lack it, too, may ask.
                     self.tell_of(now, &kept, discovery, peer);
                 }
-                self.deliver(discovery, &ready);
+                self.deliver(now, discovery, &ready);
             }
             Verdict::Known => {
                 self.env.stats.duplicates += 1;
@@ -401,8 +427,21 @@ impl Peer {
         }
     }
 
-    pub(super) fn deliver(&mut self, discovery: DiscoveryKey, ready: &[Accepted]) {
-        for accepted in ready {
+    /// Publications come in the order of their feeds: those of a private party as soon as they can be read.
+    pub(super) fn deliver(&mut self, now: Time, discovery: DiscoveryKey, ready: &[Accepted]) {
+        let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
+        match &mut swarm.private {
+            None => self.hand_out(discovery, ready),
+            Some(private) => {
+                let open = private.group.on_ready(now, ready, (&mut swarm.feeds.storage, &mut self.env));
+                self.hand_out(discovery, &open);
+            }
+        }
+    }
+
+    /// Gives publications that can be read to the subscriptions.
+    pub(super) fn hand_out(&mut self, discovery: DiscoveryKey, open: &[Accepted]) {
+        for accepted in open {
             self.subscriptions.on_ready(&discovery, accepted, &mut self.env);
         }
     }

@@ -1,10 +1,12 @@
 //! Large messages: what goes out and comes in by parts, and the ways that parts take.
 
+use weft_crypto::part::PartKey;
 use weft_wire::link::Link as Frame;
 use weft_wire::sealed::Sealed;
-use weft_wire::{Digest, MessageId, PeerId, Time, decode, limits};
+use weft_wire::{Digest, MessageId, PartSecret, PeerId, Time, decode, limits};
 
 use super::Peer;
+use super::conversing::Sender;
 use super::sealed::Way;
 use crate::api::Event;
 use crate::assembly::{self, Outcome, State};
@@ -23,8 +25,8 @@ impl Peer {
         now: Time,
         from: PeerId,
         message: &[u8],
-        (length, hash): (u32, Digest),
-        way: Way,
+        (length, hash, key): (u32, Digest, Option<PartSecret>),
+        (way, sender): (Way, Option<&Sender>),
     ) {
         let length = length as usize;
         let message = decode::<Sealed>(message, limits::ENVELOPE).ok();
@@ -32,14 +34,16 @@ impl Peer {
             self.env.stats.malformed += 1;
             return;
         };
-        let Some((head, _)) = self.head(now, from, message, way) else { return };
-        let (id, contact) = (head.id, head.contact.clone());
-        if let Err(refused) = self.mail.on_announced(&head) {
-            let receipt = Sealed::Receipt { id, refused: refused.then_some(true) };
-            self.seal_and_send(now, from, Some(contact), &receipt, (0, false));
+        let Some((head, _)) = self.head(now, from, message, (way, sender)) else { return };
+        if !self.takes(&head) {
             return;
         }
-        let state = self.assemblies.on_large(now, (from, id), (head, length, hash), &mut self.env);
+        let (id, contact) = (head.id, head.contact.clone());
+        if let Err(refused) = self.mail.on_announced(&head) {
+            return self.confirm(now, from, contact, (id, refused));
+        }
+        let key = key.map(PartKey::from);
+        let state = self.assemblies.on_large(now, (from, id), (head, length, hash, key), &mut self.env);
         self.tell_taken(now, (from, id), contact, &state);
     }
 
@@ -90,11 +94,11 @@ impl Peer {
     pub(super) fn on_taken(&mut self, now: Time, key: transfer::Key, state: (u32, u32, u64), full: bool) {
         // Parts go only to whom the message was announced.
         let announced = self.mail.announced(&key.0, &key.1);
-        let Some((body, contact)) = announced.or_else(|| self.transfers.of(&key)) else { return };
+        let Some(source) = announced.or_else(|| self.transfers.of(&key).cloned()) else { return };
         if full {
             return self.mail.on_full(&key.0);
         }
-        let (bytes, goes_on) = self.transfers.on_taken(now, key, (&body, contact), state);
+        let (bytes, goes_on) = self.transfers.on_taken(now, key, &source, state);
         self.mail.on_progress(now, &key.0, (bytes, goes_on), &mut self.env);
     }
 
@@ -108,7 +112,7 @@ impl Peer {
     pub(super) fn tell_stopped(&mut self, now: Time) {
         for (id, peers) in self.mail.take_stopped() {
             for peer in peers {
-                let contact = self.transfers.of(&(id, peer)).and_then(|(_, contact)| contact);
+                let contact = self.transfers.of(&(id, peer)).and_then(|source| source.contact.clone());
                 self.seal_and_send(now, peer, contact, &Sealed::Stop { id }, (0, false));
             }
             self.transfers.remove_message(&id);
@@ -148,7 +152,11 @@ impl Peer {
     }
 
     fn send_part(&mut self, now: Time, part: Part) {
-        let Part { key: (id, to), at, bytes, contact, road, attempt } = part;
+        let Part { key: (id, to), at, mut bytes, key_of_parts, contact, road, attempt } = part;
+        // Announced in a session to everybody but those of a version that knows none.
+        if let Some(key) = key_of_parts.filter(|_| self.sessions.knows(&to)) {
+            bytes = key.seal(&id, at, &bytes);
+        }
         let sealed = self.contact(&to, contact).and_then(|contact| {
             let sealed = self.env.seal(to, &contact.agreement, &Sealed::Part { id, at, bytes })?;
             Some((sealed, contact))

@@ -2,21 +2,26 @@
 
 use crate::sorted::Set;
 
+use weft_crypto::part::PartKey;
 use weft_crypto::{envelope, statement};
 use weft_wire::link::{ByeReason, Link as Frame};
 use weft_wire::sealed::{Refusal, Sealed, Signal};
 use weft_wire::{DiscoveryKey, PeerId, PeerRecord, SessionId, Time, decode, encode, limits};
 
 use super::Peer;
+use super::conversing::Sender;
 use crate::mail::{Head, Letter, Purpose, is_large};
 use crate::negotiation::Negotiator;
 use crate::roster::Contact;
+use crate::sessions::{Held, Kept};
 use crate::view::Admission;
 
 /// How an envelope came.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Way {
     Signaler,
+    /// From our mailbox.
+    Mailbox,
     /// Over so many links.
     Mesh(u8),
 }
@@ -30,7 +35,11 @@ impl Peer {
             Ok(opened) => opened,
             Err(error) => {
                 self.env.stats.unopened += 1;
-                let way = if matches!(way, Way::Signaler) { "a signaler" } else { "a neighbour" };
+                let way = match way {
+                    Way::Signaler => "a signaler",
+                    Way::Mailbox => "a mailbox",
+                    Way::Mesh(_) => "a neighbour",
+                };
                 self.env.warn("bad-envelope", format!("{error} (it came from {way})"));
                 return;
             }
@@ -40,29 +49,32 @@ impl Peer {
             return;
         };
         let from = opened.sender;
+        if matches!(way, Way::Mailbox) && !matches!(contents, Sealed::Session { .. }) {
+            // Nothing else waits.
+            self.env.stats.malformed += 1;
+            return;
+        }
         match contents {
             Sealed::Signal { discovery, session, generation, signal } => {
                 self.on_signal(now, from, (discovery, session, generation), signal);
             }
-            Sealed::Message { .. } => {
-                let Some((head, body)) = self.head(now, from, contents, way) else { return };
-                self.on_message(now, head, &body);
+            Sealed::Message { .. } | Sealed::Large { .. } | Sealed::Receipt { .. } | Sealed::Keys { .. } => {
+                self.on_plain(now, from, contents, way);
             }
-            Sealed::Large { message, length, hash } => {
-                self.on_large(now, from, &message, (length, hash), way);
+            Sealed::Session { frame, record, entry, prekey } => {
+                self.on_session(now, from, (frame, prekey), Sender { record, entry }, way);
             }
+            Sealed::Prekey { prekey, entry } => self.on_prekey(now, from, prekey, entry.as_deref()),
             Sealed::Part { id, at, bytes } => self.on_part(now, (from, id), (at, bytes), way),
             Sealed::Taken { id, run, next, ahead, full } => {
                 self.on_taken(now, (id, from), (run, next, ahead), full == Some(true));
             }
             Sealed::Stop { id } => self.on_stop(from, id),
+            Sealed::KeysWanted { discovery, record, wanted } => {
+                self.on_keys_wanted(now, from, discovery, &record, &wanted);
+            }
             Sealed::Root { discovery, root, seq, reply } => {
                 self.on_root(now, from, discovery, (root, seq), reply);
-            }
-            Sealed::Receipt { id, refused } => {
-                let by = self.swarms.values().find_map(|swarm| swarm.roster.identity(&from));
-                self.transfers.remove(&(id, from));
-                self.mail.on_receipt(id, (by, from), refused == Some(true), &mut self.env);
             }
         }
     }
@@ -73,33 +85,67 @@ impl Peer {
         now: Time,
         from: PeerId,
         message: Sealed,
-        way: Way,
+        (way, sender): (Way, Option<&Sender>),
     ) -> Option<(Head, Vec<u8>)> {
         let Sealed::Message { id, record, time, body, entry, to, asks, answers, failed } = message else {
             self.env.stats.malformed += 1;
             return None;
         };
+        let record = sender.and_then(|sender| sender.record.clone()).unwrap_or(record);
+        let entry = sender.and_then(|sender| sender.entry.clone()).unwrap_or(entry);
         if to != self.env.identity {
             self.env.stats.unopened += 1;
             return None;
         }
         let record = self.check_record(now, from, &record)?;
+        let sessions = record.sessions == Some(true);
+        if sender.is_none() && sessions {
+            return self.refuse_plain();
+        }
         // Where the roster knows where it is, what the message says of that need not be checked.
         let known = self.contact(&from, None).filter(|known| !known.homes.is_empty());
         let hops = if let Way::Mesh(hops) = way { Some(hops) } else { None };
         let entry = || statement::open_entry(&entry).ok().filter(|entry| entry.peer == from);
-        let contact = known
-            .or_else(|| entry().map(|entry| Contact { agreement: entry.agreement, homes: vec![entry.home] }));
-        let contact = contact.unwrap_or(Contact { agreement: record.agreement, homes: Vec::new() });
+        let contact = known.or_else(|| {
+            let entry = entry()?;
+            Some(Contact { agreement: entry.agreement, homes: vec![entry.home], sessions })
+        });
+        let contact = contact.unwrap_or(Contact { agreement: record.agreement, homes: Vec::new(), sessions });
         let (from, peer, asks) = (record.identity, from, asks == Some(true));
         Some((Head { from, peer, contact, id, time, hops, asks, answers, failed }, body))
     }
 
+    /// Whether what somebody says is for somebody who listens. A message that the application does not take yet is not
+    /// confirmed, so that it goes on waiting where its sender leaves it.
+    pub(super) fn takes(&self, head: &Head) -> bool {
+        self.env.config.collect || head.asks || head.answers.is_some() || self.mail.is_received(&head.id)
+    }
+
     /// All of a message is here.
     pub(super) fn on_message(&mut self, now: Time, head: Head, body: &[u8]) {
+        if !self.takes(&head) {
+            return;
+        }
         let (id, from, contact) = (head.id, head.peer, head.contact.clone());
-        let refused = (!self.mail.on_message(head, body, &mut self.env)).then_some(true);
-        self.seal_and_send(now, from, Some(contact), &Sealed::Receipt { id, refused }, (0, false));
+        let refused = self.accept(now, head, body);
+        self.confirm(now, from, contact, (id, refused));
+    }
+
+    /// Tells the application of a message, once it is stored; true if it is a request, and nobody answers any.
+    pub(super) fn accept(&mut self, now: Time, head: Head, body: &[u8]) -> bool {
+        let (id, from) = (head.id, head.peer);
+        let lasts = !head.asks && head.answers.is_none() && !self.mail.is_received(&id);
+        let kept = Kept { id, from: head.from, peer: from, time: head.time, body: body.to_vec() };
+        let before = self.env.out.len();
+        let refused = !self.mail.on_message(head, body, &mut self.env);
+        let said = self.env.out.split_off(before);
+        if lasts && !said.is_empty() {
+            self.sessions.keep(now, &kept, self.env.config.message_memory);
+        }
+        if !said.is_empty() {
+            self.sessions.hold(Held::Tell { said, message: lasts.then_some(id) });
+        }
+        refused
     }
 
     pub(super) fn check_record(&mut self, now: Time, from: PeerId, bytes: &[u8]) -> Option<PeerRecord> {
@@ -170,10 +216,12 @@ impl Peer {
     /// Where a peer is. What the roster knows is newer; a contact that came with a message serves for those who are not in
     /// it, or have lost their homes.
     pub(super) fn contact(&self, to: &PeerId, contact: Option<Contact>) -> Option<Contact> {
-        match self.swarms.values().find_map(|swarm| swarm.roster.contact(to)) {
+        let said = contact.as_ref().is_some_and(|contact| contact.sessions);
+        let known = match self.swarms.values().find_map(|swarm| swarm.roster.contact(to)) {
             Some(known) if !known.homes.is_empty() => Some(known),
             known => contact.or(known),
-        }
+        };
+        known.map(|known| Contact { sessions: known.sessions || said, ..known })
     }
 
     /// Seals and sends by the best way there is. What is no `signal` takes the link or a way over several, if there is
@@ -226,6 +274,10 @@ impl Peer {
                 (answers, failed, contact) = (Some(request), reason, Some(to.contact));
             }
         }
+        if peers.is_empty() && contact.is_none() && self.links.open().next().is_none() {
+            // There is nobody to ask but the residence.
+            self.mail.on_away(now, |id, _| *id == letter.id, &self.env.config);
+        }
         let lost = || contact.is_none() && !peers.iter().any(|peer| self.has_way(now, peer));
         if contact.is_none() && letter.attempt >= SEARCH_ANYWAY || letter.attempt == 0 && lost() {
             self.search(&letter.to);
@@ -234,22 +286,27 @@ impl Peer {
             }
         }
         let large = is_large(&letter.body);
-        let message = Sealed::Message {
-            id: letter.id,
-            record: self.env.record.clone(),
-            time: letter.time,
-            body: if large { Vec::new() } else { letter.body.to_vec() },
-            entry: self.homes.own_entry(None),
-            to: letter.to,
-            asks,
-            answers,
-            failed,
+        let message = |sender: Sender| {
+            let message = Sealed::Message {
+                id: letter.id,
+                record: sender.record.unwrap_or_default(),
+                time: letter.time,
+                body: if large { Vec::new() } else { letter.body.to_vec() },
+                entry: sender.entry.unwrap_or_default(),
+                to: letter.to,
+                asks,
+                answers,
+                failed: failed.clone(),
+            };
+            if large { announce(&message, letter) } else { message }
         };
-        let contents = if large { announce(&message, letter) } else { message };
         self.mail.on_addressed(&letter.id, &peers);
-        let mut sent = false;
-        for peer in peers {
-            sent |= self.seal_and_send(now, peer, contact.clone(), &contents, (letter.attempt, false));
+        let (mut sent, about) = (false, (letter.attempt, Some(letter.id)));
+        for peer in &peers {
+            sent |= self.converse(now, *peer, contact.clone(), &message, about);
+        }
+        if !sent && peers.iter().any(|peer| self.sessions.is_asked(peer)) {
+            self.mail.on_wanting(&letter.id);
         }
         sent
     }
@@ -258,5 +315,6 @@ impl Peer {
 /// A large message as it is announced.
 fn announce(message: &Sealed, letter: &Letter) -> Sealed {
     let length = u32::try_from(letter.body.len()).unwrap_or(u32::MAX);
-    Sealed::Large { message: encode(message), length, hash: letter.hash }
+    let key = letter.key.as_ref().map(PartKey::secret);
+    Sealed::Large { message: encode(message), length, hash: letter.hash, key }
 }

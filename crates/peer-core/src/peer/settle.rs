@@ -36,6 +36,13 @@ impl Peer {
         }
         self.settle_rest(now);
         self.settle_parts(now);
+        self.settle_sessions(now);
+        // What has become durable may leave.
+        while std::mem::take(&mut self.released) {
+            self.stirred = true;
+            self.settle_rest(now);
+            self.settle_sessions(now);
+        }
         self.forward_links(now);
         self.tell_drained();
     }
@@ -60,12 +67,17 @@ impl Peer {
                 self.take(now, steps);
             }
         }
-        for letter in self.mail.on_time(now, &mut self.env) {
+        if self.sessions.on_time(now, &mut self.env) {
+            self.on_sessions_ready(now);
+        }
+        let (linked, waits) = (self.linked_recipients(), self.mailbox.answers());
+        for letter in self.mail.on_time(now, (&linked, waits), &mut self.env) {
             if !self.post(now, &letter) {
                 self.mail.on_unsent(&letter.id);
             }
         }
         self.tell_stopped(now);
+        self.settle_mail(now);
         if self.housekeeping_at <= now {
             self.housekeeping_at = now + HOUSEKEEPING;
             for (discovery, swarm) in &mut self.swarms {
@@ -74,6 +86,9 @@ impl Peer {
                     swarm.roster.on_link_health(now, peer, healthy, &mut self.env);
                 }
                 swarm.roster.on_time(now, &mut self.env);
+                if let Some(private) = &mut swarm.private {
+                    private.group.expire(now, (&mut swarm.feeds.storage, &self.env));
+                }
                 // Who only listens, and wants little, would not notice for long that the tree has broken above.
                 if swarm.roster.is_large(&self.env)
                     && let Some(parent) = swarm.tree.parent()
@@ -88,6 +103,8 @@ impl Peer {
             self.homes.deadline(&self.env),
             self.negotiator.deadline(&self.env),
             self.mail.deadline(&self.env),
+            self.mail_deadline(now),
+            self.sessions.deadline(),
             self.mended.deadline(),
             self.subscriptions.deadline(now),
             self.view.deadline(),
@@ -141,12 +158,14 @@ impl Peer {
         self.tell_interest(now, discovery);
         let Some(swarm) = self.swarms.get(&discovery) else { return };
         if self.is_complete(now, &discovery, swarm) {
-            let backlog = swarm.feeds.backlog(&self.env);
+            let mut backlog = swarm.feeds.backlog(&self.env);
             let alone = super::stores::is_alone(swarm);
+            self.open_backlog(now, discovery, &mut backlog);
             self.subscriptions.deliver_backlog(now, &discovery, (&backlog, alone), &mut self.env);
         }
         self.say_who_is_here(now, discovery);
-        self.deliver(discovery, &ready);
+        self.deliver(now, discovery, &ready);
+        self.settle_keys(now, discovery);
     }
 
     /// Presence, shuffles and probes, each when it is due.

@@ -16,6 +16,7 @@ impl Peer {
         match event {
             HomeEvent::Up => {
                 self.negotiator.on_reachable(now);
+                self.on_mail_up(now);
                 for swarm in self.swarms.values_mut() {
                     swarm.introduced = false;
                     swarm.on_changed(now, &self.env);
@@ -55,7 +56,14 @@ impl Peer {
                 let steps = self.negotiator.on_refused(now, peer, false, &mut self.env);
                 self.take(now, steps);
             }
+            HomeEvent::Answered { re, answer } => self.on_mail_answer(now, re, answer),
+            HomeEvent::MailWaits(identity) => {
+                if identity == self.env.identity {
+                    self.mailbox.on_waits(now);
+                }
+            }
             HomeEvent::Unknown { peer } => {
+                self.on_away(now, &peer);
                 let steps = self.negotiator.on_refused(now, peer, true, &mut self.env);
                 self.take(now, steps);
                 // Nobody need wait for an answer to a wish.

@@ -24,6 +24,17 @@ impl Peer {
             {
                 self.homes.on_store(now, done, &mut self.env);
             }
+            StoreDone::Loaded { discovery, rows, more } if discovery == self.sessions.place() => {
+                self.on_sessions_loaded(now, rows, more);
+            }
+            StoreDone::Written { discovery, work, outcome } if discovery == self.sessions.place() => {
+                let stored = self.sessions.stores();
+                let held = self.sessions.on_written(work, outcome, &mut self.env);
+                if stored && !self.sessions.stores() {
+                    self.on_sessions_failed();
+                }
+                self.release(now, held);
+            }
             StoreDone::Loaded { discovery, rows, more } => {
                 let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
                 let (rows, failed) = match rows {
@@ -39,8 +50,10 @@ impl Peer {
                     swarm.feeds.on_all_loaded(now, failed.is_some());
                     swarm.feeds.storage.on_loaded(failed, &mut self.env);
                     swarm.wants.release(now);
+                    self.on_stored_statements(now, discovery);
+                    self.on_stored_keys(now, discovery);
                 }
-                self.deliver(discovery, &ready);
+                self.deliver(now, discovery, &ready);
                 self.tell_forks(now, discovery, None);
             }
             StoreDone::Written { discovery, work, outcome } => {
@@ -105,7 +118,7 @@ impl Peer {
     /// Some subscription's backlog is complete.
     pub(super) fn is_complete(&self, now: Time, discovery: &DiscoveryKey, swarm: &Swarm) -> bool {
         swarm.feeds.storage.loading().is_none_or(|until| until <= now)
-            && self.subscriptions.complete(now, discovery, is_alone(swarm))
+            && self.subscriptions.complete(now, discovery, (is_alone(swarm), swarm.waits_for_keys()))
     }
 
     // ---- forks ----

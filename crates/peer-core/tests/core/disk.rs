@@ -83,8 +83,7 @@ impl World {
         disk: usize,
         configure: impl FnOnce(&mut weft_peer_core::Config),
     ) -> usize {
-        self.next_disk = Some(disk);
-        self.add_keys(keys.clone(), &[0], |config| {
+        self.add_on(keys.clone(), &[0], Some(disk), |config| {
             config.store = true;
             configure(config);
         })

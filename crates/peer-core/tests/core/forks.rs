@@ -45,6 +45,7 @@ impl Forker {
             name: Text::default(),
             issued: now,
             until: now + 600_000,
+            sessions: None,
         };
         let record = statement::sign_record(&keys.identity, &record);
         Self { keys, record, party, now }

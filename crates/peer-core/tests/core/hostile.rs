@@ -342,6 +342,7 @@ fn q12_a_record_that_claims_the_feed_of_another_changes_nothing() {
         name: Text::new("thief").unwrap(),
         issued: world.now.millis() + 60_000,
         until: world.now.millis() + 600_000,
+        sessions: None,
     };
     let record = statement::sign_record(&other.identity, &claim);
     let entries = List::first([BundleEntry { time: world.now.millis(), body: vec![0xa0] }]);

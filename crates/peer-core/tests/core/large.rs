@@ -161,7 +161,7 @@ fn d15_two_messages_share_a_link_and_nothing_else_waits_for_them() {
 
 #[test]
 fn what_is_lost_on_the_way_is_sent_again() {
-    for seed in 0..4 {
+    for seed in 0..60 {
         let (mut world, a, b) = apart(seed);
         world.drop_forwards = 20;
         let document = large(MIB, 3);

@@ -42,6 +42,7 @@ fn message(world: &World, from: &Keys, to: &Keys, id: MessageId, answers: Option
         name: Text::default(),
         issued: now,
         until: now + 600_000,
+        sessions: None,
     };
     Sealed::Message {
         id,
@@ -58,7 +59,7 @@ fn message(world: &World, from: &Keys, to: &Keys, id: MessageId, answers: Option
 
 fn announce(world: &mut World, from: &Keys, to: &Keys, id: MessageId, (length, hash): (u32, Digest)) {
     let message = encode(&message(world, from, to, id, None));
-    deliver(world, 0, from, to, &Sealed::Large { message, length, hash });
+    deliver(world, 0, from, to, &Sealed::Large { message, length, hash, key: None });
 }
 
 fn id(n: usize) -> MessageId {
@@ -284,7 +285,7 @@ fn what_nobody_announced_or_asked_for_is_not_kept() {
     let part = || Sealed::Part { id: id(1), at: 0, bytes: vec![0; limits::PART] };
     deliver(&mut world, a, &attacker, &victim, &part());
     let answer = encode(&message(&world, &attacker, &victim, id(1), Some(id(2))));
-    let announced = Sealed::Large { message: answer, length: LARGEST, hash: Digest([1; 32]) };
+    let announced = Sealed::Large { message: answer, length: LARGEST, hash: Digest([1; 32]), key: None };
     deliver(&mut world, a, &attacker, &victim, &announced);
     deliver(&mut world, a, &attacker, &victim, &part());
     assert_eq!(assembling(&world), 0);
@@ -294,7 +295,7 @@ fn what_nobody_announced_or_asked_for_is_not_kept() {
         assert_eq!(assembling(&world), 0);
     }
     let inner = encode(&Sealed::Stop { id: id(1) });
-    let nested = Sealed::Large { message: inner, length: LARGEST, hash: Digest([1; 32]) };
+    let nested = Sealed::Large { message: inner, length: LARGEST, hash: Digest([1; 32]), key: None };
     deliver(&mut world, a, &attacker, &victim, &nested);
     deliver(&mut world, a, &attacker, &victim, &part());
     assert_eq!(assembling(&world), 0);

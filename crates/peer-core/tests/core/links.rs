@@ -222,6 +222,32 @@ fn who_crashed_and_is_back_with_the_same_keys_is_linked_again_at_once() {
 }
 
 #[test]
+fn who_ends_at_any_moment_of_a_handshake_and_is_back_with_the_same_keys_is_linked_in_three_seconds() {
+    // Either side offers.
+    for own in [10, 30] {
+        for moment in 0..60 {
+            let mut world = World::new(moment, 1);
+            let keys = |n: u8| Keys {
+                identity: IdentityKey::new(&Seed::new([n; 32])),
+                peer: PeerKey::new(&Seed::new([n + 1; 32])),
+            };
+            let a = world.add_keys(keys(40 - own), &[0], |_| {});
+            let b = world.add_keys(keys(own), &[0], |_| {});
+            world.join(a, "p");
+            world.run(SECOND);
+            world.join(b, "p");
+            world.run(Duration::from_millis(2 * moment));
+            world.crash(b);
+            world.run(Duration::from_millis(150));
+            let again = world.add_keys(keys(own), &[0], |_| {});
+            world.join(again, "p");
+            let linked = world.run_until(SECOND * 3, |w| w.linked(a, again));
+            assert!(linked.is_some(), "own keys {own}, ended after {} ms", 2 * moment);
+        }
+    }
+}
+
+#[test]
 fn q8_open_links_outlive_their_signaler_and_new_ones_use_another_within_a_second() {
     let mut world = World::new(4, 2);
     let (a, b) = (world.add(&[0, 1]), world.add(&[0, 1]));

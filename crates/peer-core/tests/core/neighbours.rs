@@ -62,6 +62,7 @@ fn claim(world: &World, identity: &IdentityKey, peer: PeerId) -> Vec<u8> {
         name: Text::new("thief").unwrap(),
         issued: world.now.millis() + 60_000,
         until: world.now.millis() + 600_000,
+        sessions: None,
     };
     statement::sign_record(identity, &record)
 }
@@ -218,6 +219,7 @@ fn a_feed_that_begins_with_the_greatest_number_ends_there() {
             name: Text::new("last").unwrap(),
             issued: now,
             until: now + 600_000,
+            sessions: None,
         },
     );
     pair.say(&Frame::Sent {

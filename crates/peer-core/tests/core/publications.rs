@@ -341,6 +341,7 @@ impl Overtaken {
             name: Text::default(),
             issued: world.now.millis(),
             until: world.now.millis() + 600_000,
+            sessions: None,
         };
         let record = statement::sign_record(&identity, &record);
         let mut previous = PublicationId([0; 32]);

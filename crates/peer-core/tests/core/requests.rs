@@ -192,6 +192,7 @@ fn nobody_else_can_answer() {
         name: Text::default(),
         issued: world.now.millis(),
         until: world.now.millis() + 600_000,
+        sessions: None,
     };
     let forged = Sealed::Message {
         id: MessageId([1; 16]),
@@ -257,6 +258,7 @@ fn an_answer_goes_where_the_request_came_from_though_nobody_else_knows_that_peer
         name: Text::default(),
         issued: now,
         until: now + 600_000,
+        sessions: None,
     };
     let entry = Entry {
         discovery,

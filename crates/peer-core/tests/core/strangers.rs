@@ -94,6 +94,7 @@ pub(crate) fn presence_with(discovery: DiscoveryKey, now: u64, state: Option<Vec
         name: Text::new("somebody").unwrap(),
         issued: now,
         until: now + 600_000,
+        sessions: None,
     };
     let presence = Presence {
         discovery,

@@ -73,7 +73,7 @@ impl Town {
 
     fn with(now: Time, configured: &[u16], rows: Rows, configure: impl FnOnce(&mut Config)) -> Self {
         let signalers = configured.iter().map(|n| url(*n)).collect();
-        let mut config = Config { signalers, store: true, ..Config::default() };
+        let mut config = Config { signalers, store: true, mail: false, ..Config::default() };
         configure(&mut config);
         let peer = Peer::new(config, keys(1), [3; 32], now);
         let (signalers, sockets, dialled) = (BTreeMap::new(), BTreeMap::new(), Vec::new());

@@ -20,6 +20,7 @@ use weft_wire::signaler::{EntryBytes, FromSignaler, ToSignaler};
 use weft_wire::{Code, DiscoveryKey, List, Nonce, PeerId, Text, Time, decode, encode, limits};
 
 use crate::disk::Disk;
+use crate::residence::Residence;
 
 pub(crate) const START: Time = Time::from_millis(1_700_000_000_000);
 /// ICE notices a cut after this long (measured in Chromium).
@@ -68,9 +69,15 @@ pub(crate) struct World {
     pub(crate) repeat_forwards: bool,
     /// What was forwarded, one after the other.
     pub(crate) seen_by_signalers: Vec<u8>,
+    /// The same, each with its recipient.
+    pub(crate) recorded: Vec<(PeerId, Vec<u8>)>,
+    /// What went over links, if it is to be remembered: to whom, and the message.
+    pub(crate) tape: Option<Vec<(usize, Vec<u8>)>>,
     pub(crate) disks: Vec<Disk>,
-    /// Of the node that is added next.
-    pub(crate) next_disk: Option<usize>,
+    /// Mail waits there; none: signalers are of a version that knows of none.
+    pub(crate) residence: Option<Residence>,
+    /// Drops this share of what nodes and signalers say to each other about mail, percent.
+    pub(crate) drop_mail: u64,
 }
 
 pub(crate) struct Node {
@@ -81,7 +88,7 @@ pub(crate) struct Node {
     sockets: BTreeMap<HomeIndex, usize>,
     /// Which of the world's disks it has.
     pub(crate) disk: Option<usize>,
-    killed: bool,
+    pub(crate) killed: bool,
 }
 
 pub(crate) struct Signaler {
@@ -190,8 +197,11 @@ impl World {
             forwards: 0,
             repeat_forwards: false,
             seen_by_signalers: Vec::new(),
+            recorded: Vec::new(),
+            tape: None,
             disks: Vec::new(),
-            next_disk: None,
+            residence: None,
+            drop_mail: 0,
         }
     }
 
@@ -213,6 +223,17 @@ impl World {
         signalers: &[usize],
         configure: impl FnOnce(&mut Config),
     ) -> usize {
+        self.add_on(keys, signalers, None, configure)
+    }
+
+    /// A peer with one of the disks.
+    pub(crate) fn add_on(
+        &mut self,
+        keys: Keys,
+        signalers: &[usize],
+        disk: Option<usize>,
+        configure: impl FnOnce(&mut Config),
+    ) -> usize {
         let mut config = Config {
             signalers: signalers.iter().map(|n| format!("ws://{n}")).collect(),
             ..Config::default()
@@ -225,7 +246,7 @@ impl World {
             events: Vec::new(),
             ice_servers: Vec::new(),
             sockets: BTreeMap::new(),
-            disk: self.next_disk.take(),
+            disk,
             killed: false,
         });
         let node = self.nodes.len() - 1;
@@ -610,6 +631,9 @@ impl World {
             connection.waiting.push(bytes);
             return;
         }
+        if let Some(tape) = &mut self.tape {
+            tape.push((other, bytes.clone()));
+        }
         let mut gone = now;
         if let Some(rate) = self.bandwidth {
             gone =
@@ -776,6 +800,7 @@ impl World {
                 let lost = u64::from_le_bytes(bytes8(&mut self.rng)) % 100 < self.drop_forwards;
                 let mut envelope = envelope.to_vec();
                 self.seen_by_signalers.extend_from_slice(&envelope);
+                self.recorded.push((to, envelope.clone()));
                 if self.tamper {
                     let at = envelope.len() / 2;
                     envelope[at] ^= 1;
@@ -807,7 +832,29 @@ impl World {
                 }
             }
             (Some(_), ToSignaler::Ping { token }) => self.say(node, home, &FromSignaler::Pong { token }),
+            // Who knows nothing of mail passes it over.
+            (Some(me), frame) if bytes[1] == 0x18 && bytes[2] >= 64 => {
+                self.on_mail(node, home, signaler, me, &frame);
+            }
             _ => panic!("a peer spoke out of turn"),
+        }
+    }
+
+    fn on_mail(&mut self, node: usize, home: HomeIndex, signaler: usize, me: PeerId, frame: &ToSignaler<'_>) {
+        let lost = |world: &mut Self| u64::from_le_bytes(bytes8(&mut world.rng)) % 100 < world.drop_mail;
+        if self.residence.is_none() || lost(self) {
+            return;
+        }
+        let (now, us) = (self.now, self.signalers[signaler].key.id());
+        let Some(residence) = &mut self.residence else { return };
+        let Some((answer, waits)) = residence.ask(now, (us, me), frame) else { return };
+        if !answer.is_empty() && !lost(self) {
+            self.later(What::ToNode(node, home, answer));
+        }
+        if let Some((identity, peer)) = waits
+            && let Some((to, home)) = self.session_of(peer)
+        {
+            self.say(to, home, &FromSignaler::MailWaits { identity });
         }
     }
 

@@ -23,8 +23,12 @@ pub(crate) fn standing() -> BoxedStrategy<Value> {
     let or = prop::collection::vec(and.clone(), 1..3).prop_map(|all| one("$or", Value::Array(all)));
     let query = prop_oneof![4 => and.clone(), 2 => (or, and).prop_map(|(a, b)| one("$and", Value::Array(vec![a, b]))), 1 => queries()];
     // A dozen conditions may all be expressions, which are more than one query may have.
-    let fits = |query: &Value| !matches!(Filter::parse(query), Err(FilterError::TooMany { .. }));
     query.prop_filter("within the limits of a query", fits).boxed()
+}
+
+/// Whether a query has no more of anything than one may have.
+pub(crate) fn fits(query: &Value) -> bool {
+    !matches!(Filter::parse(query), Err(FilterError::TooMany { .. }))
 }
 
 /// Few names, so that queries and documents meet.

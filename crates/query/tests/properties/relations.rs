@@ -1,6 +1,6 @@
 //! `covers`, `overlap` and summaries against documents.
 
-use crate::generate::{objects, one, standing};
+use crate::generate::{fits, objects, one, standing};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use weft_query::{Document, Filter, Summary, Value, covers, overlap};
@@ -13,10 +13,10 @@ fn and(parts: Vec<Value>) -> Value {
     one("$and", Value::Array(parts))
 }
 
-/// Two queries that share some of their conditions.
+/// Two queries that share some of their conditions; both within the limits of one query, which their parts together may pass.
 fn related() -> impl Strategy<Value = (Value, Value)> {
     let parts = (standing(), standing(), standing());
-    (parts, 0u8..7).prop_map(|((a, b, c), how)| match how {
+    let related = (parts, 0u8..7).prop_map(|((a, b, c), how)| match how {
         0 => (a, b),
         1 => (a.clone(), and(vec![a, b])),
         2 => (one("$or", Value::Array(vec![a.clone(), b])), a),
@@ -24,7 +24,8 @@ fn related() -> impl Strategy<Value = (Value, Value)> {
         4 => (one("$nor", Value::Array(vec![a.clone()])), and(vec![a, b])),
         5 => (one("$nor", Value::Array(vec![and(vec![a.clone(), b])])), one("$nor", Value::Array(vec![a]))),
         _ => (one("$or", Value::Array(vec![a.clone(), b.clone()])), one("$or", Value::Array(vec![b, a]))),
-    })
+    });
+    related.prop_filter("within the limits of a query", |(a, b)| fits(a) && fits(b))
 }
 
 proptest! {

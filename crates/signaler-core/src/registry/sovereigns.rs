@@ -33,6 +33,11 @@ impl Sovereigns {
         self.count();
     }
 
+    /// Those with whom it began.
+    pub(crate) fn first(&self) -> &BTreeSet<RegistryKey> {
+        &self.first
+    }
+
     /// Who is sovereign after all that is known.
     pub(crate) fn now(&self) -> &BTreeSet<RegistryKey> {
         self.since.last_key_value().map_or(&self.first, |(_, keys)| keys)

@@ -8,10 +8,15 @@ use std::time::Duration;
 use weft_crypto::challenge::{answer_as_peer, check_signaler};
 use weft_crypto::statement::{open_card, open_entry, sign_entry};
 use weft_crypto::{PeerKey, Seed, SignalerKey};
-use weft_signaler_core::{Config, ConnId, Event, Input, Origin, Output, SiblingConfig, Signaler};
+use weft_signaler_core::{
+    Config, ConnId, Event, Input, MailChange, MailItem, Origin, Output, SiblingConfig, Signaler,
+};
 use weft_wire::sibling::Sibling;
-use weft_wire::signaler::{FromSignaler, ToSignaler};
-use weft_wire::{Code, DiscoveryKey, Entry, Nonce, PeerId, SignalerId, Text, Time, decode, encode, limits};
+use weft_wire::signaler::{FromSignaler, Recorded, ToSignaler};
+use weft_wire::{
+    Code, Digest, DiscoveryKey, Entry, IdentityId, Nonce, PeerId, SignalerId, Text, Time, decode, encode,
+    limits,
+};
 
 /// What a client got, without borrowed bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +28,12 @@ pub(crate) enum Got {
     Deliver(Vec<u8>),
     Fanned(Vec<u8>),
     Ack(u32),
+    Published(u32, u32),
+    /// Records, and the prekeys that came with each.
+    Peers(u32, Vec<(Vec<u8>, Vec<Vec<u8>>)>),
+    Prove(u32, SignalerId, Nonce),
+    Mail(u32, Vec<(u64, Vec<u8>)>, bool),
+    MailWaits(IdentityId),
     Pong(u32),
     Error(Code, Option<u32>),
     /// ICE servers, with when they expire in seconds.
@@ -64,6 +75,14 @@ pub(crate) struct World {
     pub(crate) ticks: usize,
     /// Links that lose everything: pairs of signalers, either order.
     pub(crate) cut: BTreeSet<(usize, usize)>,
+    /// What is on each signaler's disk of mail.
+    pub(crate) disks: BTreeMap<usize, BTreeMap<(IdentityId, PeerId, Digest), MailItem>>,
+    /// Frames about mail between signalers: by sender.
+    pub(crate) seen: Vec<(usize, Vec<u8>)>,
+    /// Signalers whose disks take nothing more.
+    pub(crate) disks_full: BTreeSet<usize>,
+    /// How many changes of mail each was told to write.
+    pub(crate) written: BTreeMap<usize, usize>,
     muted: BTreeSet<(usize, ConnId)>,
     peers: BTreeMap<(usize, ConnId), usize>,
     links: BTreeMap<(usize, ConnId), (usize, ConnId)>,
@@ -77,6 +96,8 @@ enum Owned {
     Frame(ConnId, Vec<u8>),
     Closed(ConnId),
     DialFailed(weft_signaler_core::DialId),
+    /// Reaches the disk first.
+    Write(u64, Vec<MailChange>),
 }
 
 pub(crate) fn seed(byte: u8) -> Seed {
@@ -169,6 +190,10 @@ impl World {
             old: BTreeSet::new(),
             ticks: 0,
             cut: BTreeSet::new(),
+            disks: BTreeMap::new(),
+            seen: Vec::new(),
+            disks_full: BTreeSet::new(),
+            written: BTreeMap::new(),
             muted: BTreeSet::new(),
             peers: BTreeMap::new(),
             links: BTreeMap::new(),
@@ -199,7 +224,12 @@ impl World {
 
     /// Carries everything out that is due now.
     pub(crate) fn settle(&mut self) {
-        for _ in 0..1_000_000 {
+        assert!(self.settle_some(1_000_000), "the world does not come to rest");
+    }
+
+    /// Carries out so many steps of what is due now. Returns whether that was all.
+    pub(crate) fn settle_some(&mut self, steps: usize) -> bool {
+        for _ in 0..steps {
             let mut worked = false;
             for at in 0..self.signalers.len() {
                 let due = self.signalers[at].as_ref().and_then(Signaler::deadline);
@@ -217,10 +247,10 @@ impl World {
                 self.carry_out(at);
             }
             if !worked {
-                return;
+                return true;
             }
         }
-        panic!("the world does not come to rest");
+        false
     }
 
     fn feed(&mut self, at: usize, input: Owned) {
@@ -231,6 +261,19 @@ impl World {
             Owned::Frame(conn, bytes) => signaler.handle(now, Input::Frame { conn, bytes: &bytes }),
             Owned::Closed(conn) => signaler.handle(now, Input::Closed { conn }),
             Owned::DialFailed(dial) => signaler.handle(now, Input::DialFailed { dial }),
+            Owned::Write(number, changes) => {
+                let durable = !self.disks_full.contains(&at);
+                let disk = self.disks.entry(at).or_default();
+                for change in changes.into_iter().filter(|_| durable) {
+                    match change {
+                        MailChange::Put { identity, peer, id, item } => {
+                            disk.insert((identity, peer, id), item);
+                        }
+                        MailChange::Drop { identity, peer, id } => _ = disk.remove(&(identity, peer, id)),
+                    }
+                }
+                signaler.handle(now, Input::MailKept { number, durable });
+            }
         }
     }
 
@@ -246,6 +289,10 @@ impl World {
                             // An array of the frame's number and its fields.
                             *self.kinds.entry(frame[1]).or_default() += 1;
                             *self.sizes.entry(frame[1]).or_default() += frame.len();
+                            // Numbers from 24 on have a byte of their own.
+                            if frame[1] == 24 {
+                                self.seen.push((at, frame.to_vec()));
+                            }
                             let is_old = self.old.contains(&at) || self.old.contains(&other);
                             let frame = if is_old { of_the_version_before(&frame) } else { frame.to_vec() };
                             self.inputs.push_back((other, Owned::Frame(theirs, frame)));
@@ -288,6 +335,10 @@ impl World {
                         self.signalers[at].as_mut().unwrap().handle(now, Input::Heard { conn });
                     }
                 }
+                Output::KeepMail { number, changes } => {
+                    *self.written.entry(at).or_default() += changes.len();
+                    self.inputs.push_back((at, Owned::Write(number, changes)));
+                }
                 Output::PinSibling { url, id } => self.pins.push((at, url, id)),
                 Output::Record(_) | Output::Registrant(_) | Output::Raise { .. } => {}
                 Output::KeepCard { id, card: Some(card) } => {
@@ -329,6 +380,8 @@ impl World {
     /// A killed process: its sockets close, it says nothing.
     pub(crate) fn kill(&mut self, at: usize) {
         self.signalers[at] = None;
+        // What was on its way to it, and to its disk, is lost.
+        self.inputs.retain(|(to, _)| *to != at);
         let links: Vec<_> =
             self.links.iter().filter(|((from, _), _)| *from == at).map(|(a, b)| (*a, *b)).collect();
         for (ours, theirs) in links {
@@ -347,7 +400,16 @@ impl World {
 
     pub(crate) fn restart(&mut self, at: usize, config: Config) {
         self.next += 7;
-        self.signalers[at] = Some(self.make(at, config));
+        let mut signaler = self.make(at, config);
+        let stored = self.disks.entry(at).or_default().clone();
+        let stored = stored.into_iter().map(|((identity, peer, id), item)| MailChange::Put {
+            identity,
+            peer,
+            id,
+            item,
+        });
+        signaler.restore_mail(self.now, stored);
+        self.signalers[at] = Some(signaler);
         self.settle();
     }
 
@@ -421,6 +483,17 @@ impl World {
             FromSignaler::Fanned { payload, .. } => Got::Fanned(payload.to_vec()),
             FromSignaler::Ack { re } => Got::Ack(re),
             FromSignaler::Pong { token } => Got::Pong(token),
+            FromSignaler::Published { re, left } => Got::Published(re, left),
+            FromSignaler::Peers { re, peers } => {
+                let prekeys = |one: &Recorded| one.prekeys.iter().map(|prekey| prekey.0.clone()).collect();
+                Got::Peers(re, peers.iter().map(|one| (one.record.0.clone(), prekeys(one))).collect())
+            }
+            FromSignaler::Prove { re, signaler, nonce } => Got::Prove(re, signaler, nonce),
+            FromSignaler::Mail { re, items, more } => {
+                let items = items.into_iter().map(|item| (item.at, item.envelope.0)).collect();
+                Got::Mail(re, items, more)
+            }
+            FromSignaler::MailWaits { identity } => Got::MailWaits(identity),
             FromSignaler::IceServers { urls, username, life_s, .. } => {
                 let until = username.strip_suffix(":weft").and_then(|until| until.parse().ok()).unwrap_or(0);
                 assert_eq!(until, self.now.millis() / 1000 + u64::from(life_s));

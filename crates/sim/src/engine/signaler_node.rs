@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use weft_crypto::SignalerKey;
-use weft_signaler_core::{Config, ConnId, Counters, DialId, Gauges, Input, Origin, Output, Signaler};
-use weft_wire::{DiscoveryKey, PeerId, SignalerId, Time};
+use weft_signaler_core::{
+    Config, ConnId, Counters, DialId, Gauges, Input, MailChange, Origin, Output, Signaler,
+};
+use weft_wire::{Digest, DiscoveryKey, IdentityId, PeerId, SignalerId, Time};
 
 use super::dice::Dice;
 use super::network::Network;
@@ -33,6 +35,8 @@ pub struct SignalerNode {
     files: Files,
     /// Cards that it was told to keep.
     cards: BTreeMap<SignalerId, Vec<u8>>,
+    /// What peers left, on a disk that takes no time.
+    mail: BTreeMap<(IdentityId, PeerId, Digest), MailChange>,
     /// It has ended, and starts again then.
     ended: Option<Time>,
     /// When its present life began.
@@ -54,6 +58,7 @@ impl SignalerNode {
             signaler,
             files,
             cards: BTreeMap::new(),
+            mail: BTreeMap::new(),
             ended: None,
             began: now,
             gracefully: false,
@@ -118,6 +123,7 @@ impl SignalerNode {
                 let seed = Dice::new(u64::from_be_bytes(first), scope.now.micros()).bytes();
                 let clock = scope.network.by_clock_of(scope.me, scope.now);
                 self.signaler = Signaler::new(config, files.key.clone(), seed, clock);
+                self.signaler.restore_mail(clock, self.mail.values().cloned());
                 (self.ended, self.began) = (None, scope.now);
                 self.drain(scope);
             }
@@ -216,6 +222,20 @@ impl SignalerNode {
                 Output::Dial { dial, url } => self.dial(dial, &url, scope),
                 Output::KeepCard { id, card: Some(card) } => _ = self.cards.insert(id, card.to_vec()),
                 Output::KeepCard { id, card: None } => _ = self.cards.remove(&id),
+                Output::KeepMail { number, changes } => {
+                    for change in changes {
+                        match change {
+                            MailChange::Put { identity, peer, id, .. } => {
+                                self.mail.insert((identity, peer, id), change);
+                            }
+                            MailChange::Drop { identity, peer, id } => {
+                                self.mail.remove(&(identity, peer, id));
+                            }
+                        }
+                    }
+                    let now = scope.network.by_clock_of(scope.me, scope.now);
+                    self.signaler.handle(now, Input::MailKept { number, durable: true });
+                }
                 Output::Raise { .. }
                 | Output::PinSibling { .. }
                 | Output::Record(_)

@@ -1,0 +1,369 @@
+/**
+ * Attachments: files as pieces of 64 KiB in the vault, asked for at their authors, given to whom they were sent, compared
+ * with their hash when they are whole (docs/spec/chat.md, section 6).
+ *
+ * Up to four pieces are asked for at a time. What has come is stored, so that a reload goes on where it was.
+ */
+
+import type { Message, Weft } from "weft-mesh";
+import { type Attachment, BOUNDS, hex, isBytes, isHash } from "./documents.js";
+import type { Person } from "./model.js";
+import type { Entry, Vault } from "./vault.js";
+
+/** Requests at a time. */
+const UNDER_WAY = 4;
+/** Bytes up to which attachments of contacts are fetched without being asked for, while all that is stored is below the second. */
+const BY_ITSELF = 4 * 1024 * 1024;
+const STORED = 256 * 1024 * 1024;
+/** Milliseconds after which somebody who did not answer is asked again. */
+const AGAIN = 10_000;
+/** Bytes up to which pieces follow their text. */
+const PUSHED = 512 * 1024;
+
+/** What is kept of a file beside its pieces. */
+interface Kept {
+  /** What its pieces are stored by. */
+  readonly id: number;
+  readonly hash: string;
+  readonly size: number;
+  /** Whose it is; one's own is of nobody. */
+  of?: string;
+  /** To whom it was sent. */
+  given: string[];
+  wanted: boolean;
+  /** All is there, and its hash is right; or what prevents it. */
+  state: "parts" | "whole" | "damaged" | "gone";
+}
+
+/** A file, as it is shown. */
+export interface Shown {
+  readonly state: "none" | "parts" | Kept["state"];
+  /** It is being fetched. */
+  readonly wanted: boolean;
+  readonly size: number;
+  /** Bytes that are there. */
+  readonly here: number;
+}
+
+export class Files {
+  readonly #kept = new Map<string, Kept>();
+  readonly #have = new Map<number, Set<number>>();
+  readonly #urls = new Map<string, string>();
+  readonly #asking = new Set<string>();
+  readonly #paused = new Map<string, ReturnType<typeof setTimeout>>();
+  #ids = 0;
+  #closed = false;
+
+  private constructor(
+    readonly vault: Vault,
+    readonly weft: Weft,
+    /** Called when something of a file changed. */
+    readonly changed: (hash: string) => void,
+  ) {}
+
+  static async open(vault: Vault, weft: Weft, changed: (hash: string) => void): Promise<Files> {
+    const files = new Files(vault, weft, changed);
+    for (const kept of (await vault.all("file/")) as Kept[]) {
+      files.#kept.set(kept.hash, kept);
+      files.#ids = Math.max(files.#ids, kept.id);
+    }
+    for (const name of await vault.names("piece/")) {
+      const [, id, at] = name.split("/").map(Number);
+      files.#haveOf(id ?? 0).add(at ?? 0);
+    }
+    weft.onRequest((message) => files.#answer(message));
+    files.go();
+    return files;
+  }
+
+  /** How a file is. */
+  shown({ hash, size }: Attachment): Shown {
+    const kept = this.#kept.get(hash);
+    if (kept === undefined) return { state: "none", wanted: false, size, here: 0 };
+    const here = kept.state === "whole" ? size : Math.min(size, this.#haveOf(kept.id).size * BOUNDS.piece);
+    return { state: kept.state, wanted: kept.wanted, size, here };
+  }
+
+  /** Takes a file of one's own in, to be sent. Rejects with what to say to people. */
+  async adopt(file: File, progress: (done: number) => void): Promise<Attachment> {
+    if (file.size > BOUNDS.attachment) throw new Error(`${file.name} has more than 64 MiB.`);
+    const bytes = new Uint8Array(await file.arrayBuffer());
+    const hash = await hashOf(bytes);
+    const kept = this.#kept.get(hash) ?? this.#make({ hash, size: bytes.length });
+    if (kept.state !== "whole") {
+      for (let at = 0; at * BOUNDS.piece < bytes.length; at += 1) {
+        const piece = bytes.subarray(at * BOUNDS.piece, (at + 1) * BOUNDS.piece);
+        await this.vault.put([[pieceName(kept.id, at), piece]]);
+        this.#haveOf(kept.id).add(at);
+        progress(at * BOUNDS.piece + piece.length);
+      }
+      kept.state = "whole";
+      await this.#store(kept);
+    }
+    return { name: fileName(file.name), type: mediaType(file.type), size: bytes.length, hash };
+  }
+
+  /** These may be asked for by somebody from now on. */
+  async give(person: Person, attachments: readonly Attachment[]): Promise<void> {
+    for (const { hash } of attachments) {
+      const kept = this.#kept.get(hash);
+      if (kept === undefined || kept.given.includes(person.identity)) continue;
+      kept.given.push(person.identity);
+      await this.#store(kept);
+    }
+  }
+
+  /** What goes inside a text: the small ones, as long as there is room. By hash. */
+  async inside(attachments: readonly Attachment[], room: number): Promise<Map<string, Uint8Array>> {
+    const data = new Map<string, Uint8Array>();
+    for (const { hash, size } of isInside(attachments, room)) {
+      const bytes = size === 0 ? new Uint8Array() : await this.piece(hash, 0);
+      if (bytes) data.set(hash, bytes);
+    }
+    return data;
+  }
+
+  /** Pieces that follow a text. */
+  following(
+    attachments: readonly Attachment[],
+    room: number,
+  ): { readonly of: string; readonly at: number }[] {
+    const inside = new Set(isInside(attachments, room).map(({ hash }) => hash));
+    return attachments
+      .filter(({ hash, size }) => !inside.has(hash) && size <= PUSHED)
+      .flatMap(({ hash, size }) => Array.from({ length: count(size) }, (_, at) => ({ of: hash, at })));
+  }
+
+  /** A piece that is here. */
+  async piece(hash: string, at: number): Promise<Uint8Array | undefined> {
+    const kept = this.#kept.get(hash);
+    return kept && (await this.vault.bytes(pieceName(kept.id, at)));
+  }
+
+  /** Somebody sent these: what is small enough is fetched by itself. */
+  async expect(
+    person: Person,
+    attachments: readonly Attachment[],
+    /** Hashes of those that are inside: in a group others are not to be had. */
+    inside: ReadonlySet<string> = new Set(),
+  ): Promise<void> {
+    for (const { hash, size } of attachments) {
+      const there = this.#kept.get(hash);
+      if (there?.state === "gone" || there?.state === "damaged") {
+        // Perhaps this one has it.
+        there.of = person.identity;
+        there.state = "parts";
+        await this.#store(there);
+      }
+      if (there !== undefined) continue;
+      const kept = this.#make({ hash, size, of: person.identity });
+      if (person.group && !inside.has(hash) && size > 0) kept.state = "gone";
+      kept.wanted = person.standing === "contact" && size <= BY_ITSELF && this.#stored() <= STORED;
+      await this.#store(kept);
+      if (size === 0) await this.#finish(kept);
+    }
+    this.go();
+  }
+
+  /** Fetches a file, or stops to. */
+  async want({ hash }: Attachment, wanted: boolean): Promise<void> {
+    const kept = this.#kept.get(hash);
+    if (kept === undefined || kept.state === "whole" || kept.of?.startsWith("group:")) return;
+    kept.wanted = wanted;
+    if (wanted) kept.state = "parts";
+    await this.#store(kept);
+    this.go();
+  }
+
+  /** A piece that came. */
+  async take(from: string, of: string, at: number, data: Uint8Array): Promise<void> {
+    const kept = this.#kept.get(of);
+    if (kept === undefined || kept.of !== from || kept.state === "whole") return;
+    const length = Math.min(BOUNDS.piece, kept.size - at * BOUNDS.piece);
+    const have = this.#haveOf(kept.id);
+    if (data.length !== length || have.has(at)) return;
+    // What nobody has asked for is only taken where it may come by itself.
+    if (!kept.wanted && (kept.size > PUSHED || this.#stored() > STORED)) return;
+    await this.vault.put([[pieceName(kept.id, at), data]]);
+    have.add(at);
+    if (have.size === count(kept.size)) await this.#finish(kept);
+    else this.changed(of);
+  }
+
+  /** The whole file. */
+  async blob({ hash, size, type }: Attachment): Promise<Blob | undefined> {
+    const kept = this.#kept.get(hash);
+    if (kept?.state !== "whole") return undefined;
+    const pieces = Array.from({ length: count(size) }, (_, at) => this.vault.bytes(pieceName(kept.id, at)));
+    const parts = (await Promise.all(pieces)).filter((part) => part !== undefined);
+    // Others say what it is: nothing that a browser would run.
+    const safe = /^(image\/(png|jpeg|webp|gif)|audio\/\w+|video\/\w+)$/.test(type)
+      ? type
+      : "application/octet-stream";
+    return new Blob(parts as BlobPart[], { type: safe });
+  }
+
+  /** An address of the whole file for this page. */
+  async url(attachment: Attachment): Promise<string | undefined> {
+    const there = this.#urls.get(attachment.hash);
+    if (there !== undefined) return there;
+    const blob = await this.blob(attachment);
+    if (blob === undefined) return undefined;
+    const url = this.#urls.get(attachment.hash) ?? URL.createObjectURL(blob);
+    this.#urls.set(attachment.hash, url);
+    return url;
+  }
+
+  /** Nobody needs the files that only they sent, or that went only to them. */
+  async forget(person: Person): Promise<void> {
+    for (const kept of [...this.#kept.values()]) {
+      kept.given = kept.given.filter((identity) => identity !== person.identity);
+      if (kept.given.length > 0 || (kept.of !== undefined && kept.of !== person.identity)) continue;
+      this.#kept.delete(kept.hash);
+      this.#have.delete(kept.id);
+      await this.vault.put([[fileName_(kept.id), undefined]]);
+      await this.vault.remove(`piece/${kept.id}/`);
+    }
+  }
+
+  /** Asks for what is wanted, and of whom may answer now. */
+  go(who?: string): void {
+    for (const [identity, timer] of this.#paused) {
+      if (who !== undefined && identity !== who) continue;
+      clearTimeout(timer);
+      this.#paused.delete(identity);
+    }
+    for (const kept of this.#closed ? [] : this.#kept.values()) {
+      if (!kept.wanted || kept.state !== "parts" || kept.of === undefined || this.#paused.has(kept.of))
+        continue;
+      const have = this.#haveOf(kept.id);
+      for (let at = 0; at < count(kept.size) && this.#asking.size < UNDER_WAY; at += 1) {
+        const name = pieceName(kept.id, at);
+        if (have.has(at) || this.#asking.has(name)) continue;
+        this.#asking.add(name);
+        void this.#ask(kept, kept.of, at).finally(() => {
+          this.#asking.delete(name);
+          this.#more();
+        });
+      }
+    }
+  }
+
+  /** Goes on with those who answer. */
+  #more(): void {
+    this.go("");
+  }
+
+  async #ask(kept: Kept, identity: string, at: number): Promise<void> {
+    try {
+      const answer = await this.weft.request(identity, { chat: 1, kind: "piece", of: kept.hash, at });
+      const { of, at: which, data } = answer;
+      if (of !== kept.hash || which !== at || !isBytes(data)) throw new Error("gone");
+      await this.take(identity, kept.hash, at, data);
+      // It is not of the size that it has to have: whoever answers so once would do so again.
+      if (kept.state === "parts" && !this.#haveOf(kept.id).has(at)) throw new Error("gone");
+    } catch (error) {
+      const { code, message } = error as { readonly code?: string; readonly message?: string };
+      // Nobody can be asked any more: the page is about to go.
+      if (code === "closed") this.#closed = true;
+      if (/\bgone\b/.test(message ?? "")) {
+        kept.state = "gone";
+        kept.wanted = false;
+        await this.#store(kept);
+      } else if (!this.#paused.has(identity)) {
+        this.#paused.set(
+          identity,
+          setTimeout(() => this.go(identity), AGAIN),
+        );
+      }
+    }
+  }
+
+  /** Answers who asks for a piece of what was sent to them. */
+  async #answer({ from, data }: Message): Promise<object> {
+    const { chat, kind, of, at } = data;
+    const kept = isHash(of) ? this.#kept.get(of) : undefined;
+    const isTheirs = chat === 1 && kind === "piece" && kept?.given.includes(from) === true;
+    const piece = isTheirs && Number.isSafeInteger(at) ? await this.piece(kept.hash, at) : undefined;
+    if (piece === undefined) throw new Error("gone");
+    return { of, at, data: piece };
+  }
+
+  async #finish(kept: Kept): Promise<void> {
+    kept.state = "whole";
+    const bytes = await (await this.blob({ ...kept, name: "", type: "" }))?.arrayBuffer();
+    if (bytes === undefined || (await hashOf(bytes)) !== kept.hash) {
+      kept.state = "damaged";
+      this.#haveOf(kept.id).clear();
+      await this.vault.remove(`piece/${kept.id}/`);
+    }
+    kept.wanted = false;
+    await this.#store(kept);
+  }
+
+  #make({ hash, size, of }: { hash: string; size: number; of?: string }): Kept {
+    this.#ids += 1;
+    const kept: Kept = {
+      id: this.#ids,
+      hash,
+      size,
+      ...(of ? { of } : {}),
+      given: [],
+      wanted: false,
+      state: "parts",
+    };
+    this.#kept.set(hash, kept);
+    return kept;
+  }
+
+  async #store(kept: Kept): Promise<void> {
+    const entry: Entry = [fileName_(kept.id), kept];
+    await this.vault.put([entry]);
+    this.changed(kept.hash);
+  }
+
+  #haveOf(id: number): Set<number> {
+    const have = this.#have.get(id) ?? new Set();
+    this.#have.set(id, have);
+    return have;
+  }
+
+  #stored(): number {
+    let pieces = 0;
+    for (const have of this.#have.values()) pieces += have.size;
+    return pieces * BOUNDS.piece;
+  }
+}
+
+const count = (size: number): number => Math.ceil(size / BOUNDS.piece);
+const pieceName = (id: number, at: number): string => `piece/${id}/${at}`;
+const fileName_ = (id: number): string => `file/${id}`;
+
+/** Those that are small enough, one after the other as long as there is room. */
+function isInside(attachments: readonly Attachment[], room: number): Attachment[] {
+  let left = room;
+  return attachments.filter(({ size }) => {
+    if (size > BOUNDS.piece || size > left) return false;
+    left -= size;
+    return true;
+  });
+}
+
+async function hashOf(bytes: BufferSource): Promise<string> {
+  return hex(new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)));
+}
+
+/** A name as the bounds want it. */
+function fileName(name: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what no name may have.
+  let fitting = name.replaceAll(/[/\\\u0000-\u001f\u007f-\u009f]/g, "_") || "file";
+  while (new TextEncoder().encode(fitting).length > BOUNDS.attachmentName)
+    fitting = [...fitting].slice(1).join("");
+  return fitting;
+}
+
+const mediaType = (type: string): string =>
+  /^[a-z0-9][a-z0-9!#$&^_.+-]*\/[a-z0-9][a-z0-9!#$&^_.+-]*$/i.test(type) &&
+  type.length <= BOUNDS.attachmentType
+    ? type
+    : "application/octet-stream";
