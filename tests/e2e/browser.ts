@@ -141,10 +141,14 @@ export class Peer {
     await this.until(`${ids}.every((id) => mesh.openLinks().includes(id))`);
   }
 
-  /** Waits until an expression holds in the page; tells what the page has seen if it does not. */
+  /**
+   * Waits until an expression holds in the page; tells what the page has seen if it does not. A promise would count as true at
+   * once: `until` of tests/federation/signaler.ts asks for what takes one.
+   */
   async until(expression: string, within = 30_000): Promise<void> {
+    const now = `((seen) => { if (seen instanceof Promise) throw new Error("a promise"); return seen; })(${expression})`;
     try {
-      await this.page.waitForFunction(expression, undefined, { timeout: within, polling: 20 });
+      await this.page.waitForFunction(now, undefined, { timeout: within, polling: 20 });
     } catch {
       const seen = await this.look("JSON.stringify(mesh.seen)").catch(() => "the page is gone");
       throw new Error(`${expression} did not hold within ${within} ms; seen: ${String(seen).slice(0, 4000)}`);

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { directory, run, Signaler } from "../federation/signaler.ts";
+import { directory, run, Signaler, until } from "../federation/signaler.ts";
 import { PROGRAM, Weft } from "../federation/weft.ts";
 import { Lab, type Peer } from "./browser.ts";
 
@@ -41,7 +41,8 @@ test("p4_an_identity_goes_to_another_browser_in_a_file_and_is_a_member_and_a_fou
   assert.equal(await home.run("joinAs", "theirs", invitation), "in");
   await home.until("mesh.parties.theirs.members().length === 2");
   // Of each founder one statement, an invitation and an admission.
-  await home.until("mesh.statements().then((count) => count === 4)");
+  const stored = () => home.look<number>("mesh.statements()");
+  await until("statements of founders and of the invitation", stored, (count) => count === 4);
   await home.page.reload();
   await home.page.waitForFunction("globalThis.mesh !== undefined");
   await home.start(options);

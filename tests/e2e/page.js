@@ -80,18 +80,25 @@ const mesh = {
     }
   },
 
-  /** How many statements about members this profile has stored, of all private parties together. */
+  /**
+   * How many statements about members this profile has stored, of all private parties together. What the peer itself stores
+   * is in rows beside those of parties, some of which begin with the same byte.
+   */
   async statements() {
     const open = indexedDB.open("weft-mesh");
     const database = await new Promise((resolve) => {
       open.onsuccess = () => resolve(open.result);
     });
-    const keys = database.transaction("feeds").objectStore("feeds").getAllKeys();
+    const reading = database.transaction(["feeds", "seeds"]);
+    const rows = reading.objectStore("feeds").getAllKeys();
+    const seeds = reading.objectStore("seeds").getAllKeys();
     await new Promise((resolve) => {
-      keys.onsuccess = resolve;
+      reading.oncomplete = resolve;
     });
     database.close();
-    return keys.result.filter(([, key]) => new Uint8Array(key)[0] === 4).length;
+    const parties = new Set(seeds.result.map(String));
+    const isOne = ([place, key]) => parties.has(`party/${place}`) && new Uint8Array(key)[0] === 4;
+    return rows.result.filter(isOne).length;
   },
 
   /** A code for another place, which waits to be used; `mesh.linked` tells how it ended. */

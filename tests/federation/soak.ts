@@ -48,6 +48,8 @@ export interface Soaked {
   readonly deaths: number;
   /** What was lost, shown twice, or shown out of order, in words. */
   readonly faults: readonly string[];
+  /** Bytes of memory that a signaler had at the most, in each quarter of the time: of those that were killed, just before. */
+  readonly memory: readonly number[];
 }
 
 /**
@@ -103,6 +105,7 @@ export async function soak(
   const over = () => performance.now() - began > minutes * 60_000;
   let [deaths, numbers] = [0, 0];
   const absences: Absence[] = [];
+  const memory = [0, 0, 0, 0];
   const one = async (from: number): Promise<void> => {
     const user = users[from] as User;
     if (Math.random() < 0.25) {
@@ -133,6 +136,8 @@ export async function soak(
       if (over()) return;
       const old = signalers[at] as Signaler;
       const died = seconds();
+      const quarter = Math.min(3, Math.floor(died / (minutes * 15)));
+      memory[quarter] = Math.max(memory[quarter] ?? 0, old.memory());
       await old.kill();
       deaths += 1;
       await pause(Math.random() * BACK);
@@ -179,7 +184,7 @@ export async function soak(
   const faults = users.flatMap((user) => faultsOf(user, users, written, absences));
   const away = absences.map(({ at, from, to }) => `${at} from ${from} to ${to} s`);
   if (faults.length > 0) tell(`signalers were away: ${away.join(", ")}`);
-  return { written: summary(written), safe: safe.length, deaths, faults };
+  return { written: summary(written), safe: safe.length, deaths, faults, memory };
 }
 
 /** What is wrong with what somebody was shown. */
