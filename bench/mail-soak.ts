@@ -8,7 +8,11 @@ const USERS = argument("--users", 50);
 const context = new Afterwards();
 try {
   const tell = (line: string) => console.log(line);
-  const { written, deaths, faults, memory } = await soak(context.test, { minutes: MINUTES, count: USERS, tell });
+  const { written, deaths, faults, memory } = await soak(context.test, {
+    minutes: MINUTES,
+    count: USERS,
+    tell,
+  });
   for (const fault of faults.slice(0, 20)) console.log(fault);
   console.log(
     `\n${MINUTES} minutes, ${USERS} users: ${written}; ${deaths} signalers killed; ${faults.length} lost, repeated or out of order`,
