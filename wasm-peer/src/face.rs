@@ -7,7 +7,7 @@ use js_sys::{Array, Uint8Array};
 use wasm_bindgen::prelude::*;
 use weft_crypto::membership::InvitationError;
 use weft_crypto::{Grant, IdentityKey, Invitation, Members, Party, PartySecret, PeerKey, Seed};
-use weft_peer_core::{Backlog, Command, CommandId, Keys, MemberDeed, Stats, StoreDone};
+use weft_peer_core::{Backlog, Command, CommandId, Keys, MemberDeed, STATEMENT_KEYS, Stats, StoreDone};
 use weft_wire::membership::Role;
 use weft_wire::{DiscoveryKey, IdentityId, MessageId, PartyKey, PeerId};
 
@@ -16,7 +16,7 @@ use crate::driver::{self, Driver};
 use crate::failure::Failure;
 use crate::matcher::Matcher;
 use crate::options;
-use crate::sink::{Sink, count, diagnosis, loaded, peer_info};
+use crate::sink::{Sink, count, diagnosis, loaded, peer_info, rows};
 
 /// A running peer. Parties are named by their discovery keys in hexadecimal, commands by numbers.
 #[wasm_bindgen(js_name = Peer)]
@@ -232,6 +232,25 @@ impl Face {
             members.statements().map(|(_, said)| JsValue::from(Uint8Array::from(said))).collect::<Array>()
         };
         Ok(self.driver.look(|peer| peer.members(&discovery).map(said)).unwrap_or_default())
+    }
+
+    /// Between which keys of a party its statements about members are stored, the second not included.
+    #[wasm_bindgen(js_name = statementKeys)]
+    pub fn statement_keys(&self) -> Array {
+        let (first, end) = STATEMENT_KEYS;
+        [first, end].map(|key| JsValue::from(Uint8Array::from(&key[..]))).into_iter().collect()
+    }
+
+    /// The same of a party that is not joined, of rows that were read between [`statement_keys`](Self::statement_keys): each
+    /// key followed by its value.
+    ///
+    /// # Errors
+    /// `internal` if that is no party's discovery key.
+    #[wasm_bindgen(js_name = storedStatements)]
+    pub fn stored_statements(&self, party: &str, found: &Array) -> Result<Array, JsValue> {
+        let (discovery, rows) = (discovery(party)?, rows(found, 0));
+        let said = self.driver.look(|peer| peer.stored_statements(&discovery, &rows));
+        Ok(said.iter().map(|said| JsValue::from(Uint8Array::from(said.as_slice()))).collect())
     }
 
     /// Leaves a party.

@@ -288,11 +288,15 @@ pub(crate) fn peer_info(info: &PeerInfo) -> JsValue {
 
 /// What was read, as [`Sink::store`] gives it.
 pub(crate) fn loaded(discovery: DiscoveryKey, found: &Array, failed: Option<String>) -> StoreDone {
-    let bytes = |at| Uint8Array::new(&found.get(at)).to_vec();
-    let rows = (1..found.length()).step_by(2);
-    let rows = rows.map(|at| StoreRow { key: bytes(at), value: bytes(at + 1) }).collect();
     let more = found.get(0).is_truthy();
-    StoreDone::Loaded { discovery, rows: failed.map_or(Ok(rows), Err), more }
+    StoreDone::Loaded { discovery, rows: failed.map_or_else(|| Ok(rows(found, 1)), Err), more }
+}
+
+/// Keys, each followed by its value, from somewhere on.
+pub(crate) fn rows(found: &Array, from: u32) -> Vec<StoreRow> {
+    let bytes = |at| Uint8Array::new(&found.get(at)).to_vec();
+    let keys = (from..found.length()).step_by(2);
+    keys.map(|at| StoreRow { key: bytes(at), value: bytes(at + 1) }).collect()
 }
 
 /// A number that JavaScript holds exactly: counters, sequence numbers and milliseconds stay below 2^53.

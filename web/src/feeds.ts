@@ -20,10 +20,6 @@ export const FEEDS = "feeds";
 /** Entries that are read at once, and bytes of them: one entry more than these at most. */
 const AT_ONCE = 1024;
 const BYTES = 4 * 1024 * 1024;
-/** What the core's keys of statements about members begin with, and the bytes behind each value that show whose it is. */
-const STATEMENT = 4;
-const STATEMENTS = new Uint8Array([STATEMENT]);
-const TAG = 16;
 /** Milliseconds that joining waits for what is stored; what comes later is merged. */
 const PATIENCE = 1000;
 
@@ -110,13 +106,15 @@ export class FeedStore {
     return undefined;
   }
 
-  /** What is stored of the members of a party that is not joined, unchecked. */
-  async statements(party: string): Promise<Uint8Array[]> {
-    const range = IDBKeyRange.bound([party, STATEMENTS], [party, new Uint8Array([STATEMENT + 1])]);
-    const found = (await request(this.#database, FEEDS, "readonly", (feeds) =>
-      feeds.getAll(range),
-    )) as unknown[];
-    return found.map((value) => bytes(value).slice(0, -TAG));
+  /** What a party has stored between two keys, the second not included: each key with its value. */
+  async between(party: string, [first, end]: readonly [Uint8Array, Uint8Array]): Promise<Uint8Array[]> {
+    const range = IDBKeyRange.bound([party, first], [party, end], false, true);
+    let keys: IDBRequest<IDBValidKey[]> | undefined;
+    const values = (await request(this.#database, FEEDS, "readonly", (feeds) => {
+      keys = feeds.getAllKeys(range);
+      return feeds.getAll(range);
+    })) as unknown[];
+    return (keys?.result ?? []).flatMap((key, at) => [bytes((key as unknown[])[1]), bytes(values[at])]);
   }
 
   /** Ends when what is under way is done. */

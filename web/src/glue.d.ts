@@ -72,6 +72,8 @@ export class Peer {
     statements: readonly Uint8Array[],
   ): void;
   statements(party: string): Uint8Array[];
+  statementKeys(): [first: Uint8Array, end: Uint8Array];
+  storedStatements(party: string, found: readonly Uint8Array[]): Uint8Array[];
   invite(party: string, role: string, history: boolean, expires: number): string;
   admit(party: string, member: string, role: string, history: boolean): void;
   remove(party: string, member: string): void;

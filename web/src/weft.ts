@@ -325,7 +325,8 @@ export class RunningWeft implements Weft {
     const peer = this.#running();
     if (this.#parties.has(discovery)) return call(() => peer.statements(discovery));
     const imported = await this.#private.imported(discovery);
-    return [...imported, ...((await this.#feeds?.statements(discovery)) ?? [])];
+    const rows = (await this.#feeds?.between(discovery, peer.statementKeys())) ?? [];
+    return [...imported, ...call(() => this.#running().storedStatements(discovery, rows))];
   }
 
   diagnose(): PeerDiagnosis[] {

@@ -64,5 +64,5 @@ pub use config::Config;
 pub use diagnosis::{Cause, Diagnosis, Path};
 pub use keys::Keys;
 pub use peer::Peer;
-pub use storage::{StoreDone, StoreRow, StoreWork};
+pub use storage::{STATEMENT_KEYS, StoreDone, StoreRow, StoreWork};
 pub use traffic::{Flow, Traffic};

@@ -7,7 +7,7 @@
 use crate::sorted::{Map, Set};
 use std::time::Duration;
 
-use weft_crypto::Members;
+use weft_crypto::{Members, StoreKey};
 use weft_wire::{Digest, DiscoveryKey, IdentityId, PeerId, Time};
 
 use crate::api::{Command, CommandError, CommandId, Input, Output, PeerInfo, Stats};
@@ -26,6 +26,7 @@ use crate::negotiation::{Carrier, Negotiator};
 use crate::outbox::Outbox;
 use crate::private::Private;
 use crate::sessions::{Kept, Sessions};
+use crate::storage::{self, StoreRow};
 use crate::subscriptions::Subscriptions;
 use crate::swarm::Swarm;
 use crate::transfer::Transfers;
@@ -337,6 +338,12 @@ impl Peer {
     /// Who is in a private party, and as what, as far as we know; none for other parties.
     pub fn members(&self, discovery: &DiscoveryKey) -> Option<&Members> {
         self.swarms.get(discovery)?.private.as_ref().map(Private::members)
+    }
+
+    /// Statements about the members of a party in which one need not be, of rows that a driver has read between
+    /// [`STATEMENT_KEYS`](crate::STATEMENT_KEYS). What our identity has not stored itself is left out.
+    pub fn stored_statements(&self, discovery: &DiscoveryKey, rows: &[StoreRow]) -> Vec<Vec<u8>> {
+        storage::statements(&StoreKey::new(&self.env.keys.identity), discovery, rows)
     }
 
     /// A neighbour in a party has told what it knows: of a private one who is a member, of any which documents it has.

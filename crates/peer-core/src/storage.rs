@@ -118,6 +118,23 @@ enum Key {
     Other(Vec<u8>),
 }
 
+/// Between which keys of a party its statements about members lie, the second not included: for a driver that reads those
+/// alone, to have [`Peer::stored_statements`](crate::Peer::stored_statements) open them.
+pub const STATEMENT_KEYS: ([u8; 1], [u8; 1]) = ([STATEMENT], [STATEMENT + 1]);
+/// First byte of their keys.
+const STATEMENT: u8 = 4;
+
+/// The statements about members among rows of a party; what is none, or was stored by somebody else, is left out.
+pub(crate) fn statements(seal: &StoreKey, discovery: &DiscoveryKey, rows: &[StoreRow]) -> Vec<Vec<u8>> {
+    let opened = rows.iter().filter_map(|StoreRow { key, value }| {
+        match Read::decode(key, seal.open(discovery, key, value)?)? {
+            Read::Statement(bytes) => Some(bytes),
+            _ => None,
+        }
+    });
+    opened.collect()
+}
+
 #[derive(Debug)]
 enum Change {
     /// With whether its key has never been handed out before: then it need not be removed.
@@ -396,7 +413,7 @@ impl Key {
             Self::Record(feed) => (1, &feed.0, None),
             Self::Bundle(feed, first, id) => (2, &feed.0, Some((first, id))),
             Self::Proof(feed) => (3, &feed.0, None),
-            Self::Statement(hash) => (4, &hash.0, None),
+            Self::Statement(hash) => (STATEMENT, &hash.0, None),
             Self::Secret(feed, epoch) => return [&[16][..], &feed.0, &epoch.0].concat(),
             Self::Other(key) => return key.clone(),
         };
@@ -462,7 +479,7 @@ impl Read {
                 let (one, other) = value.0.split_at_checked(usize::try_from(len).ok()?)?;
                 Self::Proof { feed, one: one.to_vec(), other: other.to_vec() }
             }
-            4 => Self::Statement(value.0.to_vec()),
+            STATEMENT => Self::Statement(value.0.to_vec()),
             16 => Self::Secret { feed, epoch: Epoch(key.take()?), sealed: value.0.to_vec() },
             _ => return None,
         })

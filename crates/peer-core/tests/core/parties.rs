@@ -5,7 +5,9 @@ use std::time::Duration;
 use rand_chacha::ChaCha12Rng;
 use rand_core::SeedableRng as _;
 use weft_crypto::{Grant, IdentityKey, Invitation, Members, Party, PartySecret, PeerKey, Seed, publication};
-use weft_peer_core::{Command, CommandError, CommandId, Event, Input, Keys, MemberDeed};
+use weft_peer_core::{
+    Command, CommandError, CommandId, Event, Input, Keys, MemberDeed, STATEMENT_KEYS, StoreRow,
+};
 use weft_wire::link::{Exclusion, Link as Frame};
 use weft_wire::membership::Role;
 use weft_wire::{BundleEntry, DiscoveryKey, List, PublicationId, encode};
@@ -233,32 +235,71 @@ fn p1_a_reader_does_not_publish_though_it_tries() {
     assert!(party.world.linked(0, reader), "it may be somebody who knows less of the members");
 }
 
+/// A founder (keys 10) and a writer (keys 30) who have stored what they know of each other, and are gone.
+struct Stored {
+    world: World,
+    secret: PartySecret,
+    discovery: DiscoveryKey,
+    disks: [usize; 2],
+    writer: weft_wire::IdentityId,
+}
+
+impl Stored {
+    fn new() -> Self {
+        let mut world = World::new(3, 1);
+        let secret = PartySecret::new(&Seed::new([9; 32]));
+        let discovery = Party::new(secret.key()).discovery();
+        let disks = [world.disk(), world.disk()];
+        let founder = world.add_storing(&keys(10), disks[0], |_| {});
+        let us = world.nodes[founder].peer.identity();
+        let members = Box::new(Members::found(&secret, us, world.now.millis()));
+        world.command(founder, Command::JoinPrivate { members, invitation: None });
+        let invitation = Invitation::new(&mut ChaCha12Rng::seed_from_u64(1), secret.key());
+        let until = (world.now + SECOND * 60).millis();
+        let deed = MemberDeed::Invite { invitation: invitation.clone(), grant: Role::Writer.into(), until };
+        world.command(founder, Command::Say { discovery, deed });
+        let guest = world.add_storing(&keys(30), disks[1], |_| {});
+        let members = Box::new(Members::new(secret.key()));
+        world.command(guest, Command::JoinPrivate { members, invitation: Some(invitation) });
+        let writer = world.nodes[guest].peer.identity();
+        let admitted = |world: &World| world.nodes[guest].peer.members(&discovery)?.role(&writer);
+        world.run_until(SECOND * 10, |world| admitted(world).is_some()).unwrap();
+        for node in [founder, guest] {
+            world.run_until_stored(node);
+            world.kill(node);
+        }
+        Self { world, secret, discovery, disks, writer }
+    }
+}
+
+#[test]
+fn p4_what_is_stored_of_members_is_told_of_a_party_that_is_not_joined() {
+    let Stored { mut world, secret, discovery, disks, writer } = Stored::new();
+    let ((first, end), at) = (STATEMENT_KEYS, |key: &[u8]| (discovery, key.to_vec()));
+    let rows = world.disks[disks[1]].rows.range(at(&first)..at(&end));
+    let row = |((_, key), value): (&(_, Vec<u8>), &Vec<u8>)| StoreRow { key: key.clone(), value: value.clone() };
+    let rows: Vec<StoreRow> = rows.map(row).collect();
+    assert_eq!(rows.len(), 3, "of the founder, the invitation, the admission");
+    let role = |world: &World, node: usize, rows: &[StoreRow]| {
+        let mut members = Members::new(secret.key());
+        let said = world.nodes[node].peer.stored_statements(&discovery, rows);
+        assert_eq!(members.take(said.iter().map(Vec::as_slice)).refused, 0);
+        (said.len(), members.role(&writer))
+    };
+    let again = world.add_storing(&keys(30), disks[1], |_| {});
+    assert_eq!(role(&world, again, &rows), (3, Some(Role::Writer)));
+    let another = world.add_storing(&keys(50), disks[0], |_| {});
+    assert_eq!(role(&world, another, &rows), (0, None), "what others have stored is not believed");
+    let mut altered = rows;
+    for row in &mut altered {
+        row.value[3] ^= 1;
+    }
+    assert_eq!(role(&world, again, &altered), (0, None));
+}
+
 #[test]
 fn p1_members_know_each_other_after_a_restart_of_all() {
-    let mut world = World::new(3, 1);
-    let secret = PartySecret::new(&Seed::new([9; 32]));
-    let discovery = Party::new(secret.key()).discovery();
-    let disks = [world.disk(), world.disk()];
-    let founder = world.add_storing(&keys(10), disks[0], |_| {});
-    let us = world.nodes[founder].peer.identity();
-    let members = Box::new(Members::found(&secret, us, world.now.millis()));
-    world.command(founder, Command::JoinPrivate { members, invitation: None });
-    let invitation = Invitation::new(&mut ChaCha12Rng::seed_from_u64(1), secret.key());
-    let until = (world.now + SECOND * 60).millis();
-    let deed = MemberDeed::Invite { invitation: invitation.clone(), grant: Role::Writer.into(), until };
-    world.command(founder, Command::Say { discovery, deed });
-    let guest = world.add_storing(&keys(30), disks[1], |_| {});
-    let members = Box::new(Members::new(secret.key()));
-    world.command(guest, Command::JoinPrivate { members, invitation: Some(invitation) });
-    let member = world.nodes[guest].peer.identity();
-    let admitted = |world: &World, node: usize| {
-        world.nodes[node].peer.members(&discovery).and_then(|members| members.role(&member))
-    };
-    world.run_until(SECOND * 10, |world| admitted(world, guest).is_some()).unwrap();
-    for node in [founder, guest] {
-        world.run_until_stored(node);
-        world.kill(node);
-    }
+    let Stored { mut world, secret, discovery, disks, writer } = Stored::new();
     world.run(SECOND * 200);
     // Both know nothing but the party's key and what is on their disks.
     let again = [(10, 0), (30, 1)].map(|(key, disk)| {
@@ -271,7 +312,8 @@ fn p1_members_know_each_other_after_a_restart_of_all() {
     world.publish(again[1].0, discovery, 1);
     world.publish(again[0].0, discovery, 2);
     world.run(SECOND * 5);
-    assert_eq!(admitted(&world, again[0].0), Some(Role::Writer));
+    let members = world.nodes[again[0].0].peer.members(&discovery).unwrap();
+    assert_eq!(members.role(&writer), Some(Role::Writer));
     assert_eq!(
         (world.numbers(again[0].0, again[0].1), world.numbers(again[1].0, again[1].1)),
         (vec![1], vec![2])
