@@ -61,6 +61,8 @@ pub(crate) struct Mail {
     /// The application answers requests.
     pub(crate) answers: bool,
     outgoing: Map<MessageId, Outgoing>,
+    /// When the last was written: each a little later than the one before, so that recipients can tell which came first.
+    written: u64,
     received: Recent<MessageId>,
     /// Our requests that have no answer yet.
     asked: Map<MessageId, Asked>,
@@ -200,6 +202,7 @@ impl Mail {
         let mail = Waits::new(now, if may_wait { life } else { Duration::ZERO }, &env.config);
         let waits = is_bulky(&body);
         self.room = true;
+        self.written = now.millis().max(self.written + 1);
         match &purpose {
             Purpose::Message => {}
             Purpose::Request { timeout } => {
@@ -215,7 +218,7 @@ impl Mail {
             to,
             peer,
             purpose,
-            time: now.millis(),
+            time: self.written,
             hash: if is_large(&body) { digest(&body) } else { Digest([0; 32]) },
             key: is_large(&body).then(|| PartKey::new(&mut env.rng)),
             body: Arc::new(body),

@@ -23,6 +23,7 @@ use crate::mail::Mail;
 use crate::mailbox::Mailbox;
 use crate::mended::Mended;
 use crate::negotiation::{Carrier, Negotiator};
+use crate::order::Order;
 use crate::outbox::Outbox;
 use crate::private::Private;
 use crate::sessions::{Kept, Sessions};
@@ -75,6 +76,8 @@ pub struct Peer {
     sessions: Sessions,
     outbox: Outbox,
     mailbox: Mailbox,
+    /// Messages that the application is told of after what waits.
+    order: Order,
     /// Mail that is being opened.
     page: Option<Page>,
     /// What came in sessions before what is stored of them was read.
@@ -119,6 +122,7 @@ impl Peer {
             sessions,
             outbox: Outbox::default(),
             mailbox: Mailbox::default(),
+            order: Order::default(),
             page: None,
             early: Vec::new(),
             untold: Vec::new(),
@@ -187,8 +191,8 @@ impl Peer {
             Command::AnswerRequests { on } => self.mail.answers = on,
             Command::Collect => {
                 if !std::mem::replace(&mut self.env.config.collect, true) {
-                    self.tell_untold();
-                    self.mailbox.on_wanted(now);
+                    self.mailbox.on_wanted(now, &self.env);
+                    self.tell_untold(now);
                 }
             }
             Command::Cancel { command } => self.mail.cancel(command),

@@ -9,6 +9,7 @@ mod hostile;
 mod large;
 mod large_hostile;
 mod links;
+mod mailbox_order;
 mod mailboxes;
 mod mailboxes_property;
 mod mesh;
