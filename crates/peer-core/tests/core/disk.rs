@@ -23,9 +23,20 @@ pub(crate) struct Disk {
     /// It takes so many rows.
     pub(crate) room: usize,
     pub(crate) writes: usize,
+    /// After so many writes it does what it is asked to and says nothing.
+    pub(crate) mute_from: Option<usize>,
 }
 
 impl Disk {
+    /// Whether nobody hears of this.
+    pub(crate) fn is_mute(&mut self, done: &StoreDone) -> bool {
+        let Some(left) = self.mute_from.as_mut().filter(|_| matches!(done, StoreDone::Written { .. })) else {
+            return false;
+        };
+        *left = left.saturating_sub(1);
+        *left == 0
+    }
+
     /// What a peer keeps of one kind, by the rest of its keys; with the lengths of the values.
     pub(crate) fn kept(&self, peer: PeerId, kind: u8) -> impl Iterator<Item = (&[u8], usize)> {
         let of = vault::place(&peer);
@@ -89,7 +100,14 @@ impl World {
     /// An empty disk.
     pub(crate) fn disk(&mut self) -> usize {
         let latency = Duration::from_millis(5);
-        self.disks.push(Disk { rows: BTreeMap::new(), latency, broken: false, room: usize::MAX, writes: 0 });
+        self.disks.push(Disk {
+            rows: BTreeMap::new(),
+            latency,
+            broken: false,
+            room: usize::MAX,
+            writes: 0,
+            mute_from: None,
+        });
         self.disks.len() - 1
     }
 

@@ -6,7 +6,7 @@ use weft_peer_core::{Command, Config, Event, Keys};
 use weft_wire::Code;
 
 use crate::disk::keys;
-use crate::mailboxes::{Pair, outcomes, stored, told};
+use crate::mailboxes::{Pair, doubtful, outcomes, stored, told};
 use crate::world::{World, number};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -235,4 +235,35 @@ fn requests_and_those_without_a_mailbox_wait_for_nothing() {
     three.pair.world.command(ann, Command::Send { to: bare.identity.id(), document: number(1) });
     let took = told_after(&mut three.pair.world, node, 1);
     assert!(took < SECOND / 5, "{took:?}");
+}
+
+#[test]
+fn c12_what_was_stored_in_the_moment_of_a_crash_is_told_by_the_next_run_in_order() {
+    for write in 1..60 {
+        let mut pair = Pair::new(40);
+        pair.come(0);
+        for n in 0..12 {
+            pair.send(0, n);
+        }
+        pair.until_stored(0, 12);
+        // The disk has it, and the process dies before it hears of that.
+        let (ben, disk) = (pair.come(1), pair.disks[1]);
+        pair.world.disks[disk].mute_from = Some(write);
+        let crashed = pair.world.run_until(SECOND * 3, |w| w.disks[disk].mute_from == Some(0)).is_some();
+        let (first, doubtful) = (told(&pair.world, ben), doubtful(&pair.world, ben, disk));
+        pair.go(1);
+        pair.world.disks[disk].mute_from = None;
+        let ben = pair.come(1);
+        pair.world.run(SECOND * 5);
+        // What the first run was told of, and had not stored that it was, comes again, and nothing else.
+        let rest = (0..12).filter(|n| !first.contains(n) || doubtful.contains(n)).collect::<Vec<_>>();
+        assert_eq!(told(&pair.world, ben), rest, "after write {write}: {first:?} and then {doubtful:?}");
+        assert_eq!((first.is_sorted(), pair.waiting(1)), (true, 0), "after write {write}");
+        if !crashed {
+            assert_eq!((first.len(), doubtful.len()), (12, 0));
+            assert!(write > 6, "it died between pages, too");
+            return;
+        }
+    }
+    panic!("it never came to an end");
 }
