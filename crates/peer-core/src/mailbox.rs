@@ -35,7 +35,7 @@ const PAGES: u32 = 256;
 const STALE: u32 = 3;
 /// With fewer prekeys for one session each at the residence more are made.
 const FEW: usize = ONCE / 2;
-/// After a collection that found nothing.
+/// After the second collection in a row that found nothing: one that was asked for during the one before it is nobody's fault.
 const REST: Duration = Duration::from_secs(1);
 /// What comes live is held for so many times [`Config::mail_hold`](crate::Config::mail_hold) at most, however much is shown meanwhile.
 const HOLDS: u32 = 12;
@@ -55,8 +55,10 @@ pub(crate) struct Mailbox {
     uncollected: u32,
     /// Mail came since we asked for it.
     again: bool,
-    /// There was none although a signaler had said so: not before then again.
+    /// There was none although a signaler had said so, twice: not before then again.
     rests: Time,
+    /// Collections in a row that found nothing.
+    vain: u32,
     pages: u32,
     stale: u32,
     collected: Recent<Digest>,
@@ -342,7 +344,8 @@ impl Mailbox {
             }
             (Collecting::Shown(of, _), Answer::Mail(page)) if *of == re && page.is_empty() => {
                 self.on_all_shown();
-                if self.pages == 0 {
+                self.vain = if self.pages == 0 { self.vain.saturating_add(1) } else { 0 };
+                if self.vain > 1 {
                     self.rests = now + REST;
                 }
                 self.collect_at = self.again.then_some(now.max(self.rests));

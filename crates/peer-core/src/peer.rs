@@ -78,6 +78,8 @@ pub struct Peer {
     mailbox: Mailbox,
     /// Messages that the application is told of after what waits.
     order: Order,
+    /// When homes and parties will have told of everybody they know.
+    told_at: Time,
     /// Mail that is being opened.
     page: Option<Page>,
     /// What came in sessions before what is stored of them was read.
@@ -123,6 +125,7 @@ impl Peer {
             outbox: Outbox::default(),
             mailbox: Mailbox::default(),
             order: Order::default(),
+            told_at: now,
             page: None,
             early: Vec::new(),
             untold: Vec::new(),

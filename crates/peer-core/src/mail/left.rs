@@ -92,19 +92,19 @@ impl Waits {
 }
 
 impl Mail {
-    /// Nobody of a message's recipient is known, or a signaler says that somebody is not there.
-    pub(crate) fn on_away(
-        &mut self,
-        now: Time,
-        away: impl Fn(&MessageId, &IdentityId) -> bool,
-        config: &Config,
-    ) {
-        for (id, one) in self.outgoing.iter_mut() {
-            if let Waits::From(at, _) = &mut one.mail
-                && away(id, &one.to)
-            {
+    /// A signaler says that a peer of this identity is not there: it may be back in a moment.
+    pub(crate) fn on_away(&mut self, now: Time, identity: &IdentityId, config: &Config) {
+        for one in self.outgoing.values_mut().filter(|one| one.to == *identity) {
+            if let Waits::From(at, _) = &mut one.mail {
                 *at = (*at).min(now + config.mail_soonest);
             }
+        }
+    }
+
+    /// Nobody of a message's recipient is known, and from `then` on nobody will be told of.
+    pub(crate) fn on_nobody(&mut self, then: Time, id: &MessageId) {
+        if let Some(Waits::From(at, _)) = self.outgoing.get_mut(id).map(|one| &mut one.mail) {
+            *at = (*at).min(then);
         }
     }
 
@@ -118,7 +118,7 @@ impl Mail {
     }
 
     /// Messages whose time has come, and all to the same identities: none is to overtake another.
-    pub(super) fn want(&mut self, now: Time) {
+    pub(crate) fn want(&mut self, now: Time) {
         let goes = |one: &&Outgoing| match one.mail {
             Waits::From(at, _) => at <= now,
             Waits::Wanted(_) | Waits::Left(_) => true,

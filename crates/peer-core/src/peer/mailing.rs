@@ -77,12 +77,27 @@ impl Peer {
         self.mailbox.on_up(now, &self.env);
         self.outbox.on_up(now);
         self.mail.on_up(now, &self.env.config);
+        self.on_asked_around(now);
     }
 
     /// A signaler says that a peer is not there: its mailbox may be.
     pub(super) fn on_away(&mut self, now: Time, peer: &PeerId) {
-        let identity = self.swarms.values().find_map(|swarm| swarm.roster.identity(peer));
-        self.mail.on_away(now, |_, to| Some(to) == identity.as_ref(), &self.env.config);
+        if let Some(identity) = self.swarms.values().find_map(|swarm| swarm.roster.identity(peer)) {
+            self.mail.on_away(now, &identity, &self.env.config);
+        }
+    }
+
+    /// A home came up or a party was joined: somebody may be told of.
+    pub(super) fn on_asked_around(&mut self, now: Time) {
+        self.told_at = now + self.env.config.mail_soonest;
+    }
+
+    /// From when on nobody will be told of whom we do not know; none if there are some to search for.
+    pub(super) fn all_told(&self, now: Time) -> Option<Time> {
+        let known = self.links.open().next().is_none()
+            || self.swarms.values().all(|swarm| swarm.roster.knows_all(&self.env));
+        let soonest = now + self.env.config.mail_soonest;
+        known.then(|| if self.homes.any_up() { self.told_at.max(now) } else { soonest })
     }
 
     /// What became of something that was asked about mail.

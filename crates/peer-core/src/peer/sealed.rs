@@ -277,9 +277,12 @@ impl Peer {
                 (answers, failed, contact) = (Some(request), reason, Some(to.contact));
             }
         }
-        if peers.is_empty() && contact.is_none() && self.links.open().next().is_none() {
+        if peers.is_empty()
+            && contact.is_none()
+            && let Some(then) = self.all_told(now)
+        {
             // There is nobody to ask but the residence.
-            self.mail.on_away(now, |id, _| *id == letter.id, &self.env.config);
+            self.mail.on_nobody(then, &letter.id);
         }
         let lost = || contact.is_none() && !peers.iter().any(|peer| self.has_way(now, peer));
         if contact.is_none() && letter.attempt >= SEARCH_ANYWAY || letter.attempt == 0 && lost() {

@@ -10,6 +10,7 @@ mod large;
 mod large_hostile;
 mod links;
 mod mailbox_order;
+mod mailbox_soonest;
 mod mailboxes;
 mod mailboxes_property;
 mod mesh;
