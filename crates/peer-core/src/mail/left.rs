@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use weft_wire::{Digest, IdentityId, MessageId, PeerId, Time};
+use weft_wire::{IdentityId, MessageId, PeerId, Time};
 
 use super::{Letter, Mail, Outgoing, Purpose};
 use crate::api::{CommandId, Event, SendError};
@@ -334,27 +334,9 @@ impl Mail {
         }
         let left = Left { number, until, stored: stored == 1, peers, again: Set::new(), sent: false };
         let body = row.0.to_vec();
-        let outgoing = Outgoing {
-            command: EARLIER,
-            to,
-            peer: None,
-            purpose: Purpose::Message,
-            time,
-            hash: Digest([0; 32]),
-            key: None,
-            waits: false,
-            addressed: Set::new(),
-            confirmed: 0,
-            full: false,
-            since: now,
-            retry_at: now,
-            sent_at: now,
-            sent: false,
-            wait: env.config.message_retry,
-            attempt: 1,
-            mail: Waits::Left(left),
-            body: Arc::new(body),
-        };
+        let what = (EARLIER, Purpose::Message);
+        let new = Outgoing::new(now, what, (to, time, body), Waits::Left(left), &env.config);
+        let outgoing = Outgoing { attempt: 1, ..new };
         self.outgoing.insert(id, outgoing);
         Some(number)
     }
