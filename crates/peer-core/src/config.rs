@@ -139,8 +139,12 @@ pub struct Config {
     pub collect: bool,
     /// A message without receipt for this long is left there.
     pub mail_after: Duration,
-    /// The same where nobody of the recipient's is known at all, from when a signaler is connected: it may yet tell of somebody.
+    /// Where nobody of the recipient's is known at all: this long after a signaler was connected or a party joined, which may yet tell
+    /// of somebody, and at once after that. And so long after word that a peer of the recipient's is not there.
     pub mail_soonest: Duration,
+    /// What comes live is told of only when all that waits for us was shown, or after this long in which nothing was, as its sender
+    /// may have written it later; at most twelve times as long. It is stored and confirmed meanwhile.
+    pub mail_hold: Duration,
     /// What is asked about mail has no answer after this long.
     pub mail_answer: Duration,
     /// First wait before something about mail is tried again; doubled each time, with jitter.
@@ -246,6 +250,7 @@ impl Default for Config {
             collect: true,
             mail_after: s(2),
             mail_soonest: ms(500),
+            mail_hold: s(5),
             mail_answer: s(10),
             mail_retry: s(1),
             mail_retry_most: s(120),

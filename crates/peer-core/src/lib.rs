@@ -7,7 +7,7 @@
 //!             commands                       WebSockets            connections, data channels
 //!                |                               |                            |
 //!  subscriptions | mail --- sessions           homes                 negotiation   links
-//!           \    |   /      outbox, mailbox -----|                        |          |
+//!           \    |   /   outbox, mailbox, order --|                        |          |
 //!            \   |  /                        (discovery)                  |          |
 //!             feeds --- broadcast --- swarm --- roster --- view --- backoff ---------+
 //! ```
@@ -34,6 +34,7 @@ mod mail;
 mod mailbox;
 mod mended;
 mod negotiation;
+mod order;
 mod outbox;
 mod pace;
 pub mod peer;

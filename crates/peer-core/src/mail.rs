@@ -30,6 +30,7 @@ use weft_query::Document;
 use weft_wire::{Digest, IdentityId, MessageId, PeerId, Text, Time, limits};
 
 use crate::api::{CommandId, Event, RequestError, SendError};
+use crate::config::Config;
 use crate::env::Env;
 use crate::roster::Contact;
 use crate::sessions::Kept;
@@ -61,6 +62,8 @@ pub(crate) struct Mail {
     /// The application answers requests.
     pub(crate) answers: bool,
     outgoing: Map<MessageId, Outgoing>,
+    /// When the last was written: each a little later than the one before, so that recipients can tell which came first.
+    written: u64,
     received: Recent<MessageId>,
     /// Our requests that have no answer yet.
     asked: Map<MessageId, Asked>,
@@ -200,6 +203,7 @@ impl Mail {
         let mail = Waits::new(now, if may_wait { life } else { Duration::ZERO }, &env.config);
         let waits = is_bulky(&body);
         self.room = true;
+        self.written = now.millis().max(self.written + 1);
         match &purpose {
             Purpose::Message => {}
             Purpose::Request { timeout } => {
@@ -211,25 +215,11 @@ impl Mail {
             Purpose::Answer { .. } => self.make_room_for_answer(),
         }
         let outgoing = Outgoing {
-            command,
-            to,
             peer,
-            purpose,
-            time: now.millis(),
             hash: if is_large(&body) { digest(&body) } else { Digest([0; 32]) },
             key: is_large(&body).then(|| PartKey::new(&mut env.rng)),
-            body: Arc::new(body),
             waits,
-            addressed: Set::new(),
-            confirmed: 0,
-            full: false,
-            since: now,
-            retry_at: now,
-            sent_at: now,
-            sent: false,
-            wait: env.config.message_retry,
-            attempt: 0,
-            mail,
+            ..Outgoing::new(now, (command, purpose), (to, self.written, body), mail, &env.config)
         };
         self.outgoing.insert(id, outgoing);
     }
@@ -540,6 +530,39 @@ impl Mail {
         let mail = self.outgoing.values().filter_map(|one| one.mail.due());
         let asked = self.asked.iter().filter(|(id, _)| !self.waits(id));
         messages.chain(mail).chain(asked.map(|(_, asked)| asked.until)).min()
+    }
+}
+
+impl Outgoing {
+    /// A message that is not large, to all of an identity, of which nothing has gone out.
+    fn new(
+        now: Time,
+        (command, purpose): (CommandId, Purpose),
+        (to, time, body): (IdentityId, u64, Vec<u8>),
+        mail: Waits,
+        config: &Config,
+    ) -> Self {
+        Self {
+            command,
+            to,
+            peer: None,
+            purpose,
+            time,
+            body: Arc::new(body),
+            hash: Digest([0; 32]),
+            key: None,
+            waits: false,
+            addressed: Set::new(),
+            confirmed: 0,
+            full: false,
+            since: now,
+            retry_at: now,
+            sent_at: now,
+            sent: false,
+            wait: config.message_retry,
+            attempt: 0,
+            mail,
+        }
     }
 }
 

@@ -4,8 +4,12 @@
 //! home is there, looks after them every [`Config::mail_renew`](crate::Config::mail_renew), and collects when a home is there and
 //! when it hears that mail waits. One that stores nothing would lose the key of what waits for it: it has no mailbox.
 //!
+//! While it is not known what waits, what comes live is not told of yet ([`crate::order`]): from the start, and from each word that
+//! something may wait, until all of it was shown, or for [`Config::mail_hold`](crate::Config::mail_hold) in which nothing was. Whoever
+//! showed nothing in that time holds nothing up again before it has shown all.
+//!
 //! Inputs: homes that came up, [`HomeEvent::MailWaits`](crate::homes::HomeEvent), answers, what has become durable.
-//! Outputs: questions for [`crate::homes`], pages of mail. Timers: when to publish or collect next.
+//! Outputs: questions for [`crate::homes`], pages of mail. Timers: when to publish or collect next, how long what comes live is held.
 //! Invariants: one question of each kind is open; of what was collected only what is durable is named as taken; after
 //! [`Config::mail_tries`](crate::Config::mail_tries) failures in a row nothing is tried before the next renewal or home; a
 //! residence that shows what was taken again and again is left alone for a while; the ids of the last [`COLLECTED`] envelopes
@@ -31,8 +35,10 @@ const PAGES: u32 = 256;
 const STALE: u32 = 3;
 /// With fewer prekeys for one session each at the residence more are made.
 const FEW: usize = ONCE / 2;
-/// After a collection that found nothing.
+/// After the second collection in a row that found nothing: one that was asked for during the one before it is nobody's fault.
 const REST: Duration = Duration::from_secs(1);
+/// What comes live is held for so many times [`Config::mail_hold`](crate::Config::mail_hold) at most, however much is shown meanwhile.
+const HOLDS: u32 = 12;
 /// After something was collected the prekeys are looked after, unless they were so lately.
 const SINCE: Duration = Duration::from_secs(60);
 
@@ -49,14 +55,26 @@ pub(crate) struct Mailbox {
     uncollected: u32,
     /// Mail came since we asked for it.
     again: bool,
-    /// There was none although a signaler had said so: not before then again.
+    /// There was none although a signaler had said so, twice: not before then again.
     rests: Time,
+    /// Collections in a row that found nothing.
+    vain: u32,
     pages: u32,
     stale: u32,
     collected: Recent<Digest>,
+    hold: Option<Hold>,
+    /// Nothing was shown while what came live was held.
+    doubted: bool,
     /// Some home has answered: it knows of mail.
     answers: bool,
     told: bool,
+}
+
+/// What comes live is told after what waits.
+#[derive(Clone, Copy, Debug)]
+struct Hold {
+    since: Time,
+    until: Time,
 }
 
 #[derive(Debug, Default)]
@@ -71,18 +89,27 @@ enum Collecting {
 }
 
 impl Mailbox {
+    /// We have a mailbox, and it is not known what waits there.
+    pub(crate) fn on_start(&mut self, now: Time, env: &Env) {
+        self.hold(now, env);
+    }
+
     /// A home is there.
-    pub(crate) fn on_up(&mut self, now: Time) {
+    pub(crate) fn on_up(&mut self, now: Time, env: &Env) {
         (self.publish_at, self.collect_at) = (Some(now), Some(now));
         (self.unpublished, self.uncollected) = (0, 0);
+        self.hold(now, env);
     }
 
     /// A signaler says that mail waits.
-    pub(crate) fn on_waits(&mut self, now: Time) {
+    pub(crate) fn on_waits(&mut self, now: Time, env: &Env) {
         self.answers = true;
         match self.collecting {
             // Others have waited for longer than this is new.
-            Collecting::No if self.uncollected == 0 => self.collect_at = Some(now.max(self.rests)),
+            Collecting::No if self.uncollected == 0 => {
+                self.collect_at = Some(now.max(self.rests));
+                self.hold(now, env);
+            }
             Collecting::No => {}
             _ => self.again = true,
         }
@@ -96,6 +123,43 @@ impl Mailbox {
     /// There is a home that knows of mail.
     pub(crate) fn answers(&self) -> bool {
         self.answers
+    }
+
+    // ---- what comes live meanwhile ----
+
+    fn hold(&mut self, now: Time, env: &Env) {
+        if !self.doubted && self.hold.is_none() {
+            self.hold = Some(Hold { since: now, until: now + env.config.mail_hold });
+        }
+    }
+
+    /// What comes live is not told of yet.
+    pub(crate) fn holds(&self, now: Time) -> bool {
+        self.hold.is_some_and(|hold| now < hold.until)
+    }
+
+    /// Something was shown that is new: the rest may be, too.
+    fn hold_on(&mut self, now: Time, env: &Env) {
+        let each = env.config.mail_hold;
+        if let Some(hold) = &mut self.hold {
+            hold.until = (now + each).min(hold.since + each.saturating_mul(HOLDS));
+        }
+    }
+
+    /// All that waited was shown.
+    fn on_all_shown(&mut self) {
+        (self.collecting, self.uncollected) = (Collecting::No, 0);
+        self.doubted = false;
+        if !self.again {
+            self.hold = None;
+        }
+    }
+
+    /// Ends what has been held for long enough.
+    pub(crate) fn on_time(&mut self, now: Time) {
+        if self.hold.take_if(|hold| hold.until <= now).is_some() {
+            self.doubted = self.uncollected > 0 || !matches!(self.collecting, Collecting::No);
+        }
     }
 
     // ---- what others find ----
@@ -188,16 +252,26 @@ impl Mailbox {
     }
 
     /// All of a page is kept; `new`: something of it had not come before. What is durable may then be deleted.
-    pub(crate) fn on_kept(&mut self, ids: Vec<Digest>, new: bool, sessions: &mut Sessions) {
+    pub(crate) fn on_kept(
+        &mut self,
+        now: Time,
+        (ids, new): (Vec<Digest>, bool),
+        sessions: &mut Sessions,
+        env: &Env,
+    ) {
         self.stale = if new { 0 } else { self.stale + 1 };
+        if new {
+            self.hold_on(now, env);
+        }
         if let Collecting::Storing(of) = &self.collecting {
             sessions.hold(Held::Taken { of: *of, ids });
         }
     }
 
     /// The application takes messages from now on.
-    pub(crate) fn on_wanted(&mut self, now: Time) {
+    pub(crate) fn on_wanted(&mut self, now: Time, env: &Env) {
         self.collect_at = Some(now);
+        self.hold(now, env);
     }
 
     /// What was collected is durable.
@@ -247,6 +321,8 @@ impl Mailbox {
         self.uncollected += 1;
         if self.uncollected < env.config.mail_tries {
             self.collect_at = Some(now + env.mail_backoff(self.uncollected - 1));
+        } else {
+            (self.hold, self.doubted) = (None, true);
         }
     }
 
@@ -267,8 +343,9 @@ impl Mailbox {
                 self.on_proof_wanted(now, (signaler, nonce), homes, env);
             }
             (Collecting::Shown(of, _), Answer::Mail(page)) if *of == re && page.is_empty() => {
-                (self.collecting, self.uncollected) = (Collecting::No, 0);
-                if self.pages == 0 {
+                self.on_all_shown();
+                self.vain = if self.pages == 0 { self.vain.saturating_add(1) } else { 0 };
+                if self.vain > 1 {
                     self.rests = now + REST;
                 }
                 self.collect_at = self.again.then_some(now.max(self.rests));
@@ -283,7 +360,7 @@ impl Mailbox {
             }
             (Collecting::Asked(of), Answer::Refused(Code::NoMailbox | Code::Revoked)) if *of == re => {
                 // A mailbox that is not there yet has nothing in it.
-                (self.collecting, self.uncollected) = (Collecting::No, 0);
+                self.on_all_shown();
             }
             (Collecting::Asked(of) | Collecting::Shown(of, _), _) if *of == re => self.on_failed(now, env),
             _ => {}
@@ -295,6 +372,7 @@ impl Mailbox {
         let publish = self.publish_at.filter(|_| self.publishing.is_none());
         let collect =
             self.collect_at.filter(|_| env.config.collect && matches!(self.collecting, Collecting::No));
-        [publish, collect].into_iter().flatten().min()
+        let hold = self.hold.map(|hold| hold.until);
+        [publish, collect, hold].into_iter().flatten().min()
     }
 }

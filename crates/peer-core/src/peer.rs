@@ -23,6 +23,7 @@ use crate::mail::Mail;
 use crate::mailbox::Mailbox;
 use crate::mended::Mended;
 use crate::negotiation::{Carrier, Negotiator};
+use crate::order::Order;
 use crate::outbox::Outbox;
 use crate::private::Private;
 use crate::sessions::{Kept, Sessions};
@@ -76,6 +77,10 @@ pub struct Peer {
     sessions: Sessions,
     outbox: Outbox,
     mailbox: Mailbox,
+    /// Messages that the application is told of after what waits.
+    order: Order,
+    /// When homes and parties will have told of everybody they know.
+    told_at: Time,
     /// Mail that is being opened.
     page: Option<Page>,
     /// What came in sessions before what is stored of them was read.
@@ -120,6 +125,8 @@ impl Peer {
             sessions,
             outbox: Outbox::default(),
             mailbox: Mailbox::default(),
+            order: Order::default(),
+            told_at: now,
             page: None,
             early: Vec::new(),
             untold: Vec::new(),
@@ -188,8 +195,8 @@ impl Peer {
             Command::AnswerRequests { on } => self.mail.answers = on,
             Command::Collect => {
                 if !std::mem::replace(&mut self.env.config.collect, true) {
-                    self.tell_untold();
-                    self.mailbox.on_wanted(now);
+                    self.mailbox.on_wanted(now, &self.env);
+                    self.tell_untold(now);
                 }
             }
             Command::Cancel { command } => self.mail.cancel(command),

@@ -163,6 +163,12 @@ impl Roster {
         self.total.max(self.members.len()) > env.config.presence_members
     }
 
+    /// All members are known, and each has said whose peer it is.
+    pub(crate) fn knows_all(&self, env: &Env) -> bool {
+        let known = self.members.values().filter(|member| member.record.is_some()).count();
+        !self.is_large(env) && known >= self.total.max(self.members.len())
+    }
+
     /// How many members there are, as far as anybody told us.
     pub(crate) fn size(&self) -> usize {
         self.total.max(self.members.len()).saturating_add(1)

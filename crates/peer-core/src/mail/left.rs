@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use weft_wire::{Digest, IdentityId, MessageId, PeerId, Time};
+use weft_wire::{IdentityId, MessageId, PeerId, Time};
 
 use super::{Letter, Mail, Outgoing, Purpose};
 use crate::api::{CommandId, Event, SendError};
@@ -92,19 +92,19 @@ impl Waits {
 }
 
 impl Mail {
-    /// Nobody of a message's recipient is known, or a signaler says that somebody is not there.
-    pub(crate) fn on_away(
-        &mut self,
-        now: Time,
-        away: impl Fn(&MessageId, &IdentityId) -> bool,
-        config: &Config,
-    ) {
-        for (id, one) in self.outgoing.iter_mut() {
-            if let Waits::From(at, _) = &mut one.mail
-                && away(id, &one.to)
-            {
+    /// A signaler says that a peer of this identity is not there: it may be back in a moment.
+    pub(crate) fn on_away(&mut self, now: Time, identity: &IdentityId, config: &Config) {
+        for one in self.outgoing.values_mut().filter(|one| one.to == *identity) {
+            if let Waits::From(at, _) = &mut one.mail {
                 *at = (*at).min(now + config.mail_soonest);
             }
+        }
+    }
+
+    /// Nobody of a message's recipient is known, and from `then` on nobody will be told of.
+    pub(crate) fn on_nobody(&mut self, then: Time, id: &MessageId) {
+        if let Some(Waits::From(at, _)) = self.outgoing.get_mut(id).map(|one| &mut one.mail) {
+            *at = (*at).min(then);
         }
     }
 
@@ -118,7 +118,7 @@ impl Mail {
     }
 
     /// Messages whose time has come, and all to the same identities: none is to overtake another.
-    pub(super) fn want(&mut self, now: Time) {
+    pub(crate) fn want(&mut self, now: Time) {
         let goes = |one: &&Outgoing| match one.mail {
             Waits::From(at, _) => at <= now,
             Waits::Wanted(_) | Waits::Left(_) => true,
@@ -334,27 +334,9 @@ impl Mail {
         }
         let left = Left { number, until, stored: stored == 1, peers, again: Set::new(), sent: false };
         let body = row.0.to_vec();
-        let outgoing = Outgoing {
-            command: EARLIER,
-            to,
-            peer: None,
-            purpose: Purpose::Message,
-            time,
-            hash: Digest([0; 32]),
-            key: None,
-            waits: false,
-            addressed: Set::new(),
-            confirmed: 0,
-            full: false,
-            since: now,
-            retry_at: now,
-            sent_at: now,
-            sent: false,
-            wait: env.config.message_retry,
-            attempt: 1,
-            mail: Waits::Left(left),
-            body: Arc::new(body),
-        };
+        let what = (EARLIER, Purpose::Message);
+        let new = Outgoing::new(now, what, (to, time, body), Waits::Left(left), &env.config);
+        let outgoing = Outgoing { attempt: 1, ..new };
         self.outgoing.insert(id, outgoing);
         Some(number)
     }

@@ -32,6 +32,7 @@ impl Peer {
         let events = self.links.join(swarm.ours(&self.env.identity), &mut self.env);
         self.swarms.insert(discovery, swarm);
         self.homes.join(now, discovery, &mut self.env);
+        self.on_asked_around(now);
         let open: Vec<PeerId> = self.links.open().map(|(peer, _)| peer).collect();
         for peer in open {
             self.show_membership(peer);

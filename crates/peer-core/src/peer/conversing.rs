@@ -8,7 +8,6 @@ use weft_wire::{Entry, MessageId, PeerId, Time, decode, encode, limits};
 
 use super::Peer;
 use super::sealed::Way;
-use crate::mail::Mail;
 use crate::roster::Contact;
 use crate::sessions::Held;
 use crate::storage::StoreRow;
@@ -280,8 +279,9 @@ impl Peer {
                     self.mail.on_received_before(id, &self.env);
                 }
                 self.untold = loaded.untold;
+                self.mailbox.on_start(now, &self.env);
                 if self.env.config.collect {
-                    self.tell_untold();
+                    self.tell_untold(now);
                 }
                 self.on_sessions_ready(now);
             }
@@ -290,17 +290,6 @@ impl Peer {
                 self.env.out.push_back(crate::api::Output::Store(load));
             }
             Err(None) => {}
-        }
-    }
-
-    /// Tells the application, which takes messages, of those that an earlier run has stored and not told.
-    pub(super) fn tell_untold(&mut self) {
-        for kept in std::mem::take(&mut self.untold) {
-            let id = kept.id;
-            let before = self.env.out.len();
-            Mail::tell(kept, &mut self.env);
-            let said = self.env.out.split_off(before);
-            self.sessions.hold(Held::Tell { said, message: Some(id) });
         }
     }
 

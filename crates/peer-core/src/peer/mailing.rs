@@ -12,9 +12,10 @@ use super::conversing::Sender;
 use super::sealed::Way;
 use crate::api::SendError;
 use crate::homes::Answer;
-use crate::mail::{Head, ToLeave};
+use crate::mail::{Head, Mail, ToLeave};
+use crate::order::Message;
 use crate::outbox::{Fate, Known, Parcel, Ready};
-use crate::sessions::Loaded;
+use crate::sessions::{Held, Loaded};
 use crate::sorted::{Map, Set};
 
 /// Where nothing could be sealed for want of prekeys, the residence is asked again after so long.
@@ -43,6 +44,8 @@ impl Peer {
             self.outbox.forget(&id, None, &mut self.sessions);
             self.sessions.put_left(&id, None);
         }
+        self.mailbox.on_time(now);
+        self.tell_in_order(now);
         if !self.env.config.mail || self.sessions.is_loading() {
             return;
         }
@@ -71,15 +74,30 @@ impl Peer {
 
     /// A home is there.
     pub(super) fn on_mail_up(&mut self, now: Time) {
-        self.mailbox.on_up(now);
+        self.mailbox.on_up(now, &self.env);
         self.outbox.on_up(now);
         self.mail.on_up(now, &self.env.config);
+        self.on_asked_around(now);
     }
 
     /// A signaler says that a peer is not there: its mailbox may be.
     pub(super) fn on_away(&mut self, now: Time, peer: &PeerId) {
-        let identity = self.swarms.values().find_map(|swarm| swarm.roster.identity(peer));
-        self.mail.on_away(now, |_, to| Some(to) == identity.as_ref(), &self.env.config);
+        if let Some(identity) = self.swarms.values().find_map(|swarm| swarm.roster.identity(peer)) {
+            self.mail.on_away(now, &identity, &self.env.config);
+        }
+    }
+
+    /// A home came up or a party was joined: somebody may be told of.
+    pub(super) fn on_asked_around(&mut self, now: Time) {
+        self.told_at = now + self.env.config.mail_soonest;
+    }
+
+    /// From when on nobody will be told of whom we do not know; none if there are some to search for.
+    pub(super) fn all_told(&self, now: Time) -> Option<Time> {
+        let known = self.links.open().next().is_none()
+            || self.swarms.values().all(|swarm| swarm.roster.knows_all(&self.env));
+        let soonest = now + self.env.config.mail_soonest;
+        known.then(|| if self.homes.any_up() { self.told_at.max(now) } else { soonest })
     }
 
     /// What became of something that was asked about mail.
@@ -216,7 +234,7 @@ impl Peer {
         if let Some(page) = self.page.take() {
             self.answer_page(now, page);
         }
-        self.mailbox.on_kept(ids, new, &mut self.sessions);
+        self.mailbox.on_kept(now, (ids, new), &mut self.sessions, &self.env);
     }
 
     /// A message was left for us.
@@ -227,7 +245,7 @@ impl Peer {
             return;
         }
         let (id, from, identity, contact) = (head.id, head.peer, head.from, head.contact.clone());
-        self.accept(now, head, body);
+        self.accept(now, head, body, true);
         if let Some(page) = &mut self.page {
             let receipts = page.receipts.entry(from);
             receipts.or_insert_with(|| (identity, contact.agreement, Vec::new())).2.push(id);
@@ -278,6 +296,51 @@ impl Peer {
         if let Some(envelope) = self.env.seal(to.1, agreement, contents) {
             self.outbox.add(Parcel::new(to, None, until, envelope), &mut self.sessions);
         }
+    }
+
+    // ---- what came live meanwhile ----
+
+    /// It is not known whether what comes live is the next that its sender wrote.
+    fn holds(&self, now: Time) -> bool {
+        self.has_mailbox() && self.env.config.collect && self.mailbox.holds(now)
+    }
+
+    /// Tells the application of a message: of one that `waited` behind what its sender wrote before, of another when all that
+    /// waits was shown.
+    pub(super) fn tell_message(&mut self, now: Time, one: Message, waited: bool) {
+        if waited {
+            let before = self.order.take_until(&one.from, one.time);
+            self.tell_all(before.into_iter().chain([one]));
+        } else {
+            self.order.push(one);
+            self.tell_in_order(now);
+        }
+    }
+
+    /// Tells the application of what came live, once that is not to wait any more, or is too much.
+    fn tell_in_order(&mut self, now: Time) {
+        if !self.order.is_empty() && (self.order.is_full() || !self.holds(now)) {
+            let all = self.order.take();
+            self.tell_all(all);
+        }
+    }
+
+    fn tell_all(&mut self, some: impl IntoIterator<Item = Message>) {
+        for Message { id, said, .. } in some {
+            self.sessions.hold(Held::Tell { said, message: Some(id) });
+        }
+    }
+
+    /// Tells the application, which takes messages, of those that an earlier run has stored and not told.
+    pub(super) fn tell_untold(&mut self, now: Time) {
+        for kept in std::mem::take(&mut self.untold) {
+            let (from, id, time, len) = (kept.from, kept.id, kept.time, kept.body.len());
+            let before = self.env.out.len();
+            Mail::tell(kept, &mut self.env);
+            let said = self.env.out.split_off(before);
+            self.order.push(Message { from, id, time, len, said });
+        }
+        self.tell_in_order(now);
     }
 
     /// What was collected is durable.

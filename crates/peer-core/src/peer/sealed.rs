@@ -12,6 +12,7 @@ use super::Peer;
 use super::conversing::Sender;
 use crate::mail::{Head, Letter, Purpose, is_large};
 use crate::negotiation::Negotiator;
+use crate::order::Message;
 use crate::roster::Contact;
 use crate::sessions::{Held, Kept};
 use crate::view::Admission;
@@ -127,13 +128,14 @@ impl Peer {
             return;
         }
         let (id, from, contact) = (head.id, head.peer, head.contact.clone());
-        let refused = self.accept(now, head, body);
+        let refused = self.accept(now, head, body, false);
         self.confirm(now, from, contact, (id, refused));
     }
 
-    /// Tells the application of a message, once it is stored; true if it is a request, and nobody answers any.
-    pub(super) fn accept(&mut self, now: Time, head: Head, body: &[u8]) -> bool {
-        let (id, from) = (head.id, head.peer);
+    /// Tells the application of a message, once it is stored and, unless it `waited` itself, behind what waits; true if it is
+    /// a request, and nobody answers any.
+    pub(super) fn accept(&mut self, now: Time, head: Head, body: &[u8], waited: bool) -> bool {
+        let (id, from, identity, time) = (head.id, head.peer, head.from, head.time);
         let lasts = !head.asks && head.answers.is_none() && !self.mail.is_received(&id);
         let kept = Kept { id, from: head.from, peer: from, time: head.time, body: body.to_vec() };
         let before = self.env.out.len();
@@ -141,9 +143,10 @@ impl Peer {
         let said = self.env.out.split_off(before);
         if lasts && !said.is_empty() {
             self.sessions.keep(now, &kept, self.env.config.message_memory);
-        }
-        if !said.is_empty() {
-            self.sessions.hold(Held::Tell { said, message: lasts.then_some(id) });
+            let one = Message { from: identity, id, time, len: body.len(), said };
+            self.tell_message(now, one, waited);
+        } else if !said.is_empty() {
+            self.sessions.hold(Held::Tell { said, message: None });
         }
         refused
     }
@@ -274,9 +277,12 @@ impl Peer {
                 (answers, failed, contact) = (Some(request), reason, Some(to.contact));
             }
         }
-        if peers.is_empty() && contact.is_none() && self.links.open().next().is_none() {
+        if peers.is_empty()
+            && contact.is_none()
+            && let Some(then) = self.all_told(now)
+        {
             // There is nobody to ask but the residence.
-            self.mail.on_away(now, |id, _| *id == letter.id, &self.env.config);
+            self.mail.on_nobody(then, &letter.id);
         }
         let lost = || contact.is_none() && !peers.iter().any(|peer| self.has_way(now, peer));
         if contact.is_none() && letter.attempt >= SEARCH_ANYWAY || letter.attempt == 0 && lost() {

@@ -76,6 +76,7 @@ impl Peer {
                 self.mail.on_unsent(&letter.id);
             }
         }
+        self.mail.want(now);
         self.tell_stopped(now);
         self.settle_mail(now);
         if self.housekeeping_at <= now {

@@ -59,7 +59,7 @@ impl Peer {
             HomeEvent::Answered { re, answer } => self.on_mail_answer(now, re, answer),
             HomeEvent::MailWaits(identity) => {
                 if identity == self.env.identity {
-                    self.mailbox.on_waits(now);
+                    self.mailbox.on_waits(now, &self.env);
                 }
             }
             HomeEvent::Unknown { peer } => {

@@ -1,16 +1,20 @@
 //! A store for the small world.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use weft_crypto::{IdentityKey, PeerKey, Seed};
+use weft_crypto::{IdentityKey, PeerKey, Seed, vault};
 use weft_peer_core::{Keys, StoreDone, StoreRow, StoreWork};
-use weft_wire::DiscoveryKey;
+use weft_wire::{DiscoveryKey, MessageId, PeerId};
 
 use crate::world::World;
 
 /// Rows that are read at once: few, so that more is asked for.
 const AT_ONCE: usize = 100;
+/// First byte of the key of a message's row.
+const MESSAGE: u8 = 3;
+/// Such a row holds, as long as nobody was told, its sender (64 bytes), its time and its body; then 8 bytes. Both are sealed.
+const UNTOLD: usize = 8 + 72;
 
 pub(crate) struct Disk {
     pub(crate) rows: BTreeMap<(DiscoveryKey, Vec<u8>), Vec<u8>>,
@@ -19,9 +23,33 @@ pub(crate) struct Disk {
     /// It takes so many rows.
     pub(crate) room: usize,
     pub(crate) writes: usize,
+    /// After so many writes it does what it is asked to and says nothing.
+    pub(crate) mute_from: Option<usize>,
 }
 
 impl Disk {
+    /// Whether nobody hears of this.
+    pub(crate) fn is_mute(&mut self, done: &StoreDone) -> bool {
+        let Some(left) = self.mute_from.as_mut().filter(|_| matches!(done, StoreDone::Written { .. })) else {
+            return false;
+        };
+        *left = left.saturating_sub(1);
+        *left == 0
+    }
+
+    /// What a peer keeps of one kind, by the rest of its keys; with the lengths of the values.
+    pub(crate) fn kept(&self, peer: PeerId, kind: u8) -> impl Iterator<Item = (&[u8], usize)> {
+        let of = vault::place(&peer);
+        let ours = self.rows.iter().filter(move |((discovery, key), _)| *discovery == of && key[0] == kind);
+        ours.map(|((_, key), value)| (&key[1..], value.len()))
+    }
+
+    /// Messages of which the application of a peer was not told, as far as is stored.
+    pub(crate) fn untold(&self, peer: PeerId) -> BTreeSet<MessageId> {
+        let untold = self.kept(peer, MESSAGE).filter(|(_, len)| *len >= UNTOLD);
+        untold.map(|(id, _)| MessageId(id.try_into().expect("an id"))).collect()
+    }
+
     pub(crate) fn work(&mut self, work: StoreWork) -> StoreDone {
         let failed = || "the disk is full".to_owned();
         match work {
@@ -72,7 +100,14 @@ impl World {
     /// An empty disk.
     pub(crate) fn disk(&mut self) -> usize {
         let latency = Duration::from_millis(5);
-        self.disks.push(Disk { rows: BTreeMap::new(), latency, broken: false, room: usize::MAX, writes: 0 });
+        self.disks.push(Disk {
+            rows: BTreeMap::new(),
+            latency,
+            broken: false,
+            room: usize::MAX,
+            writes: 0,
+            mute_from: None,
+        });
         self.disks.len() - 1
     }
 

@@ -9,6 +9,8 @@ mod hostile;
 mod large;
 mod large_hostile;
 mod links;
+mod mailbox_order;
+mod mailbox_soonest;
 mod mailboxes;
 mod mailboxes_property;
 mod mesh;

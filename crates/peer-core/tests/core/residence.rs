@@ -36,6 +36,8 @@ pub(crate) struct Residence {
     pub(crate) most: Option<(usize, usize)>,
     /// It does not delete what was taken.
     pub(crate) keeps: bool,
+    /// Envelopes of a page, if it is not [`PAGE`].
+    pub(crate) page: Option<usize>,
     /// It says that there are no prekeys, whatever there are.
     pub(crate) denies: bool,
 }
@@ -63,7 +65,7 @@ impl Residence {
 
     fn page(&self, key: Key) -> Vec<Vec<u8>> {
         let mail = self.boxes.get(&key).into_iter().flat_map(|one| &one.mail);
-        mail.take(PAGE).map(|(_, envelope)| envelope.clone()).collect()
+        mail.take(self.page.unwrap_or(PAGE)).map(|(_, envelope)| envelope.clone()).collect()
     }
 
     /// The answer to a frame about mail, if it is one; and who is to hear that mail waits.

@@ -688,7 +688,9 @@ impl World {
             What::Store(node, work) => {
                 let disk = self.nodes[node].disk.expect("a disk");
                 let done = self.disks[disk].work(work);
-                self.input(node, Input::Store(done));
+                if !self.disks[disk].is_mute(&done) {
+                    self.input(node, Input::Store(done));
+                }
             }
             What::Timer(node) => {
                 if self.nodes[node].peer.deadline().is_some_and(|at| at <= self.now) {
