@@ -7,7 +7,7 @@
 //!             commands                       WebSockets            connections, data channels
 //!                |                               |                            |
 //!  subscriptions | mail --- sessions           homes                 negotiation   links
-//!           \    |   /      outbox, mailbox -----|                        |          |
+//!           \    |   /   outbox, mailbox, own --|                        |    revocations
 //!            \   |  /                        (discovery)                  |          |
 //!             feeds --- broadcast --- swarm --- roster --- view --- backoff ---------+
 //! ```
@@ -35,12 +35,14 @@ mod mailbox;
 mod mended;
 mod negotiation;
 mod outbox;
+mod own;
 mod pace;
 pub mod peer;
 mod place;
 mod private;
 mod ranges;
 mod recent;
+mod revocations;
 mod roster;
 mod routes;
 mod sessions;
@@ -57,8 +59,8 @@ mod wants;
 
 pub use api::{
     Backlog, Command, CommandError, CommandId, Event, HomeIndex, IceServer, IceState, Input, LinkId,
-    LinkState, MemberDeed, Output, PeerChange, PeerInfo, Publication, RequestError, SendError, SignalerState,
-    Stats,
+    LinkState, MemberDeed, Output, OwnPeer, PeerChange, PeerInfo, Publication, RequestError, ResidenceError,
+    SendError, SignalerState, Stats,
 };
 pub use config::Config;
 pub use diagnosis::{Cause, Diagnosis, Path};

@@ -24,7 +24,9 @@ use crate::mailbox::Mailbox;
 use crate::mended::Mended;
 use crate::negotiation::{Carrier, Negotiator};
 use crate::outbox::Outbox;
+use crate::own::Own;
 use crate::private::Private;
+use crate::revocations::Revocations;
 use crate::sessions::{Kept, Sessions};
 use crate::subscriptions::Subscriptions;
 use crate::swarm::Swarm;
@@ -40,6 +42,7 @@ mod mailing;
 mod members;
 mod neighbours;
 mod parts;
+mod revoking;
 mod sealed;
 mod settle;
 mod signalers;
@@ -75,6 +78,10 @@ pub struct Peer {
     sessions: Sessions,
     outbox: Outbox,
     mailbox: Mailbox,
+    own: Own,
+    revocations: Revocations,
+    /// Since when our identity says that we are its own no longer.
+    revoked: Option<u64>,
     /// Mail that is being opened.
     page: Option<Page>,
     /// What came in sessions before what is stored of them was read.
@@ -119,6 +126,9 @@ impl Peer {
             sessions,
             outbox: Outbox::default(),
             mailbox: Mailbox::default(),
+            own: Own::default(),
+            revocations: Revocations::default(),
+            revoked: None,
             page: None,
             early: Vec::new(),
             untold: Vec::new(),
@@ -154,7 +164,7 @@ impl Peer {
     /// See [`CommandError`]; state is then unchanged.
     pub fn command(&mut self, now: Time, command: Command) -> Result<CommandId, CommandError> {
         if self.closed {
-            return Err(CommandError::Closed);
+            return Err(self.revoked.map_or(CommandError::Closed, |_| CommandError::Revoked));
         }
         let id = CommandId(self.next_command + 1);
         let stirs = !matches!(command, Command::Publish { .. });
@@ -195,6 +205,8 @@ impl Peer {
             Command::Respond { request, outcome } => self.respond(now, id, request, &outcome)?,
             Command::Block { peer } => self.block(now, peer),
             Command::Unblock { peer } => self.view.unblock(&peer),
+            Command::ListPeers => self.list_peers(now, id)?,
+            Command::Revoke { peer } => self.revoke(now, id, peer)?,
             Command::Rename { name } => self.rename(now, name)?,
             Command::SetState { discovery, state } => self.set_state(now, discovery, state.as_ref())?,
             Command::Close => self.close(now),
