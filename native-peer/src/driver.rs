@@ -12,13 +12,15 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::JoinSet;
 use weft_crypto::Members;
 use weft_peer_core::{
-    Command, CommandError, CommandId, Event, HomeIndex, Input, Keys, LinkId, Output, Peer, StoreDone,
+    Command, CommandError, CommandId, Event, HomeIndex, Input, Keys, LinkId, Output, OwnPeer, Peer, StoreDone,
 };
 use weft_query::Document;
 use weft_wire::sealed::Candidate;
@@ -76,6 +78,11 @@ pub(crate) struct Driver {
     /// Who waits for a store to be emptied, or for what was kept to be durable.
     forgetting: BTreeMap<CommandId, oneshot::Sender<Result<(), Error>>>,
     storing: Vec<oneshot::Sender<()>>,
+    /// Who waits to know who the peers of our identity are, or for one to be revoked.
+    listing: BTreeMap<CommandId, oneshot::Sender<Result<Vec<OwnPeer>, Error>>>,
+    revoking: BTreeMap<CommandId, oneshot::Sender<Result<(), Error>>>,
+    /// Our identity has revoked this peer.
+    revoked: Arc<AtomicBool>,
     /// Who waits to know what of ours is kept.
     recalling: Vec<(DiscoveryKey, oneshot::Sender<BTreeSet<Digest>>)>,
     /// Who waits to know who is a member.
@@ -128,7 +135,7 @@ impl Driver {
     /// A driver of a new peer.
     pub(crate) fn new(
         mut options: Options,
-        keys: Keys,
+        (keys, revoked): (Keys, Arc<AtomicBool>),
         seed: [u8; 32],
         store: Option<PathBuf>,
         requests: mpsc::Receiver<Request>,
@@ -162,6 +169,9 @@ impl Driver {
             stored,
             forgetting: BTreeMap::new(),
             storing: Vec::new(),
+            listing: BTreeMap::new(),
+            revoking: BTreeMap::new(),
+            revoked,
             recalling: Vec::new(),
             counting: Vec::new(),
             meeting: Vec::new(),
@@ -200,6 +210,12 @@ impl Driver {
             let finished = tokio::task::spawn_blocking(move || store.finish());
             // A disk that does not answer must not hold up the end for ever.
             let _ = tokio::time::timeout(STORE_FAREWELL, finished).await;
+        }
+        if let Some(slot) = slot.as_ref().filter(|_| self.revoked.load(Ordering::Acquire))
+            && let Err(error) = slot.mark_revoked()
+        {
+            // Its own store says so, too, if there is one.
+            tracing::warn!(%error, "that this peer was revoked could not be kept beside its key");
         }
         drop(slot);
     }
@@ -470,6 +486,14 @@ impl Driver {
             Some(Request::Peers { discovery, reply }) => {
                 let _ = reply.send(self.peer.peers(&discovery));
             }
+            Some(Request::OwnPeers { reply }) => match self.command(Command::ListPeers) {
+                Ok(id) => _ = self.listing.insert(id, reply),
+                Err(error) => _ = reply.send(Err(error.into())),
+            },
+            Some(Request::Revoke { peer, reply }) => match self.command(Command::Revoke { peer }) {
+                Ok(id) => _ = self.revoking.insert(id, reply),
+                Err(error) => _ = reply.send(Err(error.into())),
+            },
             Some(Request::Diagnose { reply }) => {
                 let _ = reply.send(self.peer.diagnose(self.clock.time(Instant::now())));
             }
@@ -544,6 +568,21 @@ impl Driver {
                 if let Some(reply) = self.forgetting.remove(&command) {
                     let _ = reply.send(outcome.map_err(Error::Store));
                 }
+            }
+            Event::OwnPeers { command, outcome } => {
+                if let Some(reply) = self.listing.remove(&command) {
+                    let _ = reply.send(outcome.map_err(Error::from));
+                }
+            }
+            Event::PeerRevoked { command, peer: _, outcome } => {
+                if let Some(reply) = self.revoking.remove(&command) {
+                    let _ = reply.send(outcome.map_err(Error::from));
+                }
+            }
+            Event::Revoked { issued } => {
+                self.revoked.store(true, Ordering::Release);
+                // No reader is no error.
+                let _ = self.events.send(Event::Revoked { issued });
             }
             Event::Drained => self.full = false,
             Event::Message { from, peer, id, time, document, hops: _ } => {

@@ -1,6 +1,6 @@
 //! What can go wrong for a caller.
 
-use weft_peer_core::{CommandError, RequestError, SendError};
+use weft_peer_core::{CommandError, RequestError, ResidenceError, SendError};
 
 use crate::keystore::KeyStoreError;
 
@@ -26,26 +26,35 @@ pub enum Error {
     /// The request has no answer.
     #[error(transparent)]
     Request(#[from] RequestError),
+    /// The signalers have not done something for our identity.
+    #[error(transparent)]
+    Residence(#[from] ResidenceError),
     /// What was stored could not be removed.
     #[error("what was stored could not be removed: {0}")]
     Store(String),
     /// The peer was closed before it could answer.
     #[error("the peer is closed")]
     Closed,
+    /// The peer's own identity has revoked it: it has ended for good.
+    #[error("this peer was revoked by its identity, and has ended for good")]
+    Revoked,
 }
 
 impl Error {
     /// The stable code, the same as browsers see.
     pub fn code(&self) -> &'static str {
         match self {
+            Self::KeyStore(KeyStoreError::Revoked { .. }) => "revoked",
             Self::KeyStore(_) => "keystore",
             Self::Options(_) => "bad-option",
             Self::Randomness(_) => "no-randomness",
             Self::Command(error) => error.code(),
             Self::Send(error) => error.code(),
             Self::Request(error) => error.code(),
+            Self::Residence(error) => error.code(),
             Self::Store(_) => "store-failed",
             Self::Closed => "closed",
+            Self::Revoked => "revoked",
         }
     }
 }

@@ -7,6 +7,7 @@
 //!   lock               held while something is written
 //!   peers/0.seed       the peer of slot 0
 //!   peers/0.lock       held for as long as a process is that peer
+//!   peers/0.revoked    our identity has revoked that peer: it does not run any more
 //!   peers/1.seed …
 //!   parties/HASH.members  what is known of the members of a private party: its key, and a statement a line, mode 0600
 //!   parties/HASH.seed     the seed of one that the identity has founded, mode 0600
@@ -43,6 +44,7 @@ pub struct Slot {
     pub keys: Keys,
     /// Which slot.
     pub number: u32,
+    revoked: PathBuf,
     /// Holds the lock.
     _lock: File,
 }
@@ -132,7 +134,7 @@ impl KeyStore {
     /// Takes the first free slot, making its peer if it has none.
     ///
     /// # Errors
-    /// [`KeyStoreError::NoSlot`] if all are taken, or another [`KeyStoreError`].
+    /// [`KeyStoreError::Revoked`] if its peer was revoked, [`KeyStoreError::NoSlot`] if all are taken, or another [`KeyStoreError`].
     pub fn take_slot(&self) -> Result<Slot, KeyStoreError> {
         for number in 0..SLOTS {
             let path = self.slot_path(number, "lock");
@@ -143,7 +145,17 @@ impl KeyStore {
                 Err(TryLockError::Error(error)) => return Err(KeyStoreError::file(&path, error)),
             }
             let peer = PeerKey::new(&self.seed(&self.slot_path(number, "seed"))?);
-            return Ok(Slot { keys: Keys { identity: self.identity()?, peer }, number, _lock: lock });
+            let revoked = self.slot_path(number, REVOKED);
+            if revoked.exists() {
+                let path = self.directory.display().to_string();
+                return Err(KeyStoreError::Revoked { peer: peer.id(), path });
+            }
+            return Ok(Slot {
+                keys: Keys { identity: self.identity()?, peer },
+                number,
+                revoked,
+                _lock: lock,
+            });
         }
         Err(KeyStoreError::NoSlot)
     }
@@ -189,7 +201,7 @@ impl KeyStore {
     }
 
     /// Takes in what was exported. Parties that are known here are known better afterwards; the name that was chosen here
-    /// stays. The identity's seed is written last, so that what was not imported whole can be imported again.
+    /// stays, and peers that were revoked are others afterwards. The identity's seed is written last, so that what was not imported whole can be imported again.
     ///
     /// # Errors
     /// [`KeyStoreError::Another`] if there is another identity in the directory, which is left as it is; or another
@@ -224,8 +236,23 @@ impl KeyStore {
         if there.is_none() {
             write_seed(&path, &export.identity)?;
         }
+        store.replace_revoked()?;
         drop(lock);
         Ok(store)
+    }
+
+    /// Whoever takes an identity in again means this place to be one of its peers: not as those that were revoked.
+    fn replace_revoked(&self) -> Result<(), KeyStoreError> {
+        for number in 0..SLOTS {
+            let mark = self.slot_path(number, REVOKED);
+            // The mark last: a peer that was revoked never runs without it.
+            for path in [self.slot_path(number, "seed"), mark.clone()] {
+                if mark.exists() && path.exists() {
+                    fs::remove_file(&path).map_err(|error| KeyStoreError::file(&path, error))?;
+                }
+            }
+        }
+        Ok(())
     }
 
     // ---- private parties ----
@@ -406,6 +433,16 @@ pub enum KeyStoreError {
         /// Where.
         path: String,
     },
+    /// The identity has revoked this place's peer, which does not run any more.
+    #[error(
+        "the peer of this place ({peer}) was revoked by its identity. To be another peer of it, take it in again (weft import FILE); or name another folder than {path} (--data FOLDER)"
+    )]
+    Revoked {
+        /// Which.
+        peer: PeerId,
+        /// The directory.
+        path: String,
+    },
     /// All slots are taken.
     #[error("{SLOTS} peers of this identity are running already")]
     NoSlot,
@@ -423,6 +460,18 @@ impl KeyStoreError {
     }
 }
 
+impl Slot {
+    /// Its peer was revoked: nobody takes the slot any more.
+    ///
+    /// # Errors
+    /// [`KeyStoreError::File`].
+    pub fn mark_revoked(&self) -> Result<(), KeyStoreError> {
+        write_whole(&self.revoked, format!("{}\n", self.keys.peer.id()).as_bytes())
+    }
+}
+
+/// What marks a peer that was revoked.
+const REVOKED: &str = "revoked";
 /// The file with the identity's seed.
 const IDENTITY: &str = "identity.seed";
 /// Bytes of the largest file that is read: a seed has 65.
@@ -555,6 +604,30 @@ mod tests {
         let again = store.take_slot().unwrap();
         assert_eq!((again.number, again.keys.peer.id()), (0, was));
         assert_eq!(store.peers().unwrap(), [was, second.keys.peer.id()]);
+    }
+
+    #[test]
+    fn a_revoked_peer_does_not_run_again_until_the_identity_is_taken_in_again_as_another_peer() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = KeyStore::open(directory.path()).unwrap();
+        let (first, other) = (store.take_slot().unwrap(), store.take_slot().unwrap());
+        let (was, others, identity) = (first.keys.peer.id(), other.keys.peer.id(), first.keys.identity.id());
+        first.mark_revoked().unwrap();
+        drop((first, other));
+        for _ in 0..2 {
+            let refused = store.take_slot().map(|slot| slot.number);
+            assert!(
+                matches!(&refused, Err(KeyStoreError::Revoked { peer, .. }) if *peer == was),
+                "{refused:?}"
+            );
+        }
+        assert_eq!(store.peers().unwrap(), [was, others], "nothing is deleted");
+        let export = store.export().unwrap();
+        let store = KeyStore::import(directory.path(), &export).unwrap();
+        let (first, other) = (store.take_slot().unwrap(), store.take_slot().unwrap());
+        assert_eq!((first.number, first.keys.identity.id()), (0, identity));
+        assert_ne!(first.keys.peer.id(), was);
+        assert_eq!(other.keys.peer.id(), others, "who was not revoked stays who it was");
     }
 
     #[cfg(unix)]

@@ -55,8 +55,8 @@ pub use weft::{Delivery, Events, Message, Messages, Published, Publishing, Reque
 
 pub use weft_crypto::{Grant, Invitation, Members, Party, PartySecret, digest};
 pub use weft_peer_core::{
-    Backlog, Cause, CommandError, Config, Diagnosis, Event, HomeIndex, LinkState, MemberDeed, Path,
-    PeerChange, PeerInfo, Publication, RequestError, SendError, SignalerState, Stats,
+    Backlog, Cause, CommandError, Config, Diagnosis, Event, HomeIndex, LinkState, MemberDeed, OwnPeer, Path,
+    PeerChange, PeerInfo, Publication, RequestError, ResidenceError, SendError, SignalerState, Stats,
 };
 pub use weft_query::{Document, Filter};
 pub use weft_wire::link::Exclusion;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 use weft_crypto::Members;
-use weft_peer_core::{Backlog, Command, CommandError, CommandId, Diagnosis, PeerInfo, Stats};
+use weft_peer_core::{Backlog, Command, CommandError, CommandId, Diagnosis, OwnPeer, PeerInfo, Stats};
 use weft_query::{Document, Filter};
 use weft_wire::{Digest, DiscoveryKey, IdentityId, PeerId};
 
@@ -53,6 +53,10 @@ pub(crate) enum Request {
     Listen { reply: oneshot::Sender<queue::Receiver<Message>> },
     /// Who is in a party.
     Peers { discovery: DiscoveryKey, reply: oneshot::Sender<Vec<PeerInfo>> },
+    /// Who the peers of our own identity are.
+    OwnPeers { reply: oneshot::Sender<Result<Vec<OwnPeer>, Error>> },
+    /// A peer is our identity's no longer; answered when the residence has that.
+    Revoke { peer: PeerId, reply: oneshot::Sender<Result<(), Error>> },
     /// Why there are connections, or none.
     Diagnose { reply: oneshot::Sender<Vec<Diagnosis>> },
     /// Figures.

@@ -4,14 +4,16 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::sync::{broadcast, mpsc, oneshot};
 use weft_crypto::{Invitation, Members, Party};
 use weft_peer_core::{
-    Backlog, Command, CommandError, CommandId, Diagnosis, Event, Keys, MemberDeed, PeerInfo, Publication,
-    Stats,
+    Backlog, Command, CommandError, CommandId, Diagnosis, Event, Keys, MemberDeed, OwnPeer, PeerInfo,
+    Publication, Stats,
 };
 use weft_query::{Document, Filter};
 use weft_wire::{Digest, DiscoveryKey, IdentityId, MessageId, PeerId, PublicationId};
@@ -36,6 +38,7 @@ pub struct Weft {
     identity: IdentityId,
     requests: mpsc::Sender<Request>,
     events: broadcast::WeakSender<Event>,
+    revoked: Arc<AtomicBool>,
 }
 
 impl Weft {
@@ -70,9 +73,10 @@ impl Weft {
         let (id, identity) = (keys.peer.id(), keys.identity.id());
         let (requests, incoming) = mpsc::channel(REQUESTS);
         let (events, first) = broadcast::channel(EVENTS);
-        let weft = Self { id, identity, requests, events: events.downgrade() };
+        let revoked = Arc::new(AtomicBool::new(false));
+        let weft = Self { id, identity, requests, events: events.downgrade(), revoked: Arc::clone(&revoked) };
         let store = directory.filter(|_| options.store).map(|directory| directory.join("feeds.db"));
-        let driver = Driver::new(options, keys, seed, store, incoming, events);
+        let driver = Driver::new(options, (keys, revoked), seed, store, incoming, events);
         tokio::spawn(driver.run(slot));
         Ok((weft, Events { from: first }))
     }
@@ -127,7 +131,7 @@ impl Weft {
     pub async fn members(&self, discovery: DiscoveryKey) -> Result<Members, Error> {
         let (reply, answer) = oneshot::channel();
         self.ask(Request::Members { discovery, reply }).await?;
-        answer.await.map_err(|_| Error::Closed)
+        answer.await.map_err(|_| self.ended())
     }
 
     /// Waits until a neighbour in a party has told what it knows, as who is a member; without end where nobody is met.
@@ -137,7 +141,7 @@ impl Weft {
     pub async fn met(&self, discovery: DiscoveryKey) -> Result<(), Error> {
         let (reply, answer) = oneshot::channel();
         self.ask(Request::Met { discovery, reply }).await?;
-        answer.await.map_err(|_| Error::Closed)
+        answer.await.map_err(|_| self.ended())
     }
 
     /// Leaves a party. What is stored of it stays; see [`forget`](Self::forget).
@@ -155,7 +159,7 @@ impl Weft {
     pub async fn forget(&self, discovery: DiscoveryKey) -> Result<(), Error> {
         let (reply, answer) = oneshot::channel();
         self.ask(Request::Forget { discovery, reply }).await?;
-        answer.await.map_err(|_| Error::Closed)?
+        answer.await.map_err(|_| self.ended())?
     }
 
     /// Hashes (BLAKE3) of the documents, encoded, that this identity has published in a party and this peer keeps, those of
@@ -166,7 +170,7 @@ impl Weft {
     pub async fn published(&self, discovery: DiscoveryKey) -> Result<BTreeSet<Digest>, Error> {
         let (reply, answer) = oneshot::channel();
         self.ask(Request::Published { discovery, reply }).await?;
-        answer.await.map_err(|_| Error::Closed)
+        answer.await.map_err(|_| self.ended())
     }
 
     /// Waits until everything that is kept so far will be there after a restart, whatever ends this process. At once if
@@ -177,7 +181,7 @@ impl Weft {
     pub async fn stored(&self) -> Result<(), Error> {
         let (reply, answer) = oneshot::channel();
         self.ask(Request::Stored { reply }).await?;
-        answer.await.map_err(|_| Error::Closed)
+        answer.await.map_err(|_| self.ended())
     }
 
     /// Gets publications that match, with `backlog` also earlier ones, all or some. Dropping the subscription ends it.
@@ -192,7 +196,7 @@ impl Weft {
     ) -> Result<Subscription, Error> {
         let (reply, answer) = oneshot::channel();
         self.ask(Request::Subscribe { discovery, filter, backlog, reply }).await?;
-        let (id, from) = answer.await.map_err(|_| Error::Closed)??;
+        let (id, from) = answer.await.map_err(|_| self.ended())??;
         Ok(Subscription { id, from, requests: self.requests.downgrade() })
     }
 
@@ -293,7 +297,7 @@ impl Weft {
     pub async fn requests(&self) -> Result<Requests, Error> {
         let (reply, answer) = oneshot::channel();
         self.ask(Request::Answer { reply }).await?;
-        Ok(Requests { from: answer.await.map_err(|_| Error::Closed)? })
+        Ok(Requests { from: answer.await.map_err(|_| self.ended())? })
     }
 
     /// Answers a request, or says in words why not.
@@ -312,7 +316,7 @@ impl Weft {
     pub async fn messages(&self) -> Result<Messages, Error> {
         let (reply, answer) = oneshot::channel();
         self.ask(Request::Listen { reply }).await?;
-        let messages = Messages { from: answer.await.map_err(|_| Error::Closed)? };
+        let messages = Messages { from: answer.await.map_err(|_| self.ended())? };
         self.command(Command::Collect).await?;
         Ok(messages)
     }
@@ -324,7 +328,29 @@ impl Weft {
     pub async fn peers(&self, discovery: DiscoveryKey) -> Result<Vec<PeerInfo>, Error> {
         let (reply, answer) = oneshot::channel();
         self.ask(Request::Peers { discovery, reply }).await?;
-        answer.await.map_err(|_| Error::Closed)
+        answer.await.map_err(|_| self.ended())
+    }
+
+    /// The peers of our own identity: those that its residence knows, and those that are here; ordered by id. Waits for up to 30 s for
+    /// the signalers.
+    ///
+    /// # Errors
+    /// [`Error::Residence`], [`Error::Command`] or [`Error::Closed`].
+    pub async fn own_peers(&self) -> Result<Vec<OwnPeer>, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Request::OwnPeers { reply }).await?;
+        answer.await.map_err(|_| self.ended())?
+    }
+
+    /// Says that a peer is our identity's no longer, and waits until the residence has that, for up to 30 s. Neighbours are told at
+    /// once; after an error, and after a restart, the residence is told again until it has it, unless it refuses.
+    ///
+    /// # Errors
+    /// [`Error::Residence`], [`Error::Command`] (this peer itself, another identity's, too many), or [`Error::Closed`].
+    pub async fn revoke(&self, peer: PeerId) -> Result<(), Error> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Request::Revoke { peer, reply }).await?;
+        answer.await.map_err(|_| self.ended())?
     }
 
     /// Why each peer of our parties is, or is not, directly connected, and what would help.
@@ -334,7 +360,7 @@ impl Weft {
     pub async fn diagnose(&self) -> Result<Vec<Diagnosis>, Error> {
         let (reply, answer) = oneshot::channel();
         self.ask(Request::Diagnose { reply }).await?;
-        answer.await.map_err(|_| Error::Closed)
+        answer.await.map_err(|_| self.ended())
     }
 
     /// Figures since the start.
@@ -344,7 +370,7 @@ impl Weft {
     pub async fn stats(&self) -> Result<Stats, Error> {
         let (reply, answer) = oneshot::channel();
         self.ask(Request::Stats { reply }).await?;
-        answer.await.map_err(|_| Error::Closed)
+        answer.await.map_err(|_| self.ended())
     }
 
     /// Changes the display name of the running peer (not the one that is kept with the keys).
@@ -396,7 +422,7 @@ impl Weft {
     pub async fn flush(&self) -> Result<(), Error> {
         let (reply, answer) = oneshot::channel();
         self.ask(Request::Flush { reply }).await?;
-        answer.await.map_err(|_| Error::Closed)
+        answer.await.map_err(|_| self.ended())
     }
 
     /// Says goodbye everywhere, sends what was given before, and ends; within two seconds, and two more if the disk is slow.
@@ -409,11 +435,20 @@ impl Weft {
     async fn command(&self, command: Command) -> Result<(), Error> {
         let (reply, answer) = oneshot::channel();
         self.ask(Request::Command { command, reply }).await?;
-        Ok(answer.await.map_err(|_| Error::Closed)??)
+        Ok(answer.await.map_err(|_| self.ended())??)
+    }
+
+    /// Our identity has revoked this peer: it has ended for good, or is about to.
+    pub fn is_revoked(&self) -> bool {
+        self.revoked.load(Ordering::Acquire)
+    }
+
+    fn ended(&self) -> Error {
+        if self.is_revoked() { Error::Revoked } else { Error::Closed }
     }
 
     async fn ask(&self, request: Request) -> Result<(), Error> {
-        self.requests.send(request).await.map_err(|_| Error::Closed)
+        self.requests.send(request).await.map_err(|_| self.ended())
     }
 }
 

@@ -198,7 +198,7 @@ export class Weft {
 function commandLine(command: string, args: readonly string[], data: string, options: WeftOptions): string[] {
   const words = [...command.split(" "), "--data", data];
   // People, and who goes elsewhere, are in no party.
-  if (command !== "chat" && command !== "link") words.push("--party", options.party ?? "tests");
+  if (!["chat", "link", "revoke"].includes(command)) words.push("--party", options.party ?? "tests");
   for (const url of options.signalers) words.push("--signaler", url);
   if (options.discover !== true) words.push("--no-discovery");
   const address = "address" in options ? options.address : "127.0.0.1";

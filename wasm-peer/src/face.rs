@@ -414,6 +414,23 @@ impl Face {
         Ok(peers.iter().map(peer_info).collect())
     }
 
+    /// Asks who the peers of our own identity are; gives the command's number, by which `listed` answers.
+    ///
+    /// # Errors
+    /// `closed`, `queue-full` or `revoked`.
+    #[wasm_bindgen(js_name = listPeers)]
+    pub fn list_peers(&self) -> Result<f64, JsValue> {
+        self.command(Command::ListPeers)
+    }
+
+    /// Says that a peer is our identity's no longer; gives the command's number, by which `peerRevoked` answers.
+    ///
+    /// # Errors
+    /// `bad-id`, `bad-option`, `closed`, `revoked` or `too-many-peers`.
+    pub fn revoke(&self, peer: &str) -> Result<f64, JsValue> {
+        self.command(Command::Revoke { peer: id(peer)? })
+    }
+
     /// Why each peer is, or is not, directly connected: `PeerDiagnosis[]`.
     pub fn diagnose(&self) -> Array {
         self.driver.look_now(weft_peer_core::Peer::diagnose).iter().map(diagnosis).collect()

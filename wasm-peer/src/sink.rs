@@ -9,7 +9,8 @@ use std::collections::VecDeque;
 use js_sys::{Array, Uint8Array};
 use wasm_bindgen::prelude::*;
 use weft_peer_core::{
-    Diagnosis, Event, LinkState, PeerChange, PeerInfo, SignalerState, StoreDone, StoreRow, StoreWork,
+    Diagnosis, Event, LinkState, OwnPeer, PeerChange, PeerInfo, ResidenceError, SignalerState, StoreDone,
+    StoreRow, StoreWork,
 };
 use weft_wire::DiscoveryKey;
 
@@ -99,6 +100,21 @@ extern "C" {
     /// Without a reason: forgotten.
     #[wasm_bindgen(method, catch)]
     fn forgotten(this: &Sink, command: f64, reason: Option<&str>) -> Result<(), JsValue>;
+    /// The peers of our own identity, unless there is a code.
+    #[wasm_bindgen(method, catch)]
+    fn listed(
+        this: &Sink,
+        command: f64,
+        peers: Array,
+        code: Option<&str>,
+        reason: &str,
+    ) -> Result<(), JsValue>;
+    /// Without a code: the residence has it.
+    #[wasm_bindgen(method, catch, js_name = peerRevoked)]
+    fn peer_revoked(this: &Sink, command: f64, code: Option<&str>, reason: &str) -> Result<(), JsValue>;
+    /// Our own identity has revoked this peer.
+    #[wasm_bindgen(method, catch)]
+    fn revoked(this: &Sink, issued: f64) -> Result<(), JsValue>;
     /// Work for the store; called while the core is borrowed, so that it must not call back before it returns. Gives what was
     /// read, if that is known at once: `[more, key, value, key, value, …]`.
     #[wasm_bindgen(method, catch)]
@@ -260,6 +276,21 @@ impl Sink {
             Event::Forgotten { command, outcome } => {
                 self.forgotten(count(command.0), outcome.err().as_deref())
             }
+            Event::OwnPeers { command, outcome } => match outcome {
+                Ok(peers) => {
+                    let peers = peers.iter().map(own_peer).collect();
+                    self.listed(count(command.0), peers, None, "")
+                }
+                Err(error) => {
+                    self.listed(count(command.0), Array::new(), Some(error.code()), &error.to_string())
+                }
+            },
+            Event::PeerRevoked { command, peer: _, outcome } => {
+                let reason = outcome.as_ref().err().map(ToString::to_string).unwrap_or_default();
+                let code = outcome.as_ref().err().map(ResidenceError::code);
+                self.peer_revoked(count(command.0), code, &reason)
+            }
+            Event::Revoked { issued } => self.revoked(count(issued)),
             Event::Warning { code, text } => self.warning(code, &text),
             Event::Closed => self.closed(),
             // Of a later core; nothing that this page could know how to show.
@@ -283,6 +314,17 @@ pub(crate) fn peer_info(info: &PeerInfo) -> JsValue {
         ("homes", texts(&mut info.homes.iter().map(ToString::to_string))),
         ("forwarded", count(info.forwarded).into()),
         ("state", info.state.as_ref().map_or(JsValue::UNDEFINED, |state| convert::to_js(state.view()))),
+    ])
+}
+
+/// `OwnPeer` of types.ts.
+fn own_peer(one: &OwnPeer) -> JsValue {
+    convert::record(&[
+        ("peer", one.peer.to_string().into()),
+        ("name", one.name.as_str().into()),
+        ("issued", count(one.issued).into()),
+        ("this", one.this.into()),
+        ("connected", one.connected.into()),
     ])
 }
 

@@ -1,5 +1,13 @@
 import type { Found } from "./feeds.js";
-import type { Explanation, LinkEvent, PeerDiagnosis, PeerInfo, SignalerInfo, Stats } from "./types.js";
+import type {
+  Explanation,
+  LinkEvent,
+  OwnPeer,
+  PeerDiagnosis,
+  PeerInfo,
+  SignalerInfo,
+  Stats,
+} from "./types.js";
 
 /** The generated glue (web/generated/weft.js), by hand: its own types would only be there after a build. */
 
@@ -37,6 +45,9 @@ export interface Sink {
   link(info: LinkEvent): void;
   fork(party: string, author: string | undefined, feed: string, seq: number): void;
   forgotten(command: number, reason: string | undefined): void;
+  listed(command: number, peers: OwnPeer[], code: string | undefined, reason: string): void;
+  peerRevoked(command: number, code: string | undefined, reason: string): void;
+  revoked(issued: number): void;
   store(
     party: string,
     what: string,
@@ -97,6 +108,8 @@ export class Peer {
   close(): void;
   woke(): void;
   peers(party: string): PeerInfo[];
+  listPeers(): number;
+  revoke(peer: string): number;
   diagnose(): PeerDiagnosis[];
   stats(): Stats;
   free(): void;

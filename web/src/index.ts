@@ -16,7 +16,7 @@ export type * from "./types.js";
  * Starts a peer. Keys are made on first use and kept in this browser profile; each tab is a peer of its own.
  *
  * Resolves as soon as the peer runs, not when a signaler answers: `weft.on("signaler")` and `party.ready` tell that.
- * Rejects with `bad-option`, `no-webrtc` (not a browser), `wasm-load` or the signal's reason.
+ * Rejects with `bad-option`, `no-webrtc` (not a browser), `wasm-load`, `revoked` or the signal's reason.
  */
 export function connect(options: ConnectOptions): Promise<Weft> {
   return core.connect(options, besideThisFile);

@@ -22,13 +22,15 @@ export interface Keys {
   readonly database?: IDBDatabase;
   /** How seeds are sealed there. */
   readonly wrapping: Wrapping;
+  /** The identity has revoked this peer: nobody is it any more. */
+  revoked?(): void;
   /** Lets go of the slot. */
   release(): void;
 }
 
 /**
  * Opens what is stored, or makes it. Without Web Locks the peer, and where IndexedDB refuses at any step whatever it did
- * not keep, lives as long as the page, with a warning.
+ * not keep, lives as long as the page, with a warning. Rejects with `revoked`.
  */
 export async function openKeys(store: "indexeddb" | "memory"): Promise<Keys> {
   if (store === "memory") return fleeting([]);
@@ -44,11 +46,18 @@ export async function openKeys(store: "indexeddb" | "memory"): Promise<Keys> {
       const { database, wrapping } = seeds;
       return { ...fleeting([{ code: "no-locks", message }], identity), database, wrapping };
     }
-    const peer = await seeds.get(`peer/${slot.number}`);
+    if (await seeds.isRevoked(slot.number)) {
+      seeds.database.close();
+      throw revokedError();
+    }
+    const { number, release } = slot;
+    const peer = await seeds.get(`peer/${number}`);
     const { database, wrapping } = seeds;
-    return { identity, peer, stored: true, warnings: [], database, wrapping, release: slot.release };
+    const revoked = () => seeds.revoke(number);
+    return { identity, peer, stored: true, warnings: [], database, wrapping, revoked, release };
   } catch (error) {
     slot?.release();
+    if (error instanceof WeftError && error.code === "revoked") throw error;
     const why = error instanceof Error ? error.message : String(error);
     const ends = identity ? "peer ends" : "identity and peer end";
     const message = `this browser keeps nothing for this page (${why}): ${ends} with the page`;
@@ -65,9 +74,19 @@ export function randomSeed(): Uint8Array {
   return crypto.getRandomValues(new Uint8Array(32));
 }
 
+/** What a place that was revoked says. */
+export function revokedError(): WeftError {
+  const hint =
+    "take the identity in again (importIdentity, takeIdentity), or another one with `replace: true`";
+  const message = `the peer of this place was revoked by its identity, and does not run any more; to be another one, ${hint}. Nothing was deleted`;
+  return new WeftError("revoked", message, { hint });
+}
+
 const DATABASE = "weft-mesh";
 /** The object store of seeds. */
 export const SEEDS = "seeds";
+/** What marks the slots of peers that were revoked. */
+const REVOKED = "revoked/";
 /** Milliseconds. Some browsers leave the request to open a database unanswered for ever. */
 const OPEN_TIMEOUT = 5000;
 
@@ -99,6 +118,16 @@ class Seeds {
     return found;
   }
 
+  /** The peer of a slot was revoked. */
+  async isRevoked(slot: number): Promise<boolean> {
+    return (await this.#put(REVOKED + slot, undefined, () => false)) !== undefined;
+  }
+
+  /** Nobody is the peer of a slot any more. If that cannot be kept, what the peer itself stores says so. */
+  revoke(slot: number): void {
+    this.#put(REVOKED + slot, true, () => true).catch(() => {});
+  }
+
   /** The identity's seed, if there is one. */
   async identity(): Promise<Uint8Array | undefined> {
     const found = await this.#put("identity", undefined, () => false);
@@ -108,7 +137,7 @@ class Seeds {
 
   /**
    * Stores an identity and its parties, all of it or nothing. What is known of parties stays known; if it is to `replace`
-   * another identity, nothing of that one stays.
+   * another identity, nothing of that one stays. Peers that were revoked are others afterwards: this place is meant to be one.
    */
   async import(identity: Uint8Array, parties: readonly ImportedParty[], replace: boolean): Promise<void> {
     const values: [name: string, value: unknown][] = [];
@@ -124,6 +153,13 @@ class Seeds {
         for (const all of [IDBKeyRange.upperBound(KEY, true), IDBKeyRange.lowerBound(KEY, true)])
           seeds.delete(all);
       }
+      const marks = seeds.getAllKeys(IDBKeyRange.bound(REVOKED, `${REVOKED}:`));
+      marks.onsuccess = () => {
+        for (const mark of marks.result) {
+          seeds.delete(mark);
+          seeds.delete(`peer/${String(mark).slice(REVOKED.length)}`);
+        }
+      };
       for (const [name, value] of values) {
         const isNothing = name.startsWith(PARTY) && value instanceof Uint8Array && value.length === 0;
         if (!isNothing) seeds.put(value, name);

@@ -235,6 +235,24 @@ export interface Weft extends Emitter<WeftEvents>, AsyncDisposable {
    * Rejects as {@link Weft.export} does, or with the signal's reason, which also ends the waiting.
    */
   link(options?: { readonly signal?: AbortSignal }): Promise<Linking>;
+  /**
+   * The peers of this identity: one for each tab and terminal that was ever connected as it and that the signalers know, and those that
+   * are here now. One that is not used any more goes by itself after 90 days, or is revoked.
+   *
+   * Rejects with `unreachable` if no signaler answers within 30 s, `queue-full`, `closed` or `revoked`.
+   */
+  peers(): Promise<OwnPeer[]>;
+  /**
+   * Says that a peer is this identity's no longer: a place that was lost or sold. That counts at once, and wherever it is heard of: others
+   * end their links with it, nothing is left for it any more, and if it runs this package, or `weft`, it leaves everything, tells
+   * {@link WeftEvents.revoked} and does not start again. It cannot be taken back. Whoever has taken the identity's key out of a place
+   * can make other peers, and is not kept out by this.
+   *
+   * Resolves when the signalers have it, durable. Rejects with `unreachable` if none answers within 30 s: it counts all the same, and they
+   * are told again until they have it, after a reload too. Rejects with `bad-option` for this peer itself and for another identity's,
+   * `bad-id`, `too-many-peers` (64 are revoked), `closed` or `revoked`; nothing has happened then.
+   */
+  revoke(peer: string): Promise<void>;
   /** Says goodbye everywhere, ends every party and subscription. Closing twice is the same as once. */
   close(): Promise<void>;
 }
@@ -256,8 +274,33 @@ export interface WeftEvents {
   readonly link: LinkEvent;
   /** Something is wrong that one may want to show or count. */
   readonly warning: Warning;
-  /** The last event: after `close()`, or when the page goes away. */
+  /**
+   * This peer's own identity has revoked it, by {@link Weft.revoke} in another place: it has left everything and is closed, for good.
+   * `connect` rejects with `revoked` from now on. Nothing was deleted.
+   */
+  readonly revoked: Revoked;
+  /** The last event: after `close()`, `revoked`, or when the page goes away. */
   readonly closed: undefined;
+}
+
+/** A peer of one's own identity. */
+export interface OwnPeer {
+  /** Which. */
+  readonly peer: string;
+  /** Display name, where the peer was met; signalers do not know it. Empty if it is not known. */
+  readonly name: string;
+  /** When it last said that it is one, milliseconds since the Unix epoch; to a week, if it is not here. */
+  readonly issued: number;
+  /** It is the one that was asked. */
+  readonly this: boolean;
+  /** It is here now, in a party that one is in. */
+  readonly connected: boolean;
+}
+
+/** For {@link WeftEvents.revoked}. */
+export interface Revoked {
+  /** When that was said, milliseconds since the Unix epoch, on the clock of the place that said it. */
+  readonly time: number;
 }
 
 /** For {@link Weft.join}. */

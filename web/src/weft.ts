@@ -9,7 +9,7 @@ import { JoinedParty, type PartyOwner } from "./party.js";
 import { PrivateParties } from "./private.js";
 import { type Publisher, PublishQueue } from "./publishing.js";
 import { checkProgress, LONGEST_TIMER, Requests, SENDING } from "./requests.js";
-import type { Keys } from "./store.js";
+import { type Keys, revokedError } from "./store.js";
 import { asyncDispose } from "./symbols.js";
 import type {
   ConnectOptions,
@@ -17,6 +17,7 @@ import type {
   LinkEvent,
   Linking,
   Message,
+  OwnPeer,
   Party,
   PeerDiagnosis,
   PeerInfo,
@@ -39,7 +40,7 @@ const EVENT_BUFFER = 16_384;
 /** Milliseconds after which `close` resolves even if the goodbyes are not out. */
 const CLOSE_TIMEOUT = 3000;
 
-const EVENTS = ["message", "sent", "signaler", "link", "warning", "progress", "closed"] as const;
+const EVENTS = ["message", "sent", "signaler", "link", "warning", "progress", "revoked", "closed"] as const;
 
 /** A message on its way. */
 interface Sending {
@@ -52,6 +53,12 @@ interface Sending {
 /** Something that is being waited for. */
 interface Settling {
   resolve(): void;
+  reject(error: unknown): void;
+}
+
+/** Somebody waits for the peers of the identity. */
+interface Listing {
+  resolve(peers: OwnPeer[]): void;
   reject(error: unknown): void;
 }
 
@@ -71,6 +78,9 @@ export class RunningWeft implements Weft {
   readonly #feeds: FeedStore | undefined;
   readonly #private: PrivateParties;
   readonly #forgetting = new Map<number, Settling>();
+  readonly #listing = new Map<number, Listing>();
+  readonly #revoking = new Map<number, Settling>();
+  #revoked = false;
   readonly #owner: PartyOwner;
   /** What came before anybody listened. */
   readonly #held: { message: Message[]; warning: Warning[] };
@@ -329,6 +339,17 @@ export class RunningWeft implements Weft {
     return [...imported, ...call(() => this.#running().storedStatements(discovery, rows))];
   }
 
+  async peers(): Promise<OwnPeer[]> {
+    const command = call(() => this.#running().listPeers());
+    return await new Promise((resolve, reject) => this.#listing.set(command, { resolve, reject }));
+  }
+
+  async revoke(peer: string): Promise<void> {
+    checkId(peer, "a peer");
+    const command = call(() => this.#running().revoke(peer));
+    await new Promise<void>((resolve, reject) => this.#revoking.set(command, { resolve, reject }));
+  }
+
   diagnose(): PeerDiagnosis[] {
     return call(() => this.#running().diagnose());
   }
@@ -338,7 +359,8 @@ export class RunningWeft implements Weft {
   }
 
   close(): Promise<void> {
-    this.#closed ??= this.#close();
+    // One that was revoked has closed by itself.
+    this.#closed ??= this.#state === "closed" ? Promise.resolve() : this.#close();
     return this.#closed;
   }
 
@@ -362,10 +384,11 @@ export class RunningWeft implements Weft {
     if (this.#state === "closed") return;
     this.#lastStats = call(() => this.#peer.stats());
     this.#state = "closed";
-    const error = closedError();
+    const error = this.#revoked ? revokedError() : closedError();
     this.#publishing.end(error);
     this.#requests.end(error);
-    for (const waiting of [...this.#sending.values(), ...this.#forgetting.values()]) waiting.reject(error);
+    for (const all of [this.#sending, this.#forgetting, this.#listing, this.#revoking])
+      for (const waiting of all.values()) waiting.reject(error);
     for (const party of this.#parties.values()) party.ended();
     this.#parties.clear();
     this.#page.detach();
@@ -379,7 +402,7 @@ export class RunningWeft implements Weft {
   }
 
   #running(): Peer {
-    if (this.#state !== "running") throw closedError();
+    if (this.#state !== "running") throw this.#revoked ? revokedError() : closedError();
     return this.#peer;
   }
 
@@ -466,6 +489,24 @@ export class RunningWeft implements Weft {
         if (reason === undefined) waiting?.resolve();
         else
           waiting?.reject(new WeftError("store-failed", `what was stored could not be removed: ${reason}`));
+      },
+      listed: (command, peers, code, reason) => {
+        const waiting = this.#listing.get(command);
+        this.#listing.delete(command);
+        if (code === undefined) waiting?.resolve(peers);
+        else waiting?.reject(new WeftError(code as WeftErrorCode, reason));
+      },
+      peerRevoked: (command, code, reason) => {
+        const waiting = this.#revoking.get(command);
+        this.#revoking.delete(command);
+        if (code === undefined) waiting?.resolve();
+        else waiting?.reject(new WeftError(code as WeftErrorCode, reason));
+      },
+      revoked: (time) => {
+        this.#revoked = true;
+        this.#keys.revoked?.();
+        for (const end of this.#linking) void end();
+        this.#handlers.emit("revoked", { time });
       },
       store: (party, what, work, put, remove) => this.#feeds?.work(party, what, work, put, remove),
       warning: (code, message) => this.#hold("warning", { code, message }),

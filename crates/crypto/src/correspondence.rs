@@ -236,6 +236,14 @@ impl<S: Sessions> Correspondence<S> {
         self.with.contains_key(peer)
     }
 
+    /// Forgets a peer: its sessions, and that there were any.
+    pub fn forget(&mut self, peer: &PeerId) {
+        self.handed.remove(peer);
+        if self.with.remove(peer).is_some() {
+            self.changed.insert(*peer);
+        }
+    }
+
     /// The session in which to seal for a peer.
     pub fn current(&self, peer: &PeerId) -> Option<RatchetId> {
         let held = self.with.get(peer)?.held.iter();

@@ -149,6 +149,15 @@ pub enum Command {
         /// Whom.
         peer: PeerId,
     },
+    /// Say who the peers of our own identity are. Answered by [`Event::OwnPeers`].
+    ListPeers,
+    /// Say that a peer is our identity's no longer; whether it ever was one need not be known. Answered by
+    /// [`Event::PeerRevoked`]. It counts at once, here and for whoever hears of it, and is told to our residence until that has it,
+    /// with a store also by later runs.
+    Revoke {
+        /// Which; not the one that is asked.
+        peer: PeerId,
+    },
     /// Change the display name, at most [`limits::NAME`] bytes.
     Rename {
         /// The name.
@@ -209,6 +218,18 @@ pub enum CommandError {
     /// The peer has been closed.
     #[error("the peer is closed")]
     Closed,
+    /// The peer's own identity has revoked it: it has ended for good.
+    #[error("this peer was revoked by its identity, and has ended for good")]
+    Revoked,
+    /// A peer does not revoke itself.
+    #[error("this is the peer itself: revoke it from another place of the identity")]
+    Oneself,
+    /// Only the peers of one's own identity can be revoked.
+    #[error("that is a peer of another identity")]
+    AnothersPeer,
+    /// As many peers of an identity are revoked as are remembered.
+    #[error("{max} peers of this identity are revoked already: more are not remembered", max = limits::REVOCATIONS)]
+    TooManyRevoked,
     /// The peer has not joined that party.
     #[error("not in that party: join it first")]
     NotInParty,
@@ -270,6 +291,9 @@ impl CommandError {
             Self::Membership(MembershipError::NotAnAdmin) => "not-an-admin",
             Self::Membership(_) => "not-possible",
             Self::NameTooLong => "name-too-long",
+            Self::Revoked => "revoked",
+            Self::Oneself | Self::AnothersPeer => "bad-option",
+            Self::TooManyRevoked => "too-many-peers",
         }
     }
 }
@@ -648,6 +672,29 @@ pub enum Event {
         /// For people.
         outcome: Result<(), String>,
     },
+    /// The peers of our own identity; ordered by id. Once for each [`Command::ListPeers`].
+    OwnPeers {
+        /// The command.
+        command: CommandId,
+        /// Those that our residence knows and those that are here, this one among them; or why that is not known.
+        outcome: Result<Vec<OwnPeer>, ResidenceError>,
+    },
+    /// What became of a [`Command::Revoke`]. Once for each.
+    PeerRevoked {
+        /// The command.
+        command: CommandId,
+        /// Which.
+        peer: PeerId,
+        /// `Ok`: our residence has it, durable. Otherwise it counts all the same where it is heard of, and unless it was refused it is
+        /// told again.
+        outcome: Result<(), ResidenceError>,
+    },
+    /// Our own identity has revoked this peer: it ends for good, and [`Event::Closed`] follows. With a store each later run says
+    /// the same.
+    Revoked {
+        /// When that was said, milliseconds since the Unix epoch on the clock of who said it.
+        issued: u64,
+    },
     /// Something is wrong that the application may want to show or count. Nothing else depends on it.
     Warning {
         /// A stable code.
@@ -710,6 +757,44 @@ pub struct PeerInfo {
     pub forwarded: u64,
     /// What its application says of itself, while it is heard or linked: [`Command::SetState`].
     pub state: Option<Document>,
+}
+
+/// A peer of our own identity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnPeer {
+    /// Which.
+    pub peer: PeerId,
+    /// Display name, if the peer is or was met; the residence does not know it.
+    pub name: String,
+    /// When its newest record was issued that is known here, milliseconds since the Unix epoch: the residence has one of the last full
+    /// twelfth of a record's life.
+    pub issued: u64,
+    /// It is the one that was asked.
+    pub this: bool,
+    /// It is here now: there is a link, or it is in a party in common.
+    pub connected: bool,
+}
+
+/// Why our residence has not done something for us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ResidenceError {
+    /// No signaler was reached, or none answered in time.
+    #[error("no signaler has answered for this identity within {0} s")]
+    Unanswered(u64),
+    /// It refuses.
+    #[error("the signalers refuse it ({0})")]
+    Refused(Code),
+}
+
+impl ResidenceError {
+    /// The stable code that applications see.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unanswered(_) => "unreachable",
+            Self::Refused(code) => code.name(),
+        }
+    }
 }
 
 /// State of a link.

@@ -172,6 +172,11 @@ impl Group {
         }
     }
 
+    /// Somebody has the chain who is to read no more of it.
+    pub(crate) fn begin_anew(&mut self) {
+        self.own = None;
+    }
+
     // ---- publications ----
 
     /// Opens publications that come in the order of their feeds; gives those that are open, in that order, and keeps the others.

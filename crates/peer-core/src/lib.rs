@@ -7,7 +7,7 @@
 //!             commands                       WebSockets            connections, data channels
 //!                |                               |                            |
 //!  subscriptions | mail --- sessions           homes                 negotiation   links
-//!           \    |   /   outbox, mailbox, order --|                        |          |
+//!           \    |   /   outbox, mailbox, own --|                        |    revocations
 //!            \   |  /                        (discovery)                  |          |
 //!             feeds --- broadcast --- swarm --- roster --- view --- backoff ---------+
 //! ```
@@ -36,12 +36,14 @@ mod mended;
 mod negotiation;
 mod order;
 mod outbox;
+mod own;
 mod pace;
 pub mod peer;
 mod place;
 mod private;
 mod ranges;
 mod recent;
+mod revocations;
 mod roster;
 mod routes;
 mod sessions;
@@ -58,8 +60,8 @@ mod wants;
 
 pub use api::{
     Backlog, Command, CommandError, CommandId, Event, HomeIndex, IceServer, IceState, Input, LinkId,
-    LinkState, MemberDeed, Output, PeerChange, PeerInfo, Publication, RequestError, SendError, SignalerState,
-    Stats,
+    LinkState, MemberDeed, Output, OwnPeer, PeerChange, PeerInfo, Publication, RequestError, ResidenceError,
+    SendError, SignalerState, Stats,
 };
 pub use config::Config;
 pub use diagnosis::{Cause, Diagnosis, Path};

@@ -300,6 +300,16 @@ impl Links {
         }
     }
 
+    /// Says something that does not wait behind what is queued, before the last thing on the link.
+    pub(crate) fn say_at_once(&mut self, peer: PeerId, frame: &Frame<'_>, env: &mut Env) {
+        let Some(link) = self.links.get_mut(&peer).filter(|link| link.open) else { return };
+        let outgoing = Outgoing::new(u32::MAX - 1, encode(frame)).ok();
+        let mut outgoing = outgoing.map(|outgoing| outgoing.in_chunks_of(link.outbox.chunk));
+        while let Some(bytes) = outgoing.as_mut().and_then(Outgoing::next_chunk) {
+            carry(peer, link.carrier, bytes, env);
+        }
+    }
+
     // ---- a connection in the place of a stream ----
 
     /// The link is a stream, open, that a connection could take over from.

@@ -215,7 +215,10 @@ impl Mailbox {
             Answer::Refused(code @ (Code::TooManyPeers | Code::Revoked)) => {
                 if !std::mem::replace(&mut self.told, true) {
                     let text = match code {
-                        Code::Revoked => "this peer was revoked: nothing is kept for it any more",
+                        // It shows nothing for it: only what our identity has signed ends us.
+                        Code::Revoked => {
+                            "a signaler says that this peer was revoked, and keeps nothing for it any more"
+                        }
                         _ => {
                             "so many peers of this identity have mailboxes that this one gets none: mail for it does not wait"
                         }

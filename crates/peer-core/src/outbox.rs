@@ -200,6 +200,22 @@ impl Outbox {
         }
     }
 
+    /// A peer is its identity's no longer: nothing is left for it, and the residence is asked anew who is. Messages of which
+    /// something was to be.
+    pub(crate) fn forget_mailbox(
+        &mut self,
+        now: Time,
+        of: (IdentityId, PeerId),
+        sessions: &mut Sessions,
+        env: &Env,
+    ) -> Vec<MessageId> {
+        let is_for = |one: &Parcel| (one.identity, one.peer) == of;
+        let numbers = self.parcels.iter().filter(|(_, one)| is_for(one)).map(|(number, _)| *number);
+        let numbers: Vec<u64> = numbers.collect();
+        self.doubt(now + env.config.mail_retry, &of.0);
+        numbers.into_iter().filter_map(|number| self.remove(number, sessions)?.message).collect()
+    }
+
     /// Something of this message is not stored at its residence yet.
     pub(crate) fn has(&self, id: &MessageId) -> bool {
         self.parcels.values().any(|one| one.message == Some(*id))

@@ -25,7 +25,9 @@ use crate::mended::Mended;
 use crate::negotiation::{Carrier, Negotiator};
 use crate::order::Order;
 use crate::outbox::Outbox;
+use crate::own::Own;
 use crate::private::Private;
+use crate::revocations::Revocations;
 use crate::sessions::{Kept, Sessions};
 use crate::storage::{self, StoreRow};
 use crate::subscriptions::Subscriptions;
@@ -42,6 +44,7 @@ mod mailing;
 mod members;
 mod neighbours;
 mod parts;
+mod revoking;
 mod sealed;
 mod settle;
 mod signalers;
@@ -81,6 +84,10 @@ pub struct Peer {
     order: Order,
     /// When homes and parties will have told of everybody they know.
     told_at: Time,
+    own: Own,
+    revocations: Revocations,
+    /// Since when our identity says that we are its own no longer.
+    revoked: Option<u64>,
     /// Mail that is being opened.
     page: Option<Page>,
     /// What came in sessions before what is stored of them was read.
@@ -127,6 +134,9 @@ impl Peer {
             mailbox: Mailbox::default(),
             order: Order::default(),
             told_at: now,
+            own: Own::default(),
+            revocations: Revocations::default(),
+            revoked: None,
             page: None,
             early: Vec::new(),
             untold: Vec::new(),
@@ -162,7 +172,7 @@ impl Peer {
     /// See [`CommandError`]; state is then unchanged.
     pub fn command(&mut self, now: Time, command: Command) -> Result<CommandId, CommandError> {
         if self.closed {
-            return Err(CommandError::Closed);
+            return Err(self.revoked.map_or(CommandError::Closed, |_| CommandError::Revoked));
         }
         let id = CommandId(self.next_command + 1);
         let stirs = !matches!(command, Command::Publish { .. });
@@ -203,6 +213,8 @@ impl Peer {
             Command::Respond { request, outcome } => self.respond(now, id, request, &outcome)?,
             Command::Block { peer } => self.block(now, peer),
             Command::Unblock { peer } => self.view.unblock(&peer),
+            Command::ListPeers => self.list_peers(now, id)?,
+            Command::Revoke { peer } => self.revoke(now, id, peer)?,
             Command::Rename { name } => self.rename(now, name)?,
             Command::SetState { discovery, state } => self.set_state(now, discovery, state.as_ref())?,
             Command::Close => self.close(now),

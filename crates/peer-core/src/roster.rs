@@ -266,6 +266,11 @@ impl Roster {
             .collect()
     }
 
+    /// A member was told of, and has not gone.
+    pub(crate) fn is_here(&self, peer: &PeerId) -> bool {
+        self.members.get(peer).is_some_and(|member| member.told)
+    }
+
     /// Presences to give to a new neighbour.
     pub(crate) fn presences(&self, now: Time, env: &Env) -> Vec<Vec<u8>> {
         let fresh = self.members.values().filter(|member| member.fresh(now, env));
@@ -500,6 +505,17 @@ impl Roster {
             bytes: bytes.to_vec(),
         });
         self.settle(now, peer, changed || learnt, env);
+    }
+
+    /// A peer is its identity's no longer: whatever says that it is here does not count.
+    pub(crate) fn forget(&mut self, now: Time, peer: PeerId, env: &mut Env) {
+        self.passive.remove(&peer);
+        self.found.remove(&peer);
+        if let Some(member) = self.members.get_mut(&peer) {
+            member.listed.clear();
+            (member.presence, member.linked, member.contact_until) = (None, false, now);
+            self.remove(now, peer, env);
+        }
     }
 
     // ---- timers ----

@@ -17,6 +17,7 @@
 //! 4 | number (8)  what is left for others: see [`crate::outbox`]
 //! 5 | id (16)     a message of ours that is left for others: see [`crate::mail`]
 //! 6 | hash (32)   an envelope that we have collected, and when, ms (8)
+//! 7 | peer        our residence knows (1) | the signed revocation of a peer of our identity, perhaps our own
 //! ```
 
 use std::collections::VecDeque;
@@ -44,6 +45,7 @@ const MESSAGE: u8 = 3;
 const PARCEL: u8 = 4;
 const LEFT: u8 = 5;
 const COLLECTED: u8 = 6;
+const REVOCATION: u8 = 7;
 
 /// What waits until everything that it follows from is durable.
 #[derive(Debug)]
@@ -90,6 +92,8 @@ pub(crate) struct Loaded {
     pub(crate) left: Vec<(MessageId, Vec<u8>)>,
     /// Envelopes that were collected, oldest first.
     pub(crate) collected: Vec<Digest>,
+    /// Revocations of peers of our identity, and whether our residence has them.
+    pub(crate) revocations: Vec<(PeerId, bool, Vec<u8>)>,
 }
 
 #[derive(Debug)]
@@ -205,6 +209,13 @@ impl Sessions {
         self.with.open(from, frame)
     }
 
+    /// Nothing is said in sessions with a peer any more.
+    pub(crate) fn forget(&mut self, peer: &PeerId) {
+        self.with.forget(peer);
+        self.prekeys.remove(peer);
+        self.asked.remove(peer);
+    }
+
     /// A peer's prekey has come. Whether it is one is looked at when it is used.
     pub(crate) fn on_prekey(&mut self, from: PeerId, prekey: Vec<u8>) {
         if self.prekeys.len() >= PREKEYS && !self.prekeys.contains_key(&from) {
@@ -265,6 +276,11 @@ impl Sessions {
     pub(crate) fn put_collected(&mut self, id: &Digest, at: Option<Time>) {
         let value = at.map(|at| at.millis().to_be_bytes().to_vec());
         self.put([&[COLLECTED][..], &id.0].concat(), value);
+    }
+
+    pub(crate) fn put_revocation(&mut self, peer: &PeerId, value: Option<(bool, &[u8])>) {
+        let value = value.map(|(told, bytes)| [&[u8::from(told)], bytes].concat());
+        self.put([&[REVOCATION][..], &peer.0].concat(), value);
     }
 
     fn put(&mut self, key: Vec<u8>, value: Option<Vec<u8>>) {
@@ -412,7 +428,7 @@ impl Sessions {
         let (mut loaded, mut collected) = (Loaded::default(), Vec::new());
         for StoreRow { key, value } in rows {
             let Some((kind, id)) = key.split_first() else { continue };
-            if (PARCEL..=COLLECTED).contains(kind) {
+            if (PARCEL..=REVOCATION).contains(kind) {
                 let Some(value) = self.vault.open(key, value) else {
                     self.rows.insert(key.clone(), None);
                     continue;
@@ -421,6 +437,11 @@ impl Sessions {
                 match *kind {
                     PARCEL => loaded.parcels.extend(id.number().map(|number| (number, value.to_vec()))),
                     LEFT => loaded.left.extend(id.take().map(|id| (MessageId(id), value.to_vec()))),
+                    REVOCATION => loaded.revocations.extend(
+                        id.take()
+                            .zip(value.split_first())
+                            .map(|(peer, (told, bytes))| (PeerId(peer), *told == 1, bytes.to_vec())),
+                    ),
                     _ => collected.extend(Reader(&value).number().zip(id.take().map(Digest))),
                 }
                 continue;

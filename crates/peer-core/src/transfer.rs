@@ -162,6 +162,11 @@ impl Transfers {
         self.list.retain(|(of, _), _| of != id);
     }
 
+    /// A peer gets nothing any more.
+    pub(crate) fn remove_peer(&mut self, peer: &PeerId) {
+        self.list.retain(|(_, to), _| to != peer);
+    }
+
     /// Bytes of the messages that go on going out though their fate is told: some peer has them, and others not yet.
     pub(crate) fn lingering(&self, is_told: impl Fn(&MessageId) -> bool) -> usize {
         let mut ids = Set::new();

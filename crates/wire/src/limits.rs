@@ -86,6 +86,8 @@ pub const BOX_SUMS: usize = 1024;
 pub const KEPT: usize = 256;
 /// Bytes of one signed revocation (it has about 190).
 pub const REVOCATION: usize = 256;
+/// Revocations in one frame, and of one identity that are remembered: as many as it has mailboxes that are known.
+pub const REVOCATIONS: usize = MAILBOXES_KEPT;
 /// Envelopes in one frame of mail.
 pub const MAIL: usize = 256;
 /// Bytes of one message of a session: what an envelope has room for.

@@ -329,6 +329,14 @@ pub enum Link<'a> {
         #[cbor(with = "minicbor::bytes")]
         prekey: &'a [u8],
     },
+    /// Peers that are their identities' no longer. To all neighbours when the sender has learnt of it; to a new one those of the
+    /// sender's identity and of its own; and to a peer that was revoked, before `Bye`.
+    #[n(65)]
+    Revoked {
+        /// Signed [`crate::Revocation`]s, as received.
+        #[n(0)]
+        revocations: List<Bytes<{ limits::REVOCATION }>, { limits::REVOCATIONS }>,
+    },
 }
 
 /// What somebody has under a number.
@@ -487,6 +495,9 @@ pub enum ByeReason {
     /// The other side is blocked.
     #[n(5)]
     Blocked,
+    /// The other side's identity has revoked it.
+    #[n(6)]
+    Revoked,
     /// A reason of a later version; any number that is not above.
     #[n(255)]
     Other,
@@ -501,6 +512,7 @@ impl<'b, C> Decode<'b, C> for ByeReason {
             3 => Self::Misbehaved,
             4 => Self::TooSlow,
             5 => Self::Blocked,
+            6 => Self::Revoked,
             _ => Self::Other,
         })
     }
@@ -516,6 +528,7 @@ impl ByeReason {
             Self::Misbehaved => "it says that we broke the protocol",
             Self::TooSlow => "it says that we read too slowly",
             Self::Blocked => "it blocks us",
+            Self::Revoked => "it says that our identity has revoked us",
             Self::Other => "for a reason that this version does not know",
         }
     }

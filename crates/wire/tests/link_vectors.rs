@@ -284,6 +284,8 @@ fn vectors() -> Vec<Vector> {
         sealed("prekey: asked for", &Sealed::Prekey { prekey: None, entry: Some(vec![4]) }),
         sealed("prekey", &Sealed::Prekey { prekey: Some(vec![5]), entry: None }),
         link("prekey over a link", &Link::Prekey { prekey: &[5] }),
+        link("revoked", &Link::Revoked { revocations: List::first([Bytes(vec![1, 2]), Bytes(vec![3])]) }),
+        link("bye: revoked", &Link::Bye { reason: ByeReason::Revoked }),
         sealed("part", &Sealed::Part { id, at: 4, bytes: vec![1, 2, 3] }),
         sealed("taken", &Sealed::Taken { id, run: 9, next: 2, ahead: 5, full: None }),
         sealed("taken: no room", &Sealed::Taken { id, run: 9, next: 0, ahead: 0, full: Some(true) }),

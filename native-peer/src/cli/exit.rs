@@ -3,6 +3,8 @@
 use std::fmt::Display;
 use std::process::ExitCode;
 
+use weft_native_peer::ResidenceError;
+
 /// The exit codes, as `weft --help` lists them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -11,6 +13,7 @@ pub(crate) enum Exit {
     Usage = 2,
     Unreachable = 3,
     TimedOut = 4,
+    Revoked = 5,
     Interrupted = 130,
 }
 
@@ -48,6 +51,16 @@ impl Failure {
         Self { exit: Exit::Failed, text: Some(format!("{text} ({code})")) }
     }
 
+    /// Nobody was reached.
+    pub(crate) fn unreachable(text: &dyn Display) -> Self {
+        Self { exit: Exit::Unreachable, text: Some(text.to_string()) }
+    }
+
+    /// Our identity has revoked this place.
+    pub(crate) fn revoked(text: &dyn Display) -> Self {
+        Self { exit: Exit::Revoked, text: Some(text.to_string()) }
+    }
+
     /// Interrupted before anything was done.
     pub(crate) fn interrupted() -> Self {
         Self { exit: Exit::Interrupted, text: None }
@@ -71,6 +84,8 @@ impl From<weft_native_peer::Error> for Failure {
     fn from(error: weft_native_peer::Error) -> Self {
         match &error {
             weft_native_peer::Error::Options(_) => Self::usage(&error),
+            error if error.code() == "revoked" => Self::revoked(error),
+            weft_native_peer::Error::Residence(ResidenceError::Unanswered(_)) => Self::unreachable(&error),
             _ => Self::error(&error),
         }
     }

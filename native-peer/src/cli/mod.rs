@@ -11,6 +11,7 @@ mod interrupt;
 mod link;
 mod listen;
 mod output;
+mod own;
 mod party;
 mod peers;
 mod publish;
@@ -54,6 +55,7 @@ const EXIT_CODES: &str = "Exit codes:
   2    the command line or the query is wrong; nothing was started
   3    the recipient of a message could not be reached
   4    the time given by --timeout ran out first
+  5    this place was revoked by its identity
   130  interrupted before it was done";
 
 #[derive(Debug, Subcommand)]
@@ -155,10 +157,12 @@ lets in whoever was invited. Afterwards the party's key is enough. Documents of 
 can be read by its members only.")]
     #[command(subcommand)]
     Party(party::PartyCommand),
-    /// Show who is in a party, one JSON line each.
+    /// Show who is in a party, one JSON line each; without one, the peers of one's own identity.
     #[command(after_help = "Examples:
   weft peers --party movies
-  weft peers --party movies --watch")]
+  weft peers --party movies --watch
+  weft peers                               # one's own: which to revoke, see weft revoke
+  weft peers --own --json | jq -r .peer")]
     Peers(peers::PeersArgs),
     /// Say why each peer is, or is not, directly connected, and what would help.
     #[command(after_help = "Examples:
@@ -175,8 +179,16 @@ can be read by its members only.")]
     Deny(registry::DecideArgs),
     /// Let one who was refused or thrown out try again, as a sovereign.
     Reset(registry::DecideArgs),
-    /// Throw a registrant out, as a sovereign.
-    Revoke(registry::DecideArgs),
+    /// Say that a peer is one's own identity's no longer: a place that was lost or sold. Or throw a registrant out, as a sovereign.
+    #[command(after_help = "Examples:
+  weft peers                               # which of them is it?
+  weft revoke z6Mk…
+  weft revoke validator-002 --data sovereign
+
+A revoked place that runs Weft's own software leaves everything and does not run any more; others
+end their links with it, and nothing is left for it. Whoever has taken the identity's seed out of
+it can make other peers, and is not kept out by this. It cannot be taken back.")]
+    Revoke(own::RevokeArgs),
     /// Tell the registry that a registrant is alive.
     Heartbeat(registry::HeartbeatArgs),
     /// Add, revoke or rotate a sovereign, as a sovereign.
@@ -400,7 +412,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Approve(args) => run(registry::decide(Kind::Approve, args)),
         Command::Deny(args) => run(registry::decide(Kind::Deny, args)),
         Command::Reset(args) => run(registry::decide(Kind::Reset, args)),
-        Command::Revoke(args) => run(registry::decide(Kind::Revoke, args)),
+        Command::Revoke(args) => run(own::revoke(args)),
         Command::Heartbeat(args) => run(registry::heartbeat(args)),
         Command::Sovereign(args) => run(registry::sovereign(args)),
         Command::Nodes(args) => run(registry::nodes(args)),
@@ -487,10 +499,10 @@ mod tests {
     #[test]
     fn signalers_may_be_repeated_and_have_a_default() {
         let Command::Peers(args) = parse(&["peers", "--party", "p"]).unwrap().command else { unreachable!() };
-        assert_eq!(args.network.reach.signaler, ["ws://localhost:8190"]);
+        assert_eq!(args.reach.signaler, ["ws://localhost:8190"]);
         let line = ["peers", "--party", "p", "--signaler", "ws://a", "--signaler", "ws://b,ws://c"];
         let Command::Peers(args) = parse(&line).unwrap().command else { unreachable!() };
-        assert_eq!(args.network.reach.signaler, ["ws://a", "ws://b", "ws://c"]);
+        assert_eq!(args.reach.signaler, ["ws://a", "ws://b", "ws://c"]);
     }
 
     #[test]
@@ -518,7 +530,7 @@ mod tests {
 
     #[test]
     fn a_command_without_its_party_is_refused() {
-        for line in [&["peers"][..], &["publish"], &["send", "z6Mk"], &["nonsense"]] {
+        for line in [&["diagnose"][..], &["publish"], &["send", "z6Mk"], &["nonsense"]] {
             assert!(parse(line).is_err(), "{line:?}");
         }
     }

@@ -1,4 +1,4 @@
-//! `weft peers`.
+//! `weft peers`: who is in a party, or which peers one's own identity has.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,8 +8,9 @@ use weft_native_peer::{PeerId, PeerInfo};
 
 use super::exit::{Exit, Failure};
 use super::output::Line;
+use super::own;
 use super::session::{End, Session, Stop};
-use super::{NetworkArgs, parse_seconds};
+use super::{NetworkArgs, PartyArg, ReachArgs, parse_seconds};
 
 /// How long to look around without `--watch`, if nothing else is said: a link takes well under a second, a presence to
 /// come around a few.
@@ -18,18 +19,35 @@ const LOOK: Duration = Duration::from_secs(3);
 #[derive(Debug, Args)]
 pub(crate) struct PeersArgs {
     #[command(flatten)]
-    pub(super) network: NetworkArgs,
+    pub(super) reach: ReachArgs,
+    /// The party: a name that anybody may guess, a party key (z6Mk…), or an invitation to a private party (weft:z…). Without one,
+    /// the peers of one's own identity are shown.
+    #[arg(long, value_name = "NAME|KEY|INVITATION", env = "WEFT_PARTY")]
+    party: Option<PartyArg>,
+    /// The peers of one's own identity, also where a party is named (WEFT_PARTY).
+    #[arg(long, conflicts_with = "watch")]
+    own: bool,
+    /// Those as JSON lines, as others always are.
+    #[arg(long)]
+    json: bool,
     /// Go on, and print a line whenever somebody comes, changes or goes.
     #[arg(long)]
     watch: bool,
-    /// How long to look, in seconds; exit code 4 if no signaler was reached [default: 3, with --watch no end].
+    /// How long to look, in seconds; exit code 4 if no signaler was reached [default: 3, with --watch no end; 30 for one's own].
     #[arg(long, value_name = "S", value_parser = parse_seconds)]
     timeout: Option<Duration>,
 }
 
 pub(crate) async fn run(args: PeersArgs) -> Result<Exit, Failure> {
+    let Some(party) = args.party.filter(|_| !args.own) else {
+        if args.watch {
+            return Err(Failure::usage(&"--watch needs a party to watch: --party NAME"));
+        }
+        return own::list(&args.reach, args.timeout, args.json).await;
+    };
     let timeout = args.timeout.or((!args.watch).then_some(LOOK));
-    let mut session = Session::start(&args.network, timeout).await?;
+    let network = NetworkArgs { reach: args.reach, party };
+    let mut session = Session::start(&network, timeout).await?;
     let result = if args.watch { watch(&mut session).await } else { look(&mut session).await };
     session.close().await;
     match result {

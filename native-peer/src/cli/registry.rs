@@ -26,10 +26,10 @@ use super::exit::{Exit, Failure};
 #[derive(Debug, Args)]
 pub(crate) struct RegistryArgs {
     #[command(flatten)]
-    keys: KeyArgs,
+    pub(super) keys: KeyArgs,
     /// The signaler whose registry it is.
     #[arg(long, value_name = "URL", env = "WEFT_SIGNALER", default_value = "http://localhost:8190")]
-    signaler: String,
+    pub(super) signaler: String,
 }
 
 #[derive(Debug, Args)]
@@ -52,12 +52,12 @@ pub(crate) struct RegisterArgs {
 #[derive(Debug, Args)]
 pub(crate) struct DecideArgs {
     #[command(flatten)]
-    registry: RegistryArgs,
+    pub(super) registry: RegistryArgs,
     /// About whom.
-    id: RegistrantId,
+    pub(super) id: RegistrantId,
     /// Only if it is registered with this key: the one that its operator has told you.
     #[arg(long, value_name = "KEY")]
-    key: Option<RegistryKey>,
+    pub(super) key: Option<RegistryKey>,
 }
 
 #[derive(Debug, Args)]

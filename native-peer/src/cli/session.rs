@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::io::{IsTerminal as _, Write as _};
+use std::sync::Once;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -195,7 +196,7 @@ impl Session {
     /// Says goodbye.
     pub(crate) async fn close(self) {
         self.remember().await;
-        self.weft.close().await;
+        close(&self.weft).await;
     }
 }
 
@@ -325,12 +326,37 @@ impl Drop for Progress {
     }
 }
 
+/// Says goodbye. If the identity has revoked the peer, the command ends here, however it would have ended.
+pub(crate) async fn close(weft: &Weft) {
+    weft.close().await;
+    if weft.is_revoked() {
+        end_as_revoked();
+    }
+}
+
+/// Says once what has happened, and ends.
+fn end_as_revoked() -> ! {
+    static SAID: Once = Once::new();
+    SAID.call_once(|| eprintln!("weft: {REVOKED}"));
+    std::process::exit(Exit::Revoked as i32);
+}
+
+/// Tells people what happens to a peer that is in no party.
+pub(crate) fn tell(events: Events) {
+    tokio::spawn(report(events, watch::channel(Changes::default()).0));
+}
+
+/// What people are told when their identity has revoked this place.
+pub(crate) const REVOKED: &str = "this place was revoked by its identity: it has left everything, and does not run any more. Nothing was deleted";
+
 /// Tells people, in one line each, when a signaler is lost and when it is back, and of warnings.
 async fn report(mut events: Events, changed: watch::Sender<Changes>) {
     let mut lost: BTreeSet<HomeIndex> = BTreeSet::new();
     let mut refused = BTreeSet::new();
+    let mut revoked = false;
     while let Some(event) = events.next().await {
         match event {
+            Event::Revoked { .. } => revoked = true,
             Event::Signaler { home, url, told, state } => {
                 if matches!(state, SignalerState::Connected { .. }) {
                     changed.send_modify(|changes| changes.reached = true);
@@ -367,5 +393,9 @@ async fn report(mut events: Events, changed: watch::Sender<Changes>) {
             }
             _ => {}
         }
+    }
+    if revoked {
+        // The peer has ended, and its slot is marked. Whatever the command still waits for does not come.
+        end_as_revoked();
     }
 }

@@ -63,6 +63,7 @@ pub(crate) fn statements(input: &[u8]) {
     let _ = statement::open_gone(input);
     let _ = statement::open_card(input);
     let _ = statement::open_record(input);
+    let _ = statement::open_revocation(input);
     let _ = statement::open_presence(input);
     let _ = statement::open_prekey(input);
     let _ = stable::<Gone>(input);

@@ -57,7 +57,8 @@ impl Peer {
         let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
         let known = || swarm.roster.identity(&from).or_else(|| swarm.feeds.author(&from));
         let identity = self.links.identity(&from).or_else(known);
-        if identity.and_then(|identity| swarm.role(&identity)).is_none() {
+        let revoked = identity.is_some_and(|identity| self.revocations.has(now, &identity, &from));
+        if revoked || identity.and_then(|identity| swarm.role(&identity)).is_none() {
             self.env.stats.unopened += 1;
             return;
         }

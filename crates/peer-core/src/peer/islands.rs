@@ -1,6 +1,7 @@
 //! Keeping a swarm mixed and in one piece: shuffles between neighbours, and the question to somebody, through the
 //! signalers, whether it is on the same island.
 
+use weft_crypto::statement;
 use weft_wire::link::Link as Frame;
 use weft_wire::sealed::Sealed;
 use weft_wire::{Bytes, DiscoveryKey, List, PeerId, Tag, Time};
@@ -76,6 +77,11 @@ impl Peer {
         reply: bool,
     ) {
         for member in members {
+            let record =
+                statement::peek_presence(&member.0).and_then(|one| statement::peek_record(&one.record));
+            if record.is_ok_and(|one| self.revocations.has(now, &one.identity, &one.peer)) {
+                continue;
+            }
             let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
             if swarm.roster.on_passive(now, &member.0, &mut self.env) == Heard::Forged {
                 return self.strike(now, Some(from), "a presence that does not verify");

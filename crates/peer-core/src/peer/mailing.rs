@@ -75,6 +75,7 @@ impl Peer {
     /// A home is there.
     pub(super) fn on_mail_up(&mut self, now: Time) {
         self.mailbox.on_up(now, &self.env);
+        self.own.on_up(now);
         self.outbox.on_up(now);
         self.mail.on_up(now, &self.env.config);
         self.on_asked_around(now);
@@ -103,6 +104,15 @@ impl Peer {
     /// What became of something that was asked about mail.
     pub(super) fn on_mail_answer(&mut self, now: Time, re: u32, answer: Answer) {
         self.mailbox.on_heard(&answer);
+        let answer = match self.own.on_answer(now, (re, answer), &mut self.env) {
+            Ok(fate) => {
+                if let Some(fate) = fate {
+                    self.on_own_fate(now, fate);
+                }
+                return;
+            }
+            Err(answer) => answer,
+        };
         let fate = self.outbox.on_answer(now, (re, answer), &mut self.sessions, &mut self.env);
         match fate {
             Ok(fate) => {
@@ -158,7 +168,8 @@ impl Peer {
         });
         let is_meant = |known: &&Known| message.only.as_ref().is_none_or(|only| only.contains(&known.peer));
         let mut sealed = Vec::new();
-        for known in peers.iter().filter(is_meant) {
+        let is_ours = |known: &&Known| !self.revocations.has(now, &message.to, &known.peer);
+        for known in peers.iter().filter(is_meant).filter(is_ours).cloned().collect::<Vec<_>>() {
             let Some(frame) = self.sessions.seal(now, known.peer, &inner, &mut self.env) else { continue };
             let (record, entry) = (Some(self.env.record.clone()), Some(self.homes.own_entry(None)));
             let contents = Sealed::Session { frame, record, entry, prekey: None };
@@ -183,7 +194,7 @@ impl Peer {
         }
     }
 
-    fn on_fate(&mut self, now: Time, fate: Fate) {
+    pub(super) fn on_fate(&mut self, now: Time, fate: Fate) {
         match fate {
             Fate::Stored(id) => {
                 if let Some(row) = self.mail.on_stored(&id, &mut self.env) {
@@ -350,6 +361,7 @@ impl Peer {
 
     /// What was stored of mail has been read.
     pub(super) fn on_mail_loaded(&mut self, now: Time, loaded: &mut Loaded) {
+        self.on_stored_revocations(now, std::mem::take(&mut loaded.revocations));
         for (number, row) in std::mem::take(&mut loaded.parcels) {
             self.outbox.restore(number, &row, &mut self.sessions);
         }

@@ -93,6 +93,7 @@ impl Peer {
                 self.take(now, steps);
                 self.backoff.bar(now, peer, AFTER_FULL, &self.env);
             }
+            LinkEvent::Open { peer, .. } if self.is_revoked_neighbour(now, &peer) => self.shut_out(now, peer),
             LinkEvent::Open { peer, parties } => {
                 let forwarded = self.negotiator.is_forwarded(&peer);
                 self.env.event(Event::Link { peer, state: LinkState::Open { forwarded } });
@@ -100,6 +101,7 @@ impl Peer {
                 if self.links.record(&peer).is_some_and(|(record, _)| record.sessions == Some(true)) {
                     self.give_prekey(now, peer);
                 }
+                self.show_revocations(now, peer);
                 for discovery in parties {
                     self.on_neighbour(now, peer, discovery);
                 }
@@ -290,6 +292,7 @@ impl Peer {
                 self.on_members(now, peer, discovery, &statements, redemption);
             }
             Frame::Prekey { prekey } => self.on_neighbours_prekey(now, peer, prekey),
+            Frame::Revoked { revocations } => self.on_revocations(now, peer, &revocations),
             Frame::NoMember { discovery, reason } => self.on_no_member(now, peer, discovery, reason),
             Frame::Fork { party, one, other } => self.on_fork(now, peer, party, (one, other)),
             Frame::Shuffle { party, reply, members } => {
@@ -323,9 +326,12 @@ impl Peer {
         if from.is_some_and(|peer| !self.links.shares(&peer, &peeked.discovery)) {
             return;
         }
-        let Some(swarm) = self.swarms.get_mut(&peeked.discovery) else { return };
         // Whoever has known the party's key can seal one; it says whose it is.
         let of = |record: &[u8]| statement::peek_record(record).ok().map(|record| record.identity);
+        if of(&peeked.record).is_some_and(|identity| self.revocations.has(now, &identity, &peeked.peer)) {
+            return;
+        }
+        let Some(swarm) = self.swarms.get_mut(&peeked.discovery) else { return };
         if swarm.private.is_some() && of(&peeked.record).and_then(|of| swarm.role(&of)).is_none() {
             return;
         }
@@ -381,7 +387,7 @@ impl Peer {
             return self.strike(now, Some(peer), "a publication that cannot be read");
         };
         let discovery = bundle.discovery;
-        if !self.links.shares(&peer, &discovery) {
+        if !self.links.shares(&peer, &discovery) || self.is_revoked_publication(now, &bundle) {
             return;
         }
         let Some(swarm) = self.swarms.get_mut(&discovery) else { return };

@@ -157,6 +157,10 @@ impl Peer {
         let known = known.filter(|(_, known)| *known == bytes).map(|(record, _)| record.clone());
         let record = known.or_else(|| statement::open_record(bytes).ok());
         let good = record.filter(|record| record.peer == from && record.until > now.millis());
+        if good.as_ref().is_some_and(|record| self.revocations.has(now, &record.identity, &from)) {
+            self.env.stats.unopened += 1;
+            return None;
+        }
         if good.is_none() {
             self.env.stats.forged += 1;
             self.env.warn("bad-signature", "a message came with a peer record that does not verify");
@@ -266,7 +270,9 @@ impl Peer {
     pub(super) fn post(&mut self, now: Time, letter: &Letter) -> bool {
         let mut peers: Set<PeerId> =
             self.swarms.values().flat_map(|swarm| swarm.roster.peers_of(&letter.to)).collect();
-        peers.retain(|peer| letter.peer.is_none_or(|only| only == *peer));
+        peers.retain(|peer| {
+            letter.peer.is_none_or(|only| only == *peer) && !self.revocations.has(now, &letter.to, peer)
+        });
         let (mut asks, mut answers, mut failed, mut contact) = (None, None, None, None);
         match letter.purpose.clone() {
             Purpose::Message => {}

@@ -19,7 +19,7 @@ impl Peer {
     /// Does whatever is due, and looks for links that are missing. Most inputs are messages of neighbours, which concern
     /// one swarm: the rest is looked at when something has stirred it, or when its time has come.
     pub(super) fn settle(&mut self, now: Time) {
-        if self.closed {
+        if self.closed || self.stop_if_revoked(now) {
             return;
         }
         if self.links.deadline(&self.env).is_some_and(|at| at <= now) {
@@ -79,8 +79,10 @@ impl Peer {
         self.mail.want(now);
         self.tell_stopped(now);
         self.settle_mail(now);
+        self.settle_own(now);
         if self.housekeeping_at <= now {
             self.housekeeping_at = now + HOUSEKEEPING;
+            self.expire_revocations(now);
             for (discovery, swarm) in &mut self.swarms {
                 for peer in self.links.neighbours(discovery) {
                     let healthy = self.negotiator.healthy(&peer);
@@ -105,6 +107,7 @@ impl Peer {
             self.negotiator.deadline(&self.env),
             self.mail.deadline(&self.env),
             self.mail_deadline(now),
+            self.own.deadline(),
             self.sessions.deadline(),
             self.mended.deadline(),
             self.subscriptions.deadline(now),

@@ -91,6 +91,9 @@ impl Peer {
             self.env.warn("bad-signature", "a signaler passed on a discovery entry that does not verify");
             return None;
         };
+        if self.revocations.has(now, &self.env.identity, &entry.peer) {
+            return None;
+        }
         let swarm = self.swarms.get_mut(&entry.discovery)?;
         swarm.roster.on_entry(now, home, &entry, &mut self.env);
         Some(entry)

@@ -133,7 +133,8 @@ impl Peer {
             return self.strike(now, Some(from), "a peer record that does not verify");
         };
         let unasked = origin == me && !self.mail.seeks(&record.identity);
-        if unasked || record.until <= now.millis() || record.peer == self.env.me {
+        let revoked = self.revocations.has(now, &record.identity, &record.peer);
+        if unasked || revoked || record.until <= now.millis() || record.peer == self.env.me {
             return;
         }
         let Some((swarm, _)) = self.common_mut(&from, party) else { return };

@@ -21,6 +21,7 @@ mod presence;
 mod publications;
 mod requests;
 mod residence;
+mod revoking;
 mod secrets;
 mod sessions;
 mod stored;

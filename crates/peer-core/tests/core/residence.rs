@@ -11,7 +11,7 @@ use weft_wire::{Bytes, Code, Digest, IdentityId, List, Nonce, PeerId, SignalerId
 const PAGE: usize = 5;
 
 /// Whose mailbox.
-type Key = (IdentityId, PeerId);
+pub(crate) type Key = (IdentityId, PeerId);
 
 /// Where mail waits. It survives every signaler.
 #[derive(Default)]
@@ -40,6 +40,10 @@ pub(crate) struct Residence {
     pub(crate) page: Option<usize>,
     /// It says that there are no prekeys, whatever there are.
     pub(crate) denies: bool,
+    /// Peers that are their identities' no longer.
+    pub(crate) revoked: BTreeSet<Key>,
+    /// It says of everybody that they were revoked.
+    pub(crate) lies: bool,
 }
 
 #[derive(Default)]
@@ -82,6 +86,7 @@ impl Residence {
             | ToSignaler::Peers { re, .. }
             | ToSignaler::Store { re, .. }
             | ToSignaler::Collect { re, .. }
+            | ToSignaler::Revoke { re, .. }
             | ToSignaler::Proof { re, .. }
             | ToSignaler::Taken { re, .. } => {
                 self.asked.push((from, kind));
@@ -125,6 +130,9 @@ impl Residence {
                 let opened = statement::open_record(&record.0).expect("a signed record");
                 assert!(opened.name.is_empty(), "a residence does not learn the name");
                 assert!(opened.issued <= now.millis() && opened.until > now.millis());
+                if self.lies || self.revoked.contains(&(opened.identity, opened.peer)) {
+                    return Err(Code::Revoked);
+                }
                 let one = self.boxes.entry((opened.identity, opened.peer)).or_default();
                 one.record.clone_from(&record.0);
                 for prekey in prekeys.iter() {
@@ -149,6 +157,9 @@ impl Residence {
             ToSignaler::Store { re, identity, peer, life_ms, envelope } => {
                 assert!(*life_ms > 0);
                 let most = self.most;
+                if self.revoked.contains(&(*identity, *peer)) {
+                    return Err(Code::Revoked);
+                }
                 let one = self.boxes.get_mut(&(*identity, *peer)).ok_or(Code::NoMailbox)?;
                 let id = digest(envelope);
                 self.given.push(id);
@@ -167,6 +178,9 @@ impl Residence {
                 Ok(encode(&FromSignaler::Ack { re: *re }))
             }
             ToSignaler::Collect { re, identity, peer } => {
+                if self.lies {
+                    return Err(Code::Revoked);
+                }
                 self.boxes.get(&(*identity, *peer)).ok_or(Code::NoMailbox)?;
                 self.nonces += 1;
                 let mut nonce = [0; 32];
@@ -195,6 +209,13 @@ impl Residence {
                     one.mail.retain(|(_, envelope)| !gone.contains(&digest(envelope)));
                 }
                 Ok(self.show(*re, (*identity, *peer)))
+            }
+            ToSignaler::Revoke { re, revocation } => {
+                let said = statement::open_revocation(&revocation.0).map_err(|_| Code::BadSignature)?;
+                assert!(said.until > now.millis() && said.issued <= now.millis());
+                self.boxes.remove(&(said.identity, said.peer));
+                self.revoked.insert((said.identity, said.peer));
+                Ok(encode(&FromSignaler::Ack { re: *re }))
             }
             _ => unreachable!("not about mail"),
         }

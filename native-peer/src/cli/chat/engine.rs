@@ -20,6 +20,7 @@ use weft_wire::PartyKey;
 
 use super::super::ReachArgs;
 use super::super::exit::Failure;
+use super::super::session::REVOKED;
 use super::groups::{Groups, Next};
 use super::history::{History, Work};
 
@@ -184,6 +185,7 @@ impl Engine {
                 self.book.on_published(now(), token, outcome.as_ref().copied().map_err(Error::code));
             }
             Happened::Time => self.book.on_time(now()),
+            Happened::Closed if self.weft.is_revoked() => return Err(Error::Revoked.into()),
             Happened::Closed => return Err(Error::Closed.into()),
         }
         self.settle().await
@@ -230,6 +232,7 @@ impl Engine {
                     self.book.on_presence(now(), who, here);
                 }
             }
+            Event::Revoked { .. } => self.tell(News::Warning(REVOKED.into())),
             Event::Warning { code, text } => self.tell(News::Warning(format!("{text} ({code})"))),
             _ => {}
         }
