@@ -222,7 +222,7 @@ impl Engine {
             Event::Peer { discovery, .. } => {
                 if let Some(group) = self.groups.of(&discovery) {
                     let present = self.groups.present(discovery).await?;
-                    self.book.on_present(group, present);
+                    self.book.on_present(now(), group, present);
                 }
                 if let Some((who, _)) = self.rooms.get(&discovery).copied() {
                     let peers = self.weft.peers(discovery).await?;
@@ -281,7 +281,7 @@ impl Engine {
                 self.asking.spawn(async move { (token, asking.await) });
             }
             Output::Give { request, with, hash, at } => {
-                let data = self.history.piece(with.into(), hash, at)?;
+                let data = self.history.piece(with, hash, at)?;
                 let given = data.and_then(|data| answer(hash, at, data).ok()).ok_or("gone".to_owned());
                 // It may have waited too long for it.
                 let _ = self.weft.respond(request, given).await;
