@@ -514,6 +514,9 @@ impl Engine {
             let outcome = match state {
                 Some((FileState::Here, size)) => self.write(&save, size)?.map(|()| save.path.clone()),
                 Some((FileState::Damaged, _)) => Err("what came is not what was sent".to_owned()),
+                Some((FileState::Gone, _)) if save.with.group().is_some() => {
+                    Err("who sent it has it no more, and nobody else who is there".to_owned())
+                }
                 Some((FileState::Gone, _)) => Err("who sent it has it no more".to_owned()),
                 None => Err("it was taken back".to_owned()),
                 Some((FileState::Partial | FileState::Checking, _)) => {
