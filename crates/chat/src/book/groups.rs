@@ -323,6 +323,7 @@ impl Book {
             self.introduce(now, group.into());
         }
         self.group_changed(group);
+        self.give_up(group.into());
         self.pump(now);
     }
 
