@@ -1,8 +1,12 @@
 /** Groups of people in browsers and at terminals: two programs that were written from one document. */
 import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
+import type { Page } from "playwright-core";
 import { acquainted, Person } from "../federation/chat.ts";
-import { Signaler, until } from "../federation/signaler.ts";
+import { directory, Signaler, until } from "../federation/signaler.ts";
 import { ChatLab, type Chatter } from "./chat.ts";
 
 /** Somebody in a browser and somebody at a terminal become contacts. */
@@ -133,10 +137,15 @@ test("c13_a_browser_takes_and_turns_down_invitations_of_a_terminal_and_is_remove
   await ada.say("the list");
   const list = await dan.hears("the list", 40_000);
   assert.deepEqual([list.attachments[0].name, list.attachments[0].size], ["list.txt", 4]);
-  await ada.page.getByTestId("attach-input").setInputFiles({ ...file, buffer: Buffer.alloc(70_000) });
+  // What does not fit into its text goes as well, from program to program.
+  const photo = randomBytes(70_000);
+  await ada.page.getByTestId("attach-input").setInputFiles({ ...file, buffer: photo });
   await ada.page.locator(`[data-testid="staged"][data-ready="true"]`).waitFor();
-  await ada.page.getByTestId("send").click();
-  await ada.page.getByText("In a group files are part of their message").waitFor();
+  await ada.say("a longer list");
+  const longer = await dan.hears("a longer list", 40_000);
+  const path = join(directory(t), "longer.txt");
+  await dan.does({ do: "save", with: friends, of: longer.id, path });
+  assert.deepEqual(readFileSync(path), photo);
 
   // It goes on after a reload.
   await ada.page.reload();
@@ -147,7 +156,13 @@ test("c13_a_browser_takes_and_turns_down_invitations_of_a_terminal_and_is_remove
   await dan.hears("back again", 40_000);
   await ben.tells(friends, "welcome back");
   await ada.line("welcome back").waitFor();
-  assert.deepEqual(await ada.texts(), ["for Ada too", "the list", "back again", "welcome back"]);
+  assert.deepEqual(await ada.texts(), [
+    "for Ada too",
+    "the list",
+    "a longer list",
+    "back again",
+    "welcome back",
+  ]);
 
   // Who has turned an invitation down may take it all the same, where people are added.
   const { items } = await ben.does({ do: "history", with: identity });
@@ -163,4 +178,69 @@ test("c13_a_browser_takes_and_turns_down_invitations_of_a_terminal_and_is_remove
   await dan.tells(friends, "without Ada");
   await ben.hears("without Ada", 40_000);
   assert.deepEqual((await ada.texts()).at(-1), "welcome back");
+});
+
+/** A picture of four pixels and so many bytes: what comes behind its end is not looked at. */
+async function picture(page: Page, bytes: number): Promise<Buffer> {
+  const url = await page.evaluate(() => {
+    const canvas = Object.assign(document.createElement("canvas"), { width: 2, height: 2 });
+    return canvas.toDataURL("image/png");
+  });
+  const png = Buffer.from(url.slice(url.indexOf(",") + 1), "base64");
+  return Buffer.concat([png, randomBytes(bytes - png.length)]);
+}
+
+/** Drops a file onto the conversation. */
+async function drop(page: Page, name: string, type: string, bytes: Buffer): Promise<void> {
+  const file = { name, type, base64: bytes.toString("base64") };
+  await page.evaluate(({ name, type, base64 }) => {
+    const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
+    const dataTransfer = new DataTransfer();
+    dataTransfer.items.add(new File([bytes], name, { type }));
+    const area = document.getElementById("talk");
+    for (const type of ["dragenter", "dragover", "drop"])
+      area?.dispatchEvent(new DragEvent(type, { dataTransfer, bubbles: true, cancelable: true }));
+  }, file);
+  await page.locator(`[data-testid="staged"][data-ready="true"]`).waitFor();
+}
+
+test("c13_a_picture_that_is_dropped_into_a_group_is_shown_to_members_and_larger_ones_when_they_ask", async (t) => {
+  const signaler = await Signaler.start(t);
+  const lab = await ChatLab.open(t, signaler.url);
+  const [ada, ben] = await lab.friends("Ada", "Ben");
+  const cyr = await Person.start(t, "Cyr", signaler);
+  const identity = await know(ada, cyr);
+  await ada.founds("Friends");
+  await ada.invites("Friends", "Ben");
+  await ben.open("Ada");
+  await ben.page.getByRole("button", { name: "Join: Friends" }).click();
+  await ben.page.getByTestId("with-state").filter({ hasText: "2 members" }).waitFor();
+
+  await drop(ada.page, "small.png", "image/png", await picture(ada.page, 200_000));
+  await ada.say("A small one");
+  await ada.line("A small one").getByTestId("picture").locator("img").waitFor();
+  await ben.line("A small one").getByTestId("picture").locator("img").waitFor();
+  const large = await picture(ada.page, 900_000);
+  await drop(ada.page, "large.png", "image/png", large);
+  await ada.say("A large one");
+  const line = ben.line("A large one");
+  await line.getByTestId("file-get").waitFor();
+  assert.equal(await line.getByTestId("picture").count(), 0, "nobody has asked for it");
+  await line.getByTestId("file-get").click();
+  await line.getByTestId("picture").locator("img").waitFor();
+
+  // The author goes; a late member at a terminal gets both from Ben's browser.
+  await ada.invites("Friends", "Cyr");
+  const invited = (line: { event: string; group: string }) =>
+    line.event === "text" && line.group === "Friends";
+  const { json } = await cyr.chat.line("an invitation", invited, 40_000);
+  const group = (await cyr.does({ do: "join", with: identity, of: json.id })).with as string;
+  await cyr.isIn(group);
+  const said = await cyr.hears("A large one", 40_000);
+  await ben.page.getByTestId("with-state").filter({ hasText: "3 members · 3 here" }).waitFor();
+  await ada.page.close();
+  await ben.page.getByTestId("with-state").filter({ hasText: "3 members · 2 here" }).waitFor();
+  const path = join(directory(t), "large.png");
+  await cyr.does({ do: "save", with: group, of: said.id, path });
+  assert.deepEqual(readFileSync(path), large);
 });

@@ -1,5 +1,6 @@
 /** `weft chat --json`: groups of people who write to each other. */
 import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -54,8 +55,6 @@ test("c13_a_group_is_made_joined_written_in_and_each_sees_who_wrote_what", async
   const path = join(directory(t), "saved.txt");
   await ada.does({ do: "save", with: group, of: file, path });
   assert.equal(readFileSync(path, "utf8"), "a small file");
-  writeFileSync(small, Buffer.alloc(70_000));
-  assert.equal((await ben.tries({ do: "say", to: group, text: "x", attach: [small] })).code, "too-large");
 
   assert.equal((await ben.tries({ do: "rename", group, name: "Mine" })).code, "not-an-admin");
   await ada.does({ do: "rename", group, name: "Old friends" });
@@ -75,6 +74,64 @@ test("c13_a_group_is_made_joined_written_in_and_each_sees_who_wrote_what", async
     ["Ada", "admin", false],
     ["Ben", "writer", true],
   ]);
+});
+
+/** Puts a file of a text where it can be looked at. */
+async function saves(person: Person, group: string, of: string): Promise<Buffer> {
+  const path = join(directory(person.t), "saved");
+  await person.does({ do: "save", with: group, of, path });
+  return readFileSync(path);
+}
+
+/** What is told of a file. */
+const isFile = (state: string) => (line: { event: string; state: string }) =>
+  line.event === "file" && line.state === state;
+
+test("c13_files_that_are_not_in_their_text_go_to_a_group_and_from_member_to_member_when_their_author_is_away", async (t) => {
+  const signaler = await Signaler.start(t);
+  const ada = await Person.start(t, "Ada", signaler);
+  const ben = await Person.start(t, "Ben", signaler);
+  const cyr = await Person.start(t, "Cyr", signaler);
+  for (const other of [ben, cyr]) await acquainted(ada, other);
+  const group = await ada.founds("Friends");
+  for (const other of [ben, cyr]) await ada.invites(group, other);
+  await cyr.stops();
+
+  const [photo, film] = [randomBytes(300 * 1024), randomBytes(1_000_000)];
+  const path = (name: string) => join(directory(t), name);
+  const files = [path("photo.jpg"), path("film.mp4")] as const;
+  writeFileSync(files[0], photo);
+  writeFileSync(files[1], film);
+  const first = await ada.tells(group, "a photo", { attach: [files[0]] });
+  await ben.hears("a photo", 40_000);
+  await ben.chat.line("the photo, by itself", isFile("here"), 40_000);
+  assert.deepEqual(await saves(ben, group, first), photo);
+  const second = await ada.tells(group, "a film", { attach: [files[1]] });
+  const heard = await ben.hears("a film", 40_000);
+  assert.deepEqual([heard.attachments[0].state, heard.attachments[0].got], ["partial", 0], "not by itself");
+  assert.deepEqual(await saves(ben, group, second), film);
+
+  // The author goes, and who was away is no contact of the one who has it.
+  await ada.stops();
+  await cyr.again();
+  await cyr.hears("a film", 60_000);
+  assert.deepEqual(await saves(cyr, group, first), photo);
+  assert.deepEqual(await saves(cyr, group, second), film);
+
+  // Where nobody is there it waits for somebody.
+  await ben.stops();
+  await ada.again();
+  const both = async () => (await ada.does({ do: "contacts" })).groups[0].present;
+  await until("Cyr is there", both, (present) => present === 1, 60_000);
+  writeFileSync(files[0], film.subarray(0, 200_000));
+  const third = await ada.tells(group, "another photo", { attach: [files[0]] });
+  await cyr.hears("another photo", 40_000);
+  assert.deepEqual(await saves(cyr, group, third), film.subarray(0, 200_000));
+  await cyr.stops();
+  await ada.does({ do: "delete", to: group, of: third });
+  await ada.stops();
+  await cyr.again();
+  assert.deepEqual(await saves(cyr, group, third), film.subarray(0, 200_000), "also after a restart");
 });
 
 test("c13_a_late_member_reads_what_was_said_as_far_as_it_was_granted_and_a_removed_one_nothing_more", async (t) => {

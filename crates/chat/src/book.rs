@@ -40,7 +40,7 @@ pub use groups::Published;
 pub use with::With;
 
 use conversation::{Applied, Change, Conversation, Deed};
-use files::Files;
+use files::{Files, Question};
 use outgoing::{Kind, Outgoing, Waiting, What};
 use rows::Key;
 
@@ -147,6 +147,7 @@ impl Book {
                 }
                 Some(Key::File(with, hash)) => {
                     if let Some(file) = rows::read_file(&value) {
+                        self.files.by_itself += if file.by_itself { file.size } else { 0 };
                         self.files.all.insert((with, hash), file);
                     }
                 }
@@ -157,6 +158,7 @@ impl Book {
         items.sort_by_key(|(with, item)| (*with, item.seq));
         for (with, item) in items {
             let (message, id) = (item.message, item.head.id);
+            self.note_author(with, item.author, &item.attachments);
             let Some(conversation) = self.conversation_mut(with) else { continue };
             let _ = conversation.insert(item);
             if let (Some(message), Some(who)) = (message, with.person()) {
@@ -470,7 +472,8 @@ impl Book {
             let size = usize::try_from(file.size).unwrap_or(usize::MAX);
             within("the attachment", size, 0, usize::try_from(limits::ATTACHMENT).unwrap_or(usize::MAX))?;
         }
-        let pushed: usize = files.iter().filter(|file| file.size <= limits::PUSHED).map(|_| 8).sum();
+        let is_pushed = |size: u64| to.person().is_some() && size <= limits::PUSHED;
+        let pushed: usize = files.iter().filter(|file| is_pushed(file.size)).map(|_| 8).sum();
         self.room_to_send(2 + pushed)?;
         let attachments = files.into_iter().map(|file| Attachment {
             name: file.name,
@@ -484,19 +487,18 @@ impl Book {
         let mut said =
             Text { head: longest, text: text.to_owned(), reply, attachments: attachments.collect() };
         said.fit();
-        if to.group().is_some() && said.attachments.iter().any(|one| one.data.is_none()) {
-            return Err(BookError::TooLargeForGroup);
-        }
         self.introduce(now, to);
         let head = self.head(now, to).ok_or(BookError::NoContact)?;
         said.head = head;
-        let pushed = said.attachments.iter().filter(|one| one.data.is_none() && one.size <= limits::PUSHED);
+        let pushed = said.attachments.iter().filter(|one| one.data.is_none() && is_pushed(one.size));
         let pushed: Vec<_> = pushed.map(|one| (one.hash, one.pieces())).collect();
         for one in &said.attachments {
+            self.forget_by_itself(to, one.hash);
             let file = File::whole(one.size);
             self.put(rows::file_key(to, one.hash), rows::file(&file));
             self.files.all.insert((to, one.hash), file);
         }
+        self.note_author(to, self.me, &said.attachments);
         let item = self.new_item(now, self.me, self.peer, &said, None);
         let said = Said::Text(said);
         self.insert(to, item);
@@ -640,13 +642,10 @@ impl Book {
         if !matches!(item.state, State::Failed(_)) || item.deleted {
             return Err(BookError::NoText);
         }
-        // What was inside it is not kept with it, and nobody asks for that in a group.
-        if to.group().is_some() && !item.attachments.is_empty() {
-            return Err(BookError::TooLargeForGroup);
-        }
         item.state = State::Sending;
-        let pushed: Vec<_> =
-            item.attachments.iter().filter(|one| one.size <= limits::PUSHED).cloned().collect();
+        // What was inside it is not kept with it: it follows in pieces, or is asked for.
+        let is_pushed = |one: &&Attachment| to.person().is_some() && one.size <= limits::PUSHED;
+        let pushed: Vec<_> = item.attachments.iter().filter(is_pushed).cloned().collect();
         let said = match item.invitation.clone() {
             Some((name, invitation)) => Said::Invitation { head: item.head, name, invitation },
             None => Said::Text(Text {
@@ -669,7 +668,8 @@ impl Book {
         Ok(())
     }
 
-    /// Wants an attachment whole: it comes when who sent it is there, and goes on after a restart.
+    /// Wants an attachment whole: it comes when who sent it is there, in a group also from others who have it, and goes on
+    /// after a restart.
     ///
     /// # Errors
     /// [`BookError::NoContact`], [`BookError::NoText`].
@@ -677,11 +677,11 @@ impl Book {
         let with = with.into();
         self.conversation(with).ok_or(missing(with))?;
         let file = self.files.all.get_mut(&(with, hash)).ok_or(BookError::NoText)?;
-        if with.person().is_some() && matches!(file.state, FileState::Damaged | FileState::Gone) {
+        if matches!(file.state, FileState::Damaged | FileState::Gone) {
             file.state = FileState::Partial;
         }
-        file.wanted = with.person().is_some();
-        file.again_at = 0;
+        file.wanted = true;
+        self.files.anew(&(with, hash));
         self.file_row(with, hash);
         self.pump(now);
         Ok(())
@@ -868,24 +868,11 @@ impl Book {
                 self.item_row(with, seq);
             }
         }
+        for one in &attachments {
+            self.expect(with, one);
+        }
+        self.note_author(with, author, &attachments);
         for one in attachments {
-            let key = (with, one.hash);
-            let inside = one.size == 0 || one.data.is_some();
-            if let Entry::Vacant(place) = self.files.all.entry(key) {
-                let mut file = File::new(one.size);
-                file.wanted = one.size <= limits::PUSHED && with.person().is_some();
-                // In a group nothing comes besides.
-                if with.group().is_some() && !inside {
-                    file.state = FileState::Gone;
-                }
-                place.insert(file);
-                self.file_row(with, one.hash);
-            } else if inside
-                && let Some(file) = self.files.all.get_mut(&key).filter(|file| file.state == FileState::Gone)
-            {
-                // Somebody else has it.
-                file.state = FileState::Partial;
-            }
             if one.size == 0 {
                 self.check(with, one.hash);
             }
@@ -901,6 +888,39 @@ impl Book {
         self.outputs.push_back(Output::Event(Event::Came { with, author, id, quiet }));
         self.settle_rooms();
         self.pump(now);
+    }
+
+    /// There is such an attachment.
+    fn expect(&mut self, with: With, one: &Attachment) {
+        let in_group = with.group().is_some();
+        match self.files.all.entry((with, one.hash)) {
+            Entry::Vacant(place) => {
+                let mut file = File::new(one.size);
+                let fits = self.files.by_itself + one.size <= limits::BY_ITSELF;
+                file.by_itself = in_group && fits && one.size <= limits::PUSHED;
+                file.wanted = file.by_itself || (!in_group && one.size <= limits::PUSHED);
+                self.files.by_itself += if file.by_itself { one.size } else { 0 };
+                place.insert(file);
+                self.file_row(with, one.hash);
+            }
+            // Somebody else has it.
+            Entry::Occupied(mut place) if in_group && place.get().state == FileState::Gone => {
+                let file = place.get_mut();
+                file.state = FileState::Partial;
+                file.wanted = file.by_itself;
+                self.file_row(with, one.hash);
+            }
+            Entry::Occupied(_) => {}
+        }
+    }
+
+    /// In a group somebody wrote a text with these, and may be asked for them.
+    fn note_author(&mut self, with: With, author: IdentityId, attachments: &[Attachment]) {
+        for one in attachments.iter().filter(|_| with.group().is_some()) {
+            if let Some(file) = self.files.all.get_mut(&(with, one.hash)) {
+                file.authors.insert(author);
+            }
+        }
     }
 
     /// A piece of something of theirs, asked for or not.
@@ -948,25 +968,40 @@ impl Book {
         file.state = if right { FileState::Here } else { FileState::Damaged };
         if !right {
             file.restart();
+            file.suspect = with.group().is_some();
             self.outputs.push_back(Output::Forget { with, hash });
         }
         self.file_row(with, hash);
         self.pump(now);
     }
 
-    /// Somebody asks something of us: only pieces are given, and only to whom the attachment was sent.
+    /// Somebody asks something of us: only pieces are given, and only to whom the attachment was sent, or to members of a group
+    /// in which it is.
     pub fn on_request(&mut self, from: IdentityId, request: MessageId, time: u64, document: &Document) {
         let given = match decode(document, &request, time) {
-            Ok(Said::Piece { of, at, data: None }) if self.was_sent(from, of) => {
-                let file = self.files.all.get(&(from.into(), of));
-                file.filter(|file| file.state == FileState::Here && file.has(at)).map(|_| (of, at))
-            }
+            Ok(Said::Piece { of, at, data: None }) => self.given_to(from, of, at).map(|with| (with, of, at)),
             _ => None,
         };
         self.outputs.push_back(match given {
-            Some((hash, at)) => Output::Give { request, with: from, hash, at },
+            Some((with, hash, at)) => Output::Give { request, with, hash, at },
             None => Output::Refuse { request },
         });
+    }
+
+    /// The conversation in which a piece is kept that somebody may have.
+    fn given_to(&self, who: IdentityId, hash: AttachmentHash, at: u32) -> Option<With> {
+        let is_here = |with: With| {
+            let file = self.files.all.get(&(with, hash));
+            file.is_some_and(|file| file.state == FileState::Here && file.has(at))
+        };
+        if self.blocked.contains(&who) {
+            return None;
+        }
+        let groups = self.groups.iter().filter(|(_, one)| one.standing == Standing::Member);
+        let groups =
+            groups.filter(|(_, one)| one.members.contains_key(&who)).map(|(key, _)| With::Group(*key));
+        let person = Some(With::Person(who)).filter(|_| self.was_sent(who, hash));
+        person.into_iter().chain(groups).find(|with| is_here(*with))
     }
 
     fn was_sent(&self, to: IdentityId, hash: AttachmentHash) -> bool {
@@ -977,20 +1012,59 @@ impl Book {
 
     /// A question of ours has its answer, or the core's or the other side's word for why not.
     pub fn on_answer(&mut self, now: u64, token: u64, answer: Result<&Document, &str>) {
-        let Some(((with, hash), at)) = self.files.close(token) else { return };
+        let Some(Question { key, at, to }) = self.files.close(token) else { return };
+        let (with, hash) = key;
+        let Some(file) = self.files.all.get_mut(&key) else { return self.pump(now) };
         let piece = answer.ok().and_then(|document| piece_of(document, hash, at));
+        let piece = piece.filter(|data| data.len() == file.piece_len(at));
         match (piece, answer) {
-            (Some(data), _) => self.on_piece(now, with, hash, at, data),
-            (None, Err("gone")) => {
-                if let Some(file) = self.files.all.get_mut(&(with, hash)) {
-                    file.state = FileState::Gone;
-                    file.wanted = false;
-                    self.file_row(with, hash);
-                }
+            (Some(data), _) => {
+                self.files.is_heard(&to);
+                self.on_piece(now, with, hash, at, data);
             }
-            (None, _) => self.files.later(now, &(with, hash)),
+            (None, Err("gone")) if with.person().is_some() => self.lose(with, hash),
+            // Perhaps another member has it.
+            (None, Err("gone") | Ok(_)) if with.group().is_some() => {
+                file.refused(now, to, answer.is_err());
+                self.files.is_heard(&to);
+                self.give_up(with);
+            }
+            (None, _) => self.files.is_silent(now, to),
         }
         self.pump(now);
+    }
+
+    /// Nobody has an attachment any more, unless it came meanwhile.
+    fn lose(&mut self, with: With, hash: AttachmentHash) {
+        let file = self.files.all.get_mut(&(with, hash)).filter(|file| file.state == FileState::Partial);
+        if let Some(file) = file {
+            file.state = FileState::Gone;
+            file.wanted = false;
+            self.file_row(with, hash);
+        }
+    }
+
+    /// What nobody of a group has who could be asked is gone.
+    fn give_up(&mut self, with: With) {
+        let present = self.asked_in(&with);
+        let lost = self.files.of(with).filter(|(_, file)| file.wanted && file.is_lost(&present));
+        for hash in lost.map(|(hash, _)| hash).collect::<Vec<_>>() {
+            self.lose(with, hash);
+        }
+    }
+
+    /// Who is there in a conversation and may have its attachments.
+    fn asked_in(&self, with: &With) -> Vec<IdentityId> {
+        match with {
+            With::Person(who) => Some(*who).filter(|_| self.is_present(with)).into_iter().collect(),
+            With::Group(group) => {
+                let one = self.groups.get(group).filter(|one| one.standing == Standing::Member);
+                let present = one
+                    .into_iter()
+                    .flat_map(|one| one.present.iter().filter(|who| one.members.contains_key(who)).copied());
+                present.filter(|who| !self.blocked.contains(who)).collect()
+            }
+        }
     }
 
     /// A document was taken by the core: it is stored at the reader's residence, or delivered, under that id; or it was not,
@@ -1059,6 +1133,7 @@ impl Book {
         self.outputs.push_back(Output::Event(Event::Presence { with: who, on }));
         if on {
             self.outgoing.hurry(Some(who.into()));
+            self.files.is_heard(&who);
         }
         self.pump(now);
     }
@@ -1104,7 +1179,7 @@ impl Book {
         let typing = contacts.clone().filter_map(|one| one.typing_until);
         let reads = contacts.filter(|one| one.read_due.is_some()).map(|one| one.read_at + limits::READ_EVERY);
         let outgoing = self.outgoing.deadline(|with| self.reaches(with));
-        let files = self.files.deadline(now, |with| self.is_present(with));
+        let files = self.files.deadline(now, |with| self.asked_in(with));
         typing.chain(reads).chain(outgoing).chain(files).min()
     }
 
@@ -1166,8 +1241,10 @@ impl Book {
         }
         self.outgoing = outgoing;
         let mut files = std::mem::take(&mut self.files);
-        while let Some((token, (with, of), at)) = files.ask(now, |with| self.is_present(with)) {
-            if let (Some(to), Ok(document)) = (with.person(), (Said::Piece { of, at, data: None }).encode()) {
+        while let Some((token, Question { key: (_, of), at, to })) =
+            files.ask(now, |with| self.asked_in(with))
+        {
+            if let Ok(document) = (Said::Piece { of, at, data: None }).encode() {
                 self.outputs.push_back(Output::Ask { token, to, document });
             }
         }
@@ -1262,11 +1339,25 @@ impl Book {
             let mut others = conversation.items().iter().flat_map(|item| &item.attachments);
             if others.all(|other| other.hash != one.hash) {
                 self.forget_file(with, one.hash);
+            } else if with.group().is_some() {
+                let items = conversation.items().iter();
+                let with_it =
+                    items.filter(|item| item.attachments.iter().any(|other| other.hash == one.hash));
+                let authors = with_it.map(|item| item.author).collect();
+                if let Some(file) = self.files.all.get_mut(&(with, one.hash)) {
+                    file.authors = authors;
+                }
             }
         }
     }
 
+    fn forget_by_itself(&mut self, with: With, hash: AttachmentHash) {
+        let file = self.files.all.get(&(with, hash)).filter(|file| file.by_itself);
+        self.files.by_itself -= file.map_or(0, |file| file.size);
+    }
+
     fn forget_file(&mut self, with: With, hash: AttachmentHash) {
+        self.forget_by_itself(with, hash);
         if self.files.all.remove(&(with, hash)).is_some() {
             self.outputs.push_back(Output::Remove { key: rows::file_key(with, hash) });
             self.outputs.push_back(Output::Forget { with, hash });

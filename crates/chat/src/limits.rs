@@ -28,6 +28,8 @@ pub const ATTACHMENT: u64 = 64 * 1024 * 1024;
 pub const PIECE: usize = 64 * 1024;
 /// Of an attachment whose pieces are sent right behind its text.
 pub const PUSHED: u64 = 512 * 1024;
+/// Of all attachments in groups that are fetched without that anybody says so; each of at most [`PUSHED`].
+pub const BY_ITSELF: u64 = 256 * 1024 * 1024;
 /// Integers are those that every language has (ECMA-262, Number.MAX_SAFE_INTEGER).
 pub const INTEGER: i64 = (1 << 53) - 1;
 

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use weft_chat::book::{BookError, Event, FileState, NewFile, Output, Published, Standing, State};
-use weft_chat::{Attachment, AttachmentHash, Book, DocumentId, Head, Picture, Profile, Said, Text, limits};
+use weft_chat::book::{BookError, Event, Output, Published, Standing, State};
+use weft_chat::{Book, DocumentId, Head, Picture, Profile, Said, Text, limits};
 use weft_query::Document;
 use weft_wire::membership::Role;
 use weft_wire::{IdentityId, MessageId, PartyKey, PeerId};
@@ -359,46 +359,6 @@ fn backlog_and_a_flood_are_kept_unread_and_not_announced() {
     assert!(
         !outputs(&mut book).iter().any(|one| matches!(one, Output::Send { .. } | Output::Publish { .. }))
     );
-}
-
-#[test]
-fn a_file_in_a_group_is_inside_its_text_or_not_to_be_had() {
-    let mut book = member(1);
-    let hash = AttachmentHash([3; 32]);
-    let file = |size: usize| NewFile {
-        name: "a.txt".into(),
-        media_type: "text/plain".into(),
-        size: size as u64,
-        hash,
-        data: (size <= limits::PIECE).then(|| vec![0; size]),
-    };
-    let say = |book: &mut Book, files: Vec<NewFile>| book.say(1, GROUP, "look", None, files);
-    assert_eq!(say(&mut book, vec![file(limits::PIECE + 1)]), Err(BookError::TooLargeForGroup));
-    assert_eq!(
-        say(&mut book, vec![file(limits::PIECE), file(limits::PIECE)]),
-        Err(BookError::TooLargeForGroup)
-    );
-    say(&mut book, vec![file(limits::PIECE)]).unwrap();
-    assert!(!outputs(&mut book).iter().any(|output| matches!(output, Output::SendPiece { .. })));
-
-    let with = |id: u8, hash: u8, data: Option<Vec<u8>>| {
-        let hash = AttachmentHash([hash; 32]);
-        let one = Attachment { name: "b".into(), media_type: "a/b".into(), size: 3, hash, data };
-        Said::Text(Text { head: head(id, 1, 1), text: String::new(), reply: None, attachments: vec![one] })
-    };
-    publish(&mut book, 2, 2, &with(1, 4, Some(vec![1, 2, 3])), false);
-    let kept = outputs(&mut book);
-    assert!(kept.iter().any(|one| matches!(one, Output::Keep { data, .. } if *data == [1, 2, 3])));
-    book.on_checked(3, GROUP, AttachmentHash([4; 32]), true);
-    publish(&mut book, 4, 2, &with(2, 5, None), false);
-    let state = |book: &Book, hash: u8| book.file(GROUP, AttachmentHash([hash; 32])).unwrap().state;
-    assert_eq!((state(&book, 4), state(&book, 5)), (FileState::Here, FileState::Gone));
-    book.fetch(5, GROUP, AttachmentHash([5; 32])).unwrap();
-    assert_eq!(state(&book, 5), FileState::Gone);
-    assert!(!outputs(&mut book).iter().any(|output| matches!(output, Output::Ask { .. })));
-    publish(&mut book, 6, 3, &with(3, 5, Some(vec![1, 2, 3])), false);
-    book.on_checked(7, GROUP, AttachmentHash([5; 32]), true);
-    assert_eq!(state(&book, 5), FileState::Here, "somebody else had it");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 /**
- * Attachments: files as pieces of 64 KiB in the vault, asked for at their authors, given to whom they were sent, compared
- * with their hash when they are whole (docs/spec/chat.md, section 6).
+ * Attachments: files as pieces of 64 KiB in the vault, asked for at their authors, in a group also at other members, given to
+ * whom they were sent, compared with their hash when they are whole (docs/spec/chat.md, sections 6 and 7).
  *
  * Up to four pieces are asked for at a time. What has come is stored, so that a reload goes on where it was.
  */
@@ -8,6 +8,7 @@
 import type { Message, Weft } from "weft-mesh";
 import { type Attachment, BOUNDS, hex, isBytes, isHash } from "./documents.js";
 import type { Person } from "./model.js";
+import { Sources } from "./sources.js";
 import type { Entry, Vault } from "./vault.js";
 
 /** Requests at a time. */
@@ -17,7 +18,7 @@ const BY_ITSELF = 4 * 1024 * 1024;
 const STORED = 256 * 1024 * 1024;
 /** Milliseconds after which somebody who did not answer is asked again. */
 const AGAIN = 10_000;
-/** Bytes up to which pieces follow their text. */
+/** Bytes up to which pieces follow their text, and up to which files of groups are fetched without being asked for. */
 const PUSHED = 512 * 1024;
 
 /** What is kept of a file beside its pieces. */
@@ -26,8 +27,12 @@ interface Kept {
   readonly id: number;
   readonly hash: string;
   readonly size: number;
-  /** Whose it is; one's own is of nobody. */
+  /** Whose it is, or of which group; one's own is of nobody. */
   of?: string;
+  /** Who wrote a text with it in that group. */
+  authors?: readonly string[];
+  /** What came from members of the group was something else. */
+  suspect?: boolean;
   /** To whom it was sent. */
   given: string[];
   wanted: boolean;
@@ -45,11 +50,23 @@ export interface Shown {
   readonly here: number;
 }
 
+/** What is known of groups. */
+export interface Circles {
+  /** Members that are there, of a group of which one is a member. */
+  present(group: string): readonly string[];
+  /** Whether somebody is a member, as oneself, and a text with that file is in the group. */
+  has(group: string, who: string, hash: string): Promise<boolean>;
+}
+
 export class Files {
   readonly #kept = new Map<string, Kept>();
   readonly #have = new Map<number, Set<number>>();
   readonly #urls = new Map<string, string>();
-  readonly #asking = new Set<string>();
+  /** Whom one asks, by piece. */
+  readonly #asking = new Map<string, string>();
+  readonly #sources = new Sources();
+  /** Who is there, by group. */
+  readonly #there = new Map<string, readonly string[]>();
   readonly #paused = new Map<string, ReturnType<typeof setTimeout>>();
   #ids = 0;
   #closed = false;
@@ -59,10 +76,16 @@ export class Files {
     readonly weft: Weft,
     /** Called when something of a file changed. */
     readonly changed: (hash: string) => void,
+    readonly circles: Circles,
   ) {}
 
-  static async open(vault: Vault, weft: Weft, changed: (hash: string) => void): Promise<Files> {
-    const files = new Files(vault, weft, changed);
+  static async open(
+    vault: Vault,
+    weft: Weft,
+    changed: (hash: string) => void,
+    circles: Circles,
+  ): Promise<Files> {
+    const files = new Files(vault, weft, changed, circles);
     for (const kept of (await vault.all("file/")) as Kept[]) {
       files.#kept.set(kept.hash, kept);
       files.#ids = Math.max(files.#ids, kept.id);
@@ -98,6 +121,8 @@ export class Files {
         progress(at * BOUNDS.piece + piece.length);
       }
       kept.state = "whole";
+      // One's own bytes are given to whom one gives them: somebody may have named their hash in a group before.
+      delete kept.of;
       await this.#store(kept);
     }
     return { name: fileName(file.name), type: mediaType(file.type), size: bytes.length, hash };
@@ -140,39 +165,68 @@ export class Files {
     return kept && (await this.vault.bytes(pieceName(kept.id, at)));
   }
 
-  /** Somebody sent these: what is small enough is fetched by itself. */
-  async expect(
-    person: Person,
-    attachments: readonly Attachment[],
-    /** Hashes of those that are inside: in a group others are not to be had. */
-    inside: ReadonlySet<string> = new Set(),
-  ): Promise<void> {
+  /** Somebody sent these: what is small enough is fetched by itself. In a group it is said who. */
+  async expect(person: Person, attachments: readonly Attachment[], author?: string): Promise<void> {
     for (const { hash, size } of attachments) {
       const there = this.#kept.get(hash);
-      if (there?.state === "gone" || there?.state === "damaged") {
-        // Perhaps this one has it.
-        there.of = person.identity;
-        there.state = "parts";
-        await this.#store(there);
+      if (there !== undefined) {
+        await this.#again(there, person, author);
+        continue;
       }
-      if (there !== undefined) continue;
       const kept = this.#make({ hash, size, of: person.identity });
-      if (person.group && !inside.has(hash) && size > 0) kept.state = "gone";
-      kept.wanted = person.standing === "contact" && size <= BY_ITSELF && this.#stored() <= STORED;
+      if (author !== undefined) kept.authors = [author];
+      const most = person.group ? PUSHED : person.standing === "contact" ? BY_ITSELF : -1;
+      kept.wanted = size <= most && this.#stored() + (person.group ? this.#coming() : 0) <= STORED;
       await this.#store(kept);
       if (size === 0) await this.#finish(kept);
     }
     this.go();
   }
 
+  /** Somebody else, or the same, sent a file that is known. */
+  async #again(kept: Kept, person: Person, author: string | undefined): Promise<void> {
+    const isSame = kept.of === person.identity;
+    const { authors = [], state } = kept;
+    const isNew = author !== undefined && !(isSame && authors.includes(author));
+    if (isSame && isNew) kept.authors = [...authors, author];
+    // Perhaps this one has it. What came of it from others is not theirs to have.
+    if (state === "gone" || (state === "damaged" && !(isSame && person.group))) {
+      if (!isSame) {
+        await this.#drop(kept);
+        kept.suspect = false;
+        kept.authors = author === undefined ? [] : [author];
+      }
+      kept.of = person.identity;
+      kept.state = "parts";
+    } else if (!(isSame && isNew)) return;
+    await this.#store(kept);
+  }
+
   /** Fetches a file, or stops to. */
   async want({ hash }: Attachment, wanted: boolean): Promise<void> {
     const kept = this.#kept.get(hash);
-    if (kept === undefined || kept.state === "whole" || kept.of?.startsWith("group:")) return;
+    if (kept === undefined || kept.state === "whole") return;
     kept.wanted = wanted;
-    if (wanted) kept.state = "parts";
+    if (wanted) {
+      kept.state = "parts";
+      this.#sources.anew(kept);
+    }
     await this.#store(kept);
     this.go();
+  }
+
+  /** Who is there in a group may be different. */
+  meet(group: string): void {
+    const before = this.#there.get(group) ?? [];
+    const there = this.circles.present(group);
+    this.#there.set(group, there);
+    for (const who of there) {
+      if (before.includes(who)) continue;
+      this.#sources.came(who);
+      this.#unpause(who);
+    }
+    for (const kept of this.#kept.values()) if (kept.of === group) void this.#giveUp(kept);
+    this.#more();
   }
 
   /** A piece that came. */
@@ -228,25 +282,38 @@ export class Files {
 
   /** Asks for what is wanted, and of whom may answer now. */
   go(who?: string): void {
-    for (const [identity, timer] of this.#paused) {
-      if (who !== undefined && identity !== who) continue;
-      clearTimeout(timer);
-      this.#paused.delete(identity);
-    }
+    for (const identity of [...this.#paused.keys()])
+      if (who === undefined || identity === who) this.#unpause(identity);
     for (const kept of this.#closed ? [] : this.#kept.values()) {
-      if (!kept.wanted || kept.state !== "parts" || kept.of === undefined || this.#paused.has(kept.of))
-        continue;
+      if (!kept.wanted || kept.state !== "parts") continue;
       const have = this.#haveOf(kept.id);
       for (let at = 0; at < count(kept.size) && this.#asking.size < UNDER_WAY; at += 1) {
         const name = pieceName(kept.id, at);
         if (have.has(at) || this.#asking.has(name)) continue;
-        this.#asking.add(name);
-        void this.#ask(kept, kept.of, at).finally(() => {
+        const whom = this.#whom(kept);
+        if (whom === undefined) break;
+        this.#asking.set(name, whom);
+        void this.#ask(kept, whom, at).finally(() => {
           this.#asking.delete(name);
           this.#more();
         });
       }
     }
+  }
+
+  #unpause(who: string): void {
+    clearTimeout(this.#paused.get(who));
+    this.#paused.delete(who);
+  }
+
+  /** Who is asked for the next piece. */
+  #whom(kept: Kept): string | undefined {
+    const { of } = kept;
+    if (of === undefined) return undefined;
+    if (!isGroup(of)) return this.#paused.has(of) ? undefined : of;
+    const present = this.circles.present(of).filter((who) => !this.#paused.has(who));
+    const open = (who: string) => [...this.#asking.values()].filter((one) => one === who).length;
+    return this.#sources.whom(kept, present, open, Date.now());
   }
 
   /** Goes on with those who answer. */
@@ -255,21 +322,20 @@ export class Files {
   }
 
   async #ask(kept: Kept, identity: string, at: number): Promise<void> {
+    const { of: whose = identity } = kept;
     try {
       const answer = await this.weft.request(identity, { chat: 1, kind: "piece", of: kept.hash, at });
       const { of, at: which, data } = answer;
-      if (of !== kept.hash || which !== at || !isBytes(data)) throw new Error("gone");
-      await this.take(identity, kept.hash, at, data);
+      if (of !== kept.hash || which !== at || !isBytes(data)) throw new Error("wrong");
+      await this.take(whose, kept.hash, at, data);
       // It is not of the size that it has to have: whoever answers so once would do so again.
-      if (kept.state === "parts" && !this.#haveOf(kept.id).has(at)) throw new Error("gone");
+      if (kept.state === "parts" && !this.#haveOf(kept.id).has(at)) throw new Error("wrong");
     } catch (error) {
-      const { code, message } = error as { readonly code?: string; readonly message?: string };
+      const { code, message = "" } = error as { readonly code?: string; readonly message?: string };
       // Nobody can be asked any more: the page is about to go.
       if (code === "closed") this.#closed = true;
-      if (/\bgone\b/.test(message ?? "")) {
-        kept.state = "gone";
-        kept.wanted = false;
-        await this.#store(kept);
+      if (/\bgone\b/.test(message) || message === "wrong") {
+        await this.#refused(kept, whose, identity, message !== "wrong");
       } else if (!this.#paused.has(identity)) {
         this.#paused.set(
           identity,
@@ -279,14 +345,48 @@ export class Files {
     }
   }
 
-  /** Answers who asks for a piece of what was sent to them. */
+  /** Somebody has not got a file: in a group another member may have it. */
+  async #refused(kept: Kept, whose: string, by: string, gone: boolean): Promise<void> {
+    if (!isGroup(whose)) {
+      await this.#lose(kept);
+      return;
+    }
+    const wait = this.#sources.refused(kept, by, gone, Date.now());
+    if (wait !== undefined) setTimeout(() => this.#more(), wait);
+    await this.#giveUp(kept);
+  }
+
+  /** What nobody of a group has who could be asked is gone. */
+  async #giveUp(kept: Kept): Promise<void> {
+    if (!kept.wanted || kept.of === undefined) return;
+    if (this.#sources.isLost(kept, this.circles.present(kept.of))) await this.#lose(kept);
+  }
+
+  async #lose(kept: Kept): Promise<void> {
+    if (kept.state !== "parts") return;
+    kept.state = "gone";
+    kept.wanted = false;
+    await this.#store(kept);
+  }
+
+  /** Answers who asks for a piece of what was sent to them, or is in a group that they are a member of. */
   async #answer({ from, data }: Message): Promise<object> {
     const { chat, kind, of, at } = data;
     const kept = isHash(of) ? this.#kept.get(of) : undefined;
-    const isTheirs = chat === 1 && kind === "piece" && kept?.given.includes(from) === true;
-    const piece = isTheirs && Number.isSafeInteger(at) ? await this.piece(kept.hash, at) : undefined;
+    const asks = chat === 1 && kind === "piece" && Number.isSafeInteger(at);
+    const isTheirs = asks && kept !== undefined && (await this.#isFor(kept, from));
+    const piece = isTheirs ? await this.piece(kept.hash, at as number) : undefined;
     if (piece === undefined) throw new Error("gone");
     return { of, at, data: piece };
+  }
+
+  /** What somebody sent oneself alone is no group's, whoever names its hash there. */
+  async #isFor({ given, of, hash, state }: Kept, who: string): Promise<boolean> {
+    if (given.includes(who)) return true;
+    if (state !== "whole") return false;
+    for (const group of of === undefined ? given : [...given, of])
+      if (isGroup(group) && (await this.circles.has(group, who, hash))) return true;
+    return false;
   }
 
   async #finish(kept: Kept): Promise<void> {
@@ -294,11 +394,17 @@ export class Files {
     const bytes = await (await this.blob({ ...kept, name: "", type: "" }))?.arrayBuffer();
     if (bytes === undefined || (await hashOf(bytes)) !== kept.hash) {
       kept.state = "damaged";
-      this.#haveOf(kept.id).clear();
-      await this.vault.remove(`piece/${kept.id}/`);
+      if (kept.of !== undefined && isGroup(kept.of)) kept.suspect = true;
+      await this.#drop(kept);
     }
     kept.wanted = false;
     await this.#store(kept);
+  }
+
+  /** Removes its pieces. */
+  async #drop(kept: Kept): Promise<void> {
+    this.#haveOf(kept.id).clear();
+    await this.vault.remove(`piece/${kept.id}/`);
   }
 
   #make({ hash, size, of }: { hash: string; size: number; of?: string }): Kept {
@@ -333,7 +439,16 @@ export class Files {
     for (const have of this.#have.values()) pieces += have.size;
     return pieces * BOUNDS.piece;
   }
+
+  /** Bytes of what is being fetched. */
+  #coming(): number {
+    let bytes = 0;
+    for (const { wanted, size } of this.#kept.values()) if (wanted) bytes += size;
+    return bytes;
+  }
 }
+
+const isGroup = (identity: string): boolean => identity.startsWith("group:");
 
 const count = (size: number): number => Math.ceil(size / BOUNDS.piece);
 const pieceName = (id: number, at: number): string => `piece/${id}/${at}`;

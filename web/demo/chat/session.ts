@@ -7,7 +7,7 @@ import { connect, type DataEvent, type Message, type Weft } from "weft-mesh";
 import { type Address, linkOf } from "./address.js";
 import { Book, nameOfPerson, type Taken } from "./book.js";
 import { Courier, roomIn } from "./courier.js";
-import { type Attachment, BOUNDS, encode, sizeOf } from "./documents.js";
+import { type Attachment, encode, sizeOf } from "./documents.js";
 import { Files } from "./files.js";
 import { Groups, last } from "./groups.js";
 import { partyOf } from "./identity.js";
@@ -64,7 +64,10 @@ export class Session {
     });
     this.groups = new Groups(weft, this.book, {
       published: (group, event) => this.#takeIn(group, event),
-      changed: (group) => this.#changed(group),
+      changed: (group) => {
+        this.#files?.meet(group.identity);
+        this.#changed(group);
+      },
       joined: (group) => this.#courier?.go(group, true),
     });
   }
@@ -79,7 +82,10 @@ export class Session {
     const session = new Session(weft, vault, settings, watcher);
     session.book.name = settings.face.name;
     for (const person of (await vault.all("person/")) as Person[]) session.book.restore(person);
-    session.#files = await Files.open(vault, weft, (hash) => watcher.file(hash));
+    session.#files = await Files.open(vault, weft, (hash) => watcher.file(hash), {
+      present: (group) => session.#present(group),
+      has: (group, who, hash) => session.#has(group, who, hash),
+    });
     session.#courier = new Courier(weft, session.book, session.rooms, session.files, session.groups, {
       face: () => settings.face,
       open: (person) => session.open(person),
@@ -155,12 +161,31 @@ export class Session {
       const taken = this.book.takeIn(group, { author, feed, id, time, backlog }, data, Date.now());
       const { line, pieces = [], announce = false } = taken;
       if (taken.person === undefined) return;
-      if (line) await this.files.expect(group, line.attachments, new Set(pieces.map(({ of }) => of)));
+      if (line) await this.files.expect(group, line.attachments, author);
       for (const piece of pieces) await this.files.take(group.identity, piece.of, piece.at, piece.data);
       if (line && this.watcher.visible(group)) this.see(group);
       this.#changed(group);
       if (announce) this.watcher.announce(group, taken);
     });
+  }
+
+  /** Members of a group that are there and may be asked for files. */
+  #present(identity: string): readonly string[] {
+    const group = this.book.person(identity);
+    if (group === undefined) return [];
+    return [...this.groups.present(group)].filter((who) => this.#isMember(group, who));
+  }
+
+  /** Whether a text with that file is in a group that somebody is a member of, as oneself. */
+  async #has(identity: string, who: string, hash: string): Promise<boolean> {
+    const group = this.book.person(identity);
+    if (group === undefined || !this.#isMember(group, who)) return false;
+    await this.open(group);
+    return this.book.lines(group).some(({ attachments }) => attachments.some((one) => one.hash === hash));
+  }
+
+  #isMember(group: Person, who: string): boolean {
+    return this.book.role(group, who) !== undefined && this.book.person(who)?.standing !== "blocked";
   }
 
   #queue(work: () => Promise<void>): void {
@@ -177,7 +202,6 @@ export class Session {
     reply: Line | undefined,
     attachments: readonly Attachment[],
   ): Promise<void> {
-    if (person.group) this.#fit(text, reply, attachments);
     await this.files.give(person, attachments);
     const line = this.book.write(person, text, Date.now(), { reply, attachments });
     if (attachments.length > 0 && !person.group) {
@@ -195,25 +219,6 @@ export class Session {
     this.courier.typed(person);
     this.rooms.follow();
     this.#changed(person);
-  }
-
-  /** In a group files are inside their text. Throws what to say to people. */
-  #fit(text: string, reply: Line | undefined, attachments: readonly Attachment[]): void {
-    const id = "0".repeat(32);
-    const answer = reply ? { reply: reply.id, replyTo: this.weft.identity } : {};
-    const said = {
-      kind: "text" as const,
-      id,
-      sent: Date.now(),
-      n: Number.MAX_SAFE_INTEGER,
-      text,
-      attachments,
-    };
-    const bare = sizeOf(encode({ ...said, ...answer, data: new Map() }));
-    const room = roomIn(bare, attachments.length);
-    const sum = attachments.reduce((all, { size }) => all + size, 0);
-    if (sum > room || attachments.some(({ size }) => size > BOUNDS.piece))
-      throw new Error("In a group files are part of their message: up to 64 kB each, and 128 kB together.");
   }
 
   // ── Groups ───────────────────────────────────────────────────────────────────────────────────────────────────

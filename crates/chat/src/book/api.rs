@@ -71,7 +71,7 @@ pub enum Output {
         /// The request.
         request: MessageId,
         /// In whose conversation it is kept.
-        with: IdentityId,
+        with: With,
         /// Which attachment.
         hash: AttachmentHash,
         /// Which piece.
@@ -285,9 +285,6 @@ pub enum BookError {
     /// There are as many groups as there may be.
     #[error("you are in {max} groups already: leave one first", max = limits::GROUPS)]
     TooManyGroups,
-    /// In a group attachments are inside their text.
-    #[error("in a group a file is part of its text: up to {} KiB each, and {} KiB with everything else", limits::PIECE / 1024, limits::DOCUMENT / 1024)]
-    TooLargeForGroup,
     /// It is not somebody who asked.
     #[error("there is no request of theirs")]
     NoRequest,
@@ -342,7 +339,6 @@ impl BookError {
             Self::Member => "member",
             Self::NoInvitation => "no-invitation",
             Self::TooManyGroups => "too-many-groups",
-            Self::TooLargeForGroup => "too-large",
             Self::NoRequest => "no-request",
             Self::Oneself => "oneself",
             Self::Known => "known",

@@ -323,6 +323,7 @@ impl Book {
             self.introduce(now, group.into());
         }
         self.group_changed(group);
+        self.give_up(group.into());
         self.pump(now);
     }
 
@@ -343,15 +344,22 @@ impl Book {
     }
 
     /// These are linked in the party of a group.
-    pub fn on_present(&mut self, group: PartyKey, present: impl IntoIterator<Item = IdentityId>) {
+    pub fn on_present(&mut self, now: u64, group: PartyKey, present: impl IntoIterator<Item = IdentityId>) {
         let me = self.me;
         let Some(one) = self.groups.get_mut(&group) else { return };
         let present: BTreeSet<IdentityId> =
             present.into_iter().filter(|who| *who != me).take(limits::MEMBERS).collect();
-        if present != one.present {
-            one.present = present;
-            self.outputs.push_back(Output::Event(Event::Group { group }));
+        if present == one.present {
+            return;
         }
+        for who in present.difference(&one.present) {
+            self.files.is_heard(who);
+            self.files.of(group.into()).for_each(|(_, file)| file.came(who));
+        }
+        one.present = present;
+        self.outputs.push_back(Output::Event(Event::Group { group }));
+        self.give_up(group.into());
+        self.pump(now);
     }
 
     /// A document has its place in our feed, and is stored; or not, with the core's code.

@@ -469,6 +469,8 @@ pub(crate) fn file(file: &File) -> Vec<u8> {
         ("state", file.state.word().into()),
         ("have", Value::Bytes(file.have.clone())),
         ("wanted", file.wanted.into()),
+        ("suspect", file.suspect.into()),
+        ("byItself", file.by_itself.into()),
     ]))
 }
 
@@ -478,6 +480,8 @@ pub(crate) fn read_file(bytes: &[u8]) -> Option<File> {
     let have = row.bytes("have").filter(|have| have.len() == file.have.len())?;
     file.have.copy_from_slice(have);
     file.wanted = row.flag("wanted");
+    file.suspect = row.flag("suspect");
+    file.by_itself = row.flag("byItself");
     file.state = match row.text("state")?.as_str() {
         "here" => FileState::Here,
         "damaged" => FileState::Damaged,

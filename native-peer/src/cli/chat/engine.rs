@@ -224,7 +224,7 @@ impl Engine {
             Event::Peer { discovery, .. } => {
                 if let Some(group) = self.groups.of(&discovery) {
                     let present = self.groups.present(discovery).await?;
-                    self.book.on_present(group, present);
+                    self.book.on_present(now(), group, present);
                 }
                 if let Some((who, _)) = self.rooms.get(&discovery).copied() {
                     let peers = self.weft.peers(discovery).await?;
@@ -284,7 +284,7 @@ impl Engine {
                 self.asking.spawn(async move { (token, asking.await) });
             }
             Output::Give { request, with, hash, at } => {
-                let data = self.history.piece(with.into(), hash, at)?;
+                let data = self.history.piece(with, hash, at)?;
                 let given = data.and_then(|data| answer(hash, at, data).ok()).ok_or("gone".to_owned());
                 // It may have waited too long for it.
                 let _ = self.weft.respond(request, given).await;
@@ -517,6 +517,9 @@ impl Engine {
             let outcome = match state {
                 Some((FileState::Here, size)) => self.write(&save, size)?.map(|()| save.path.clone()),
                 Some((FileState::Damaged, _)) => Err("what came is not what was sent".to_owned()),
+                Some((FileState::Gone, _)) if save.with.group().is_some() => {
+                    Err("who sent it has it no more, and nobody else who is there".to_owned())
+                }
                 Some((FileState::Gone, _)) => Err("who sent it has it no more".to_owned()),
                 None => Err("it was taken back".to_owned()),
                 Some((FileState::Partial | FileState::Checking, _)) => {

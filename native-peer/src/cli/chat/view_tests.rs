@@ -341,7 +341,7 @@ fn c13_a_group_is_told_by_a_sign_and_a_word_and_each_text_by_who_wrote_it() {
             assert!(has(words), "{words} at {columns}: {lines:#?}");
         }
     }
-    stage.book.on_present(GROUP, [identity(2)]);
+    stage.book.on_present(1, GROUP, [identity(2)]);
     assert!(stage.shows(80, 24, "2 here"));
     stage.screen.focus = Focus::List;
     assert!(stage.shows(40, 16, "# Friends"));
