@@ -8,7 +8,7 @@
 //!                |                               |                            |
 //!  subscriptions | mail --- sessions           homes                 negotiation   links
 //!           \    |   /   outbox, mailbox, own --|                        |    revocations
-//!            \   |  /                        (discovery)                  |          |
+//!            \   |  /    order               (discovery)                  |          |
 //!             feeds --- broadcast --- swarm --- roster --- view --- backoff ---------+
 //! ```
 

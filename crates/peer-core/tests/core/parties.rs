@@ -277,7 +277,8 @@ fn p4_what_is_stored_of_members_is_told_of_a_party_that_is_not_joined() {
     let Stored { mut world, secret, discovery, disks, writer } = Stored::new();
     let ((first, end), at) = (STATEMENT_KEYS, |key: &[u8]| (discovery, key.to_vec()));
     let rows = world.disks[disks[1]].rows.range(at(&first)..at(&end));
-    let row = |((_, key), value): (&(_, Vec<u8>), &Vec<u8>)| StoreRow { key: key.clone(), value: value.clone() };
+    let row =
+        |((_, key), value): (&(_, Vec<u8>), &Vec<u8>)| StoreRow { key: key.clone(), value: value.clone() };
     let rows: Vec<StoreRow> = rows.map(row).collect();
     assert_eq!(rows.len(), 3, "of the founder, the invitation, the admission");
     let role = |world: &World, node: usize, rows: &[StoreRow]| {
