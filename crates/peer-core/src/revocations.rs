@@ -19,7 +19,8 @@ const KNOWN: usize = 1024;
 /// Of one neighbour, what is new: a signature is verified, and it goes to all neighbours.
 const EVERY: Duration = Duration::from_secs(1);
 /// So many at once: a new neighbour tells those of two identities.
-const AT_ONCE: u32 = 2 * limits::REVOCATIONS as u32;
+const AT_ONCE: u32 = 128;
+const _: () = assert!(AT_ONCE as usize == 2 * limits::REVOCATIONS);
 /// The life of a revocation: as long as signalers keep one.
 pub(crate) const LIFE: Duration = Duration::from_secs(400 * 86_400);
 

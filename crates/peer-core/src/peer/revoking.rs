@@ -67,7 +67,7 @@ impl Peer {
                     self.sessions.put_revocation(&peer, Some((true, &bytes)));
                 }
                 for command in commands {
-                    self.env.event(Event::PeerRevoked { command, peer, outcome: outcome.clone() });
+                    self.env.event(Event::PeerRevoked { command, peer, outcome });
                 }
             }
         }
