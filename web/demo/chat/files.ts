@@ -26,7 +26,8 @@ interface Kept {
   /** What its pieces are stored by. */
   readonly id: number;
   readonly hash: string;
-  readonly size: number;
+  /** Bytes that it has to have, as who it is fetched of says. */
+  size: number;
   /** Whose it is, or of which group; one's own is of nobody. */
   of?: string;
   /** Who wrote a text with it in that group. */
@@ -170,34 +171,44 @@ export class Files {
     for (const { hash, size } of attachments) {
       const there = this.#kept.get(hash);
       if (there !== undefined) {
-        await this.#again(there, person, author);
+        await this.#again(there, size, person, author);
         continue;
       }
       const kept = this.#make({ hash, size, of: person.identity });
       if (author !== undefined) kept.authors = [author];
-      const most = person.group ? PUSHED : person.standing === "contact" ? BY_ITSELF : -1;
-      kept.wanted = size <= most && this.#stored() + (person.group ? this.#coming() : 0) <= STORED;
+      kept.wanted = this.#comesByItself(person, size);
       await this.#store(kept);
       if (size === 0) await this.#finish(kept);
     }
     this.go();
   }
 
+  /** A file of that size is fetched though nobody has asked for it. */
+  #comesByItself(person: Person, size: number): boolean {
+    const most = person.group ? PUSHED : person.standing === "contact" ? BY_ITSELF : -1;
+    return size <= most && this.#stored() + (person.group ? this.#coming() : 0) <= STORED;
+  }
+
   /** Somebody else, or the same, sent a file that is known. */
-  async #again(kept: Kept, person: Person, author: string | undefined): Promise<void> {
+  async #again(kept: Kept, size: number, person: Person, author: string | undefined): Promise<void> {
     const isSame = kept.of === person.identity;
     const { authors = [], state } = kept;
     const isNew = author !== undefined && !(isSame && authors.includes(author));
     if (isSame && isNew) kept.authors = [...authors, author];
+    // A contact who sends it has it; in a group somebody may have named a hash that nobody can give.
+    const isNearer =
+      state === "parts" && person.standing === "contact" && kept.of !== undefined && isGroup(kept.of);
     // Perhaps this one has it. What came of it from others is not theirs to have.
-    if (state === "gone" || (state === "damaged" && !(isSame && person.group))) {
+    if (state === "gone" || isNearer || (state === "damaged" && !(isSame && person.group))) {
       if (!isSame) {
         await this.#drop(kept);
         kept.suspect = false;
         kept.authors = author === undefined ? [] : [author];
+        kept.size = size;
       }
       kept.of = person.identity;
       kept.state = "parts";
+      if (isNearer) kept.wanted ||= this.#comesByItself(person, size);
     } else if (!(isSame && isNew)) return;
     await this.#store(kept);
   }
@@ -245,16 +256,20 @@ export class Files {
   }
 
   /** The whole file. */
-  async blob({ hash, size, type }: Attachment): Promise<Blob | undefined> {
+  async blob({ hash, type }: Attachment): Promise<Blob | undefined> {
     const kept = this.#kept.get(hash);
     if (kept?.state !== "whole") return undefined;
-    const pieces = Array.from({ length: count(size) }, (_, at) => this.vault.bytes(pieceName(kept.id, at)));
-    const parts = (await Promise.all(pieces)).filter((part) => part !== undefined);
+    const parts = await this.#parts(kept);
     // Others say what it is: nothing that a browser would run.
     const safe = /^(image\/(png|jpeg|webp|gif)|audio\/\w+|video\/\w+)$/.test(type)
       ? type
       : "application/octet-stream";
-    return new Blob(parts as BlobPart[], { type: safe });
+    return new Blob(parts, { type: safe });
+  }
+
+  async #parts({ id, size }: Kept): Promise<BlobPart[]> {
+    const pieces = Array.from({ length: count(size) }, (_, at) => this.vault.bytes(pieceName(id, at)));
+    return (await Promise.all(pieces)).filter((part) => part !== undefined) as BlobPart[];
   }
 
   /** An address of the whole file for this page. */
@@ -390,10 +405,10 @@ export class Files {
   }
 
   async #finish(kept: Kept): Promise<void> {
-    kept.state = "whole";
-    const bytes = await (await this.blob({ ...kept, name: "", type: "" }))?.arrayBuffer();
-    if (bytes === undefined || (await hashOf(bytes)) !== kept.hash) {
-      kept.state = "damaged";
+    // Nobody is given or shown what was not compared.
+    const bytes = await new Blob(await this.#parts(kept)).arrayBuffer();
+    kept.state = (await hashOf(bytes)) === kept.hash ? "whole" : "damaged";
+    if (kept.state === "damaged") {
       if (kept.of !== undefined && isGroup(kept.of)) kept.suspect = true;
       await this.#drop(kept);
     }
