@@ -157,6 +157,14 @@ impl Broadcast {
     }
 
     /// A neighbour has this: it need not be told, and if it was asked for that it did not lie.
+    /// It sent what is not taken, and is not its fault: it had what it announced, and is not asked for that again.
+    pub(crate) fn on_refused(&mut self, from: PeerId, range: FeedRange) {
+        self.on_had(Some(from), range);
+        if let Some(missing) = self.missing.get_mut(&range.feed) {
+            missing.by.retain(|(by, _)| *by != from);
+        }
+    }
+
     fn on_had(&mut self, from: Option<PeerId>, range: FeedRange) {
         let Some(lazy) = from.and_then(|peer| self.lazy.get_mut(&peer)) else { return };
         lazy.forget(range);
@@ -483,6 +491,21 @@ mod tests {
         assert_eq!(grafted(&mut broadcast, now + GRAFT_AGAIN, &env), [], "it has not answered for long");
         broadcast.on_had(Some(HONEST), feed(105));
         broadcast.on_digest(now, HONEST, &[feed(200)], |_| true, &env);
+        assert_eq!(grafted(&mut broadcast, now + GRAFT_AGAIN, &env), [HONEST]);
+    }
+
+    #[test]
+    fn who_sends_what_is_not_taken_is_not_asked_again_and_stays_believed() {
+        let (mut broadcast, env) = (neighbours(), env());
+        let mut now = NOW + GRAFT_AGAIN;
+        broadcast.on_digest(NOW, HONEST, &[feed(1)], |_| true, &env);
+        assert_eq!(grafted(&mut broadcast, now, &env), [HONEST]);
+        broadcast.on_refused(HONEST, feed(1));
+        for _ in 0..20 {
+            now = now + GRAFT_AGAIN;
+            assert_eq!(grafted(&mut broadcast, now, &env), []);
+        }
+        broadcast.on_digest(now, HONEST, &[feed(2)], |_| true, &env);
         assert_eq!(grafted(&mut broadcast, now + GRAFT_AGAIN, &env), [HONEST]);
     }
 

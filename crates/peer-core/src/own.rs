@@ -18,7 +18,7 @@ use crate::sorted::Map;
 
 /// So long a command waits for the residence: three answers, or a home that comes up late.
 pub(crate) const WAIT: Duration = Duration::from_secs(30);
-/// Lists that may be waited for at once.
+/// Commands that may wait at once for the list, and for one revocation.
 pub(crate) const LISTS: usize = 64;
 
 #[derive(Debug, Default)]
@@ -67,12 +67,25 @@ impl Own {
         true
     }
 
-    /// A revocation is to be told to the residence, for a command or (of an earlier run) for none.
-    pub(crate) fn revoke(&mut self, now: Time, peer: PeerId, bytes: Vec<u8>, command: Option<CommandId>) {
+    /// A revocation is to be told to the residence, for a command or (of an earlier run) for none; false if too many wait for it.
+    pub(crate) fn revoke(
+        &mut self,
+        now: Time,
+        peer: PeerId,
+        bytes: Vec<u8>,
+        command: Option<CommandId>,
+    ) -> bool {
         let new = || Revoking { bytes, asked: None, failures: 0, at: Some(now), waiting: Vec::new() };
         let one = self.revoking.entry(peer).or_insert_with(new);
+        if command.is_some() && one.waiting.len() >= LISTS {
+            return false;
+        }
         one.waiting.extend(command.map(|command| Waiting { command, until: now + WAIT }));
-        one.waiting.truncate(LISTS);
+        if one.asked.is_none() {
+            // Somebody waits for it now, however long ago it was tried.
+            one.at = Some(now);
+        }
+        true
     }
 
     /// A home is there.
@@ -130,7 +143,7 @@ impl Own {
         if self.asked == Some(re) {
             self.asked = None;
             let Answer::Peers(peers) = answer else {
-                self.at = Some(now + env.mail_backoff(self.failures));
+                self.at = (!self.lists.is_empty()).then(|| now + env.mail_backoff(self.failures));
                 self.failures += 1;
                 return Ok(None);
             };
@@ -153,7 +166,9 @@ impl Own {
         };
         let commands = take(&mut one.waiting, |_| true);
         self.revoking.remove(&peer);
-        Ok(Some(Fate::Revoked { peer, commands, outcome, told: true }))
+        // There may be room in a later run.
+        let told = !matches!(outcome, Err(ResidenceError::Refused(Code::TooManyPeers)));
+        Ok(Some(Fate::Revoked { peer, commands, outcome, told }))
     }
 
     /// A revocation has expired before the residence had it.

@@ -24,6 +24,9 @@ const _: () = assert!(AT_ONCE as usize == 2 * limits::REVOCATIONS);
 /// The life of a revocation: as long as signalers keep one.
 pub(crate) const LIFE: Duration = Duration::from_secs(400 * 86_400);
 
+/// One that counts for longer than another by less than this says nothing new: whoever signs may sign for ever.
+const LONGER: Duration = Duration::from_secs(86_400);
+
 /// Whose peer, and which.
 pub(crate) type Revoked = (IdentityId, PeerId);
 
@@ -38,8 +41,6 @@ pub(crate) struct Revocations {
 #[derive(Debug)]
 struct Known {
     issued: u64,
-    /// As it is signed.
-    said_until: u64,
     /// Until then it counts.
     until: Time,
     bytes: Vec<u8>,
@@ -50,6 +51,8 @@ struct Known {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Learnt {
     New(Revocation),
+    /// Of what is known already, for longer.
+    Longer(Revocation),
     /// Known, expired, or one more than is kept.
     Nothing,
     Forged,
@@ -87,21 +90,33 @@ impl Revocations {
     }
 
     /// A neighbour tells of one. In the order: seen before, how much it tells, signature; then it is remembered. What is about
-    /// ourselves, `us`, is always looked at.
-    pub(crate) fn learn(&mut self, now: Time, from: PeerId, us: Revoked, bytes: &[u8]) -> Learnt {
+    /// ourselves, `us`, is always looked at, and so is, however much it tells, what is about our identity's peers and about those
+    /// that are `near`.
+    pub(crate) fn learn(
+        &mut self,
+        now: Time,
+        from: PeerId,
+        us: Revoked,
+        is_near: impl FnOnce(&Revoked) -> bool,
+        bytes: &[u8],
+    ) -> Learnt {
         let Ok(peeked) = statement::peek_revocation(bytes) else { return Learnt::Forged };
         let of = (peeked.identity, peeked.peer);
-        let known = self.known.get(&of);
-        if peeked.until <= now.millis() || known.is_some_and(|known| known.said_until >= peeked.until) {
+        let known = self.known.get(&of).map(|known| known.until);
+        let until = until(now, &peeked);
+        if until <= now || known.is_some_and(|known| until < known + LONGER) {
             return Learnt::Nothing;
         }
-        let is_more = known.is_none() && self.is_full(&of.0);
-        if of != us && (is_more || !self.may_look(now, from)) {
-            return Learnt::Nothing;
+        if of != us {
+            let is_more = known.is_none() && self.is_full(&of.0);
+            let is_ours = of.0 == us.0 || is_near(&of);
+            if is_more || !(is_ours || self.may_look(now, from)) {
+                return Learnt::Nothing;
+            }
         }
         let Ok(revocation) = statement::open_revocation(bytes) else { return Learnt::Forged };
         self.insert(now, &revocation, bytes, &us.0);
-        Learnt::New(revocation)
+        if known.is_some() { Learnt::Longer(revocation) } else { Learnt::New(revocation) }
     }
 
     /// Remembers one that has been verified.
@@ -113,9 +128,8 @@ impl Revocations {
             oldest.map(|of| self.known.remove(&of));
         }
         self.uses += 1;
-        let until = Time::from_millis(revocation.until).min(now + LIFE);
-        let (issued, said_until) = (revocation.issued, revocation.until);
-        let known = Known { issued, said_until, until, bytes: bytes.to_vec(), used: self.uses };
+        let (issued, until) = (revocation.issued, until(now, revocation));
+        let known = Known { issued, until, bytes: bytes.to_vec(), used: self.uses };
         self.known.insert(of, known);
     }
 
@@ -133,6 +147,11 @@ impl Revocations {
         }
         late.into_iter().filter(|(identity, _)| identity == us).map(|(_, peer)| peer).collect()
     }
+}
+
+/// Until when one counts: whoever says that it does so for ever is believed for as long as anybody.
+fn until(now: Time, revocation: &Revocation) -> Time {
+    Time::from_millis(revocation.until).min(now + LIFE)
 }
 
 #[cfg(test)]
@@ -165,12 +184,12 @@ mod tests {
         let (of, bytes) = revocation(&key(1), 1, NOW + LIFE);
         let mut forged = bytes.clone();
         *forged.last_mut().unwrap() ^= 1;
-        assert_eq!(all.learn(NOW, FROM, US, &forged), Learnt::Forged);
+        assert_eq!(all.learn(NOW, FROM, US, |_| false, &forged), Learnt::Forged);
         assert!(!all.has(NOW, &of.0, &of.1));
-        assert_eq!(all.learn(NOW, FROM, US, b"?"), Learnt::Forged);
-        assert!(matches!(all.learn(NOW, FROM, US, &bytes), Learnt::New(_)));
+        assert_eq!(all.learn(NOW, FROM, US, |_| false, b"?"), Learnt::Forged);
+        assert!(matches!(all.learn(NOW, FROM, US, |_| false, &bytes), Learnt::New(_)));
         assert!(all.has(NOW, &of.0, &of.1));
-        assert_eq!(all.learn(NOW, FROM, US, &bytes), Learnt::Nothing, "once");
+        assert_eq!(all.learn(NOW, FROM, US, |_| false, &bytes), Learnt::Nothing, "once");
         assert!(!all.has(NOW, &key(2).id(), &of.1), "it is nobody else's business");
     }
 
@@ -178,16 +197,16 @@ mod tests {
     fn one_that_has_expired_says_nothing_and_goes() {
         let mut all = Revocations::default();
         let (_, late) = revocation(&key(1), 1, NOW);
-        assert_eq!(all.learn(NOW, FROM, US, &late), Learnt::Nothing);
+        assert_eq!(all.learn(NOW, FROM, US, |_| false, &late), Learnt::Nothing);
         let (of, bytes) = revocation(&key(1), 1, NOW + SECOND);
-        assert!(matches!(all.learn(NOW, FROM, US, &bytes), Learnt::New(_)));
+        assert!(matches!(all.learn(NOW, FROM, US, |_| false, &bytes), Learnt::New(_)));
         assert!(!all.has(NOW + SECOND, &of.0, &of.1));
         assert_eq!(all.show(NOW + SECOND, of), None);
         assert!(all.expire(NOW + SECOND, &US.0).is_empty(), "none of our own");
         assert!(all.known.is_empty());
         // Whoever says that it counts for ever is believed for as long as anybody.
         let (of, bytes) = revocation(&key(1), 2, Time::from_millis(u64::MAX));
-        assert!(matches!(all.learn(NOW, FROM, US, &bytes), Learnt::New(_)));
+        assert!(matches!(all.learn(NOW, FROM, US, |_| false, &bytes), Learnt::New(_)));
         assert!(!all.has(NOW + LIFE, &of.0, &of.1));
     }
 
@@ -197,18 +216,18 @@ mod tests {
         let own = key(0);
         let us = (own.id(), PeerId([8; 32]));
         let (mine, bytes) = revocation(&own, 1, NOW + LIFE);
-        assert!(matches!(all.learn(NOW, FROM, us, &bytes), Learnt::New(_)));
+        assert!(matches!(all.learn(NOW, FROM, us, |_| false, &bytes), Learnt::New(_)));
         let mut now = NOW;
         for n in 0..=u16::try_from(limits::REVOCATIONS).unwrap() {
             now = now + SECOND;
             let (_, bytes) = revocation(&key(1), n, NOW + LIFE);
-            let is_new = matches!(all.learn(now, FROM, us, &bytes), Learnt::New(_));
+            let is_new = matches!(all.learn(now, FROM, us, |_| false, &bytes), Learnt::New(_));
             assert_eq!(is_new, usize::from(n) < limits::REVOCATIONS, "{n}");
         }
         for n in 2..u16::try_from(KNOWN).unwrap() + 100 {
             now = now + SECOND;
             let (_, bytes) = revocation(&key(n), 1, NOW + LIFE);
-            assert!(matches!(all.learn(now, FROM, us, &bytes), Learnt::New(_)));
+            assert!(matches!(all.learn(now, FROM, us, |_| false, &bytes), Learnt::New(_)));
         }
         assert_eq!(all.known.len(), KNOWN);
         assert!(all.has(now, &mine.0, &mine.1), "others do not crowd it out");
@@ -221,13 +240,57 @@ mod tests {
         let burst = u16::try_from(AT_ONCE).unwrap();
         for n in 0..burst + 50 {
             let (_, bytes) = revocation(&key(n), 1, NOW + LIFE);
-            let is_new = matches!(all.learn(NOW, FROM, US, &bytes), Learnt::New(_));
+            let is_new = matches!(all.learn(NOW, FROM, US, |_| false, &bytes), Learnt::New(_));
             assert_eq!(is_new, n < burst);
         }
         let (_, other) = revocation(&key(5000), 1, NOW + LIFE);
-        assert!(matches!(all.learn(NOW, PeerId([3; 32]), US, &other), Learnt::New(_)), "others are heard");
+        assert!(
+            matches!(all.learn(NOW, PeerId([3; 32]), US, |_| false, &other), Learnt::New(_)),
+            "others are heard"
+        );
         let own = key(6000);
         let (us, bytes) = revocation(&own, 1, NOW + LIFE);
-        assert!(matches!(all.learn(NOW, FROM, us, &bytes), Learnt::New(_)), "and what is about ourselves is");
+        assert!(
+            matches!(all.learn(NOW, FROM, us, |_| false, &bytes), Learnt::New(_)),
+            "and what is about ourselves is"
+        );
+    }
+
+    #[test]
+    fn who_signs_again_and_again_is_heard_once_a_day_of_more() {
+        let mut all = Revocations::default();
+        let begin = NOW + SECOND;
+        let (of, first) = revocation(&key(1), 1, begin);
+        assert!(matches!(all.learn(NOW, FROM, US, |_| true, &first), Learnt::New(_)));
+        for more in [1, 60, 86_399] {
+            let (_, again) = revocation(&key(1), 1, begin + SECOND * more);
+            assert_eq!(all.learn(NOW, FROM, US, |_| true, &again), Learnt::Nothing, "{more}");
+        }
+        let mut heard = 0;
+        for day in 1..2_000 {
+            let (_, again) = revocation(&key(1), 1, begin + LONGER * day);
+            match all.learn(NOW, FROM, US, |_| true, &again) {
+                Learnt::Longer(_) => heard += 1,
+                other => assert_eq!(other, Learnt::Nothing),
+            }
+        }
+        assert!((390..=400).contains(&heard), "{heard}");
+        assert!(all.has(NOW + LIFE - LONGER * 2, &of.0, &of.1));
+    }
+
+    #[test]
+    fn what_is_about_our_own_and_those_near_is_heard_from_who_tells_too_much() {
+        let mut all = Revocations::default();
+        let own = key(6000);
+        let us = (own.id(), PeerId([8; 32]));
+        for n in 0..u16::try_from(AT_ONCE).unwrap() + 10 {
+            let (_, bytes) = revocation(&key(n), 1, NOW + LIFE);
+            all.learn(NOW, FROM, us, |_| false, &bytes);
+        }
+        let (_, bytes) = revocation(&own, 5, NOW + LIFE);
+        assert!(matches!(all.learn(NOW, FROM, us, |_| false, &bytes), Learnt::New(_)));
+        let (near, bytes) = revocation(&key(7000), 5, NOW + LIFE);
+        assert_eq!(all.learn(NOW, FROM, us, |_| false, &bytes), Learnt::Nothing);
+        assert!(matches!(all.learn(NOW, FROM, us, |of| *of == near, &bytes), Learnt::New(_)));
     }
 }

@@ -387,16 +387,17 @@ impl Peer {
             return self.strike(now, Some(peer), "a publication that cannot be read");
         };
         let discovery = bundle.discovery;
-        if !self.links.shares(&peer, &discovery) || self.is_revoked_publication(now, &bundle) {
+        if !self.links.shares(&peer, &discovery) {
             return;
         }
+        let is_revoked = self.is_revoked_publication(now, &bundle);
         let Some(swarm) = self.swarms.get_mut(&discovery) else { return };
-        if !swarm.may_publish(&bundle.author) {
-            // Not its sender's fault for certain: it may know more of the members, or less.
-            self.env.stats.unopened += 1;
-            return;
-        }
         let (range, hops) = (feeds::range(&bundle), hops.saturating_add(1));
+        if is_revoked || !swarm.may_publish(&bundle.author) {
+            // Not its sender's fault for certain: it may know more of the members and of who was revoked, or less.
+            self.env.stats.unopened += 1;
+            return swarm.broadcast.on_refused(peer, range);
+        }
         let age = Age { told: Duration::from_millis(age_ms), asked: swarm.asked(&peer) };
         let begin = from.filter(|from| *from < range.first);
         let verdict = swarm.feeds.on_bundle(now, (bundle, bytes), record, (age, hops, begin), &mut self.env);

@@ -42,8 +42,8 @@ impl Peer {
             self.enforce(now, (us, peer), &bytes, None);
             bytes
         });
-        self.own.revoke(now, peer, bytes, Some(id));
-        Ok(())
+        let waits = self.own.revoke(now, peer, bytes, Some(id));
+        waits.then_some(()).ok_or(CommandError::TooManyMessages(LISTS))
     }
 
     // ---- the residence ----
@@ -116,24 +116,27 @@ impl Peer {
     ) {
         let us = (self.env.identity, self.env.me);
         for Bytes(bytes) in revocations {
-            match self.revocations.learn(now, from, us, bytes) {
-                Learnt::Nothing => {}
+            let is_near = |of: &Revoked| self.links.identity(&of.1) == Some(of.0);
+            let (revocation, new) = match self.revocations.learn(now, from, us, is_near, bytes) {
+                Learnt::Nothing => continue,
                 Learnt::Forged => {
                     return self.strike(now, Some(from), "a revocation that does not verify");
                 }
-                Learnt::New(revocation) => {
-                    let of = (revocation.identity, revocation.peer);
-                    if of.0 == us.0 {
-                        // Whoever made it tells the residence.
-                        self.sessions.put_revocation(&of.1, Some((true, bytes)));
-                    }
-                    if of == us {
-                        self.tell_neighbours(bytes, Some(from));
-                        self.revoked = Some(revocation.issued);
-                    } else {
-                        self.enforce(now, of, bytes, Some(from));
-                    }
-                }
+                Learnt::New(revocation) => (revocation, true),
+                Learnt::Longer(revocation) => (revocation, false),
+            };
+            let of = (revocation.identity, revocation.peer);
+            if of.0 == us.0 {
+                // Whoever made it tells the residence.
+                self.sessions.put_revocation(&of.1, Some((true, bytes)));
+            }
+            if of == us {
+                self.revoked = Some(revocation.issued);
+            }
+            if of != us && new {
+                self.enforce(now, of, bytes, Some(from));
+            } else {
+                self.tell_neighbours(bytes, Some(from));
             }
         }
     }
