@@ -1,7 +1,7 @@
 /** Two browsers of one identity: one of them is revoked, says so and does not start again. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Signaler } from "../federation/signaler.ts";
+import { Signaler, until } from "../federation/signaler.ts";
 import { Lab, type Peer } from "./browser.ts";
 
 const PASSPHRASE = "correct horse";
@@ -31,8 +31,8 @@ test("a_browser_of_ones_own_is_listed_revoked_and_starts_again_only_as_another_p
   await home.until(`mesh.parties.films.peers().filter(({ linked }) => linked).length === 2`);
   await away.until(`mesh.parties.films.peers().filter(({ linked }) => linked).length === 2`);
 
-  await home.until(`mesh.weft.peers().then((all) => all.length === 2 && all.every((one) => one.connected))`);
-  const listed = await own(home);
+  const both = (all: OwnPeer[]) => all.length === 2 && all.every(({ connected }) => connected);
+  const listed = await until("two peers of one's own that are connected", () => own(home), both, 30_000);
   assert.equal(listed.find((one) => one.this)?.peer, home.id);
   assert.equal(listed.find((one) => one.peer === away.id)?.name, "Away");
 
