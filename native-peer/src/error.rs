@@ -44,7 +44,7 @@ impl Error {
     /// The stable code, the same as browsers see.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::KeyStore(KeyStoreError::Revoked { .. }) => "revoked",
+            Self::Revoked | Self::KeyStore(KeyStoreError::Revoked { .. }) => "revoked",
             Self::KeyStore(_) => "keystore",
             Self::Options(_) => "bad-option",
             Self::Randomness(_) => "no-randomness",
@@ -54,7 +54,6 @@ impl Error {
             Self::Residence(error) => error.code(),
             Self::Store(_) => "store-failed",
             Self::Closed => "closed",
-            Self::Revoked => "revoked",
         }
     }
 }
