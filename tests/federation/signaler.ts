@@ -238,9 +238,13 @@ export async function chain(t: TestContext, toml = ""): Promise<[Signaler, Signa
 }
 
 /** Two that are siblings. */
-export async function pair(t: TestContext, toml = ""): Promise<[Signaler, Signaler]> {
-  const one = await Signaler.start(t, { toml, args: ["--open"] });
-  const other = await Signaler.start(t, { toml, args: ["--sibling", one.url] });
+export async function pair(
+  t: TestContext,
+  toml = "",
+  env: Readonly<Record<string, string>> = {},
+): Promise<[Signaler, Signaler]> {
+  const one = await Signaler.start(t, { toml, env, args: ["--open"] });
+  const other = await Signaler.start(t, { toml, env, args: ["--sibling", one.url] });
   await Promise.all([one.siblings(1), other.siblings(1)]);
   return [one, other];
 }
