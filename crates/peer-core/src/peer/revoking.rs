@@ -6,10 +6,11 @@ use weft_wire::signaler::Recorded;
 use weft_wire::{Bytes, Code, IdentityId, List, PeerId, Revocation, Time, limits};
 
 use super::{AFTER_MISBEHAVIOUR, Peer};
-use crate::api::{CommandError, CommandId, Event, OwnPeer};
+use crate::api::{CommandError, CommandId, Event, Output, OwnPeer};
 use crate::outbox;
 use crate::own::{Fate, LISTS};
 use crate::revocations::{LIFE, Learnt, Revoked};
+use crate::sessions::Held;
 use crate::sorted::Map;
 
 impl Peer {
@@ -66,9 +67,10 @@ impl Peer {
                 if told && let Some(bytes) = self.revocations.show(now, (self.env.identity, peer)) {
                     self.sessions.put_revocation(&peer, Some((true, &bytes)));
                 }
-                for command in commands {
-                    self.env.event(Event::PeerRevoked { command, peer, outcome });
-                }
+                // It is known here for good once it is stored, which waits for the store to be read.
+                let told = commands.into_iter().map(|command| Event::PeerRevoked { command, peer, outcome });
+                let said = told.map(Output::Event).collect();
+                self.sessions.hold(Held::Tell { said, message: None });
             }
         }
     }
@@ -153,6 +155,12 @@ impl Peer {
             if peer == self.env.me {
                 // For good.
                 self.revoked = Some(revocation.issued);
+            } else if let Some(newer) = self.revocations.show(now, (us, peer)) {
+                // What was said or heard meanwhile takes its place.
+                if !told {
+                    self.sessions.put_revocation(&peer, Some((false, &newer)));
+                    self.own.revoke(now, peer, newer, None);
+                }
             } else if revocation.until <= now.millis() {
                 self.sessions.put_revocation(&peer, None);
             } else {

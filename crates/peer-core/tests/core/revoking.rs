@@ -202,6 +202,46 @@ fn a_revoked_place_that_is_here_says_so_and_has_ended_for_good() {
 }
 
 #[test]
+fn who_revokes_while_the_disk_is_still_read_is_told_so_once_it_is_stored() {
+    let mut world = world(21);
+    let disk = world.disk();
+    world.disks[disk].latency = SECOND * 2;
+    let node = world.add_storing(&phone(), disk, |_| {});
+    world.join(node, "p");
+    let command = revoke(&mut world, node, laptop().peer.id());
+    until_revoked(&mut world, node, command);
+    // Whatever happens from now on.
+    world.crash(node);
+    world.disks[disk].latency = Duration::ZERO;
+    let (lost, ..) = add(&mut world, &laptop());
+    world.run(SECOND);
+    let again = world.add_storing(&phone(), disk, |_| {});
+    world.join(again, "p");
+    world.run_until(SECOND * 20, |w| w.count(lost, is_out) == 1).expect("it is told");
+}
+
+#[test]
+fn a_second_revocation_that_is_not_read_yet_is_not_undone_by_the_first_that_has_expired() {
+    let mut world = world(22);
+    let (node, disk, _) = add(&mut world, &phone());
+    let command = revoke(&mut world, node, laptop().peer.id());
+    until_revoked(&mut world, node, command);
+    world.kill(node);
+    world.run(SECOND * (401 * 86_400));
+    world.disks[disk].latency = SECOND;
+    let node = world.add_storing(&phone(), disk, |_| {});
+    world.join(node, "p");
+    let command = revoke(&mut world, node, laptop().peer.id());
+    until_revoked(&mut world, node, command);
+    world.crash(node);
+    world.disks[disk].latency = Duration::ZERO;
+    let (lost, ..) = add(&mut world, &laptop());
+    let again = world.add_storing(&phone(), disk, |_| {});
+    world.join(again, "p");
+    world.run_until(SECOND * 20, |w| w.count(lost, is_out) == 1).expect("it is told");
+}
+
+#[test]
 fn others_hear_of_it_from_each_other_and_refuse_the_revoked_peer() {
     let mut world = world(4);
     let direct = |config: &mut Config| config.forwarded_links = 0;
