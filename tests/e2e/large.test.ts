@@ -118,7 +118,7 @@ test("d15_16_mib_cross_between_a_page_and_the_command", async (t) => {
   const sending = Weft.start(t, "send", [page.identity], options);
   sending.write({ d: { $bytes: bytes.toString("base64") } });
   sending.end();
-  assert.deepEqual(await sending.ended, { code: 0, signal: null }, sending.log);
+  assert.deepEqual(await sending.ended(), { code: 0, signal: null }, sending.log);
   assert.equal(sending.lines[0]?.json.outcome, "delivered");
   await page.until("mesh.seen.messages.length === 1");
   assert.equal(await page.look(`(${HASHED})(mesh.seen.messages[0].data.d)`), hash);

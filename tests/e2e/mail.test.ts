@@ -97,7 +97,7 @@ test("c4_c8_a_page_writes_to_a_command_that_is_not_there_and_a_command_to_a_page
   const first = Weft.start(t, "listen", [], options);
   await mailboxes(signaler, 2);
   first.process.kill("SIGTERM");
-  await first.ended;
+  await first.ended();
 
   assert.equal(await leave(page, identity, "to the command"), "stored");
   await page.page.close();
@@ -107,7 +107,7 @@ test("c4_c8_a_page_writes_to_a_command_that_is_not_there_and_a_command_to_a_page
   const listener = Weft.start(t, "listen", ["--count", "1"], options);
   const { json } = await listener.line("what waited", () => true);
   assert.deepEqual([json.data.text, json.from], ["to the command", page.identity]);
-  await listener.ended;
+  await listener.ended();
   const again = await lab.page(page.context);
   await again.start({ signalers });
   await again.until("mesh.seen.messages.length >= 1 && mesh.seen.sent.length >= 1");

@@ -215,7 +215,7 @@ test("p4_a_terminal_gives_its_identity_to_a_browser_by_a_code_once", async (t) =
   const taken = await page.run<Imported>("take", code, { signalers: [signaler.url] });
   assert.equal(taken.identity, identity);
   await giving.line("the end", ({ outcome }) => outcome === "taken");
-  assert.deepEqual(await giving.ended, { code: 0, signal: null });
+  assert.deepEqual(await giving.ended(), { code: 0, signal: null });
   // A directory that has an identity is left alone.
   const link = (data: string, ...args: string[]) => Weft.run(t, "link", args, { signalers, data });
   const refused = await link(data, code);

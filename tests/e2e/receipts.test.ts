@@ -93,7 +93,7 @@ test("d10_a_command_whose_receipts_are_lost_sends_again_and_is_told_and_the_page
   await page.join("mail");
   const { json } = await command.line("the outcome", () => true);
   assert.equal(json.outcome, "delivered");
-  assert.equal((await command.ended).code, 0, command.log);
+  assert.equal((await command.ended()).code, 0, command.log);
   assert.ok(seen.copies >= COPIES, `${seen.copies} copies were sent`);
   assert.ok(seen.lost >= 1, "receipts were lost");
   assert.equal(await page.look("mesh.seen.messages.length"), 1);

@@ -78,5 +78,5 @@ test("a_page_asks_a_command_and_a_command_a_page", async (t) => {
   await bot.said("answering as");
   const identity = await Weft.identity(bot.data);
   assert.deepEqual(await ask(page, identity, { title: "Ran" }), { TITLE: "RAN" });
-  assert.equal((await bot.ended).code, 0);
+  assert.equal((await bot.ended()).code, 0);
 });

@@ -82,7 +82,7 @@ async function listen(t: TestContext, url: string, who: Friend, count: number): 
   const options = { signalers: [url], party: PARTY, data: who.data };
   const listener = Weft.start(t, "listen", ["--count", `${count}`], options);
   await listener.count(count);
-  await listener.ended;
+  await listener.ended();
   return listener.lines.map(({ json }) => json.data.text as string);
 }
 
@@ -98,7 +98,7 @@ async function settle(
   const open = async () => (await signaler.metrics()).get("weft_mailboxes");
   await until("a mailbox", open, (open) => open >= count);
   listener.process.kill("SIGTERM");
-  await listener.ended;
+  await listener.ended();
 }
 
 test("c9_a_stolen_database_tells_neither_what_waits_nor_who_wrote_it", async (t) => {

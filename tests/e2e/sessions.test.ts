@@ -77,7 +77,7 @@ test("p3_a_command_that_has_lost_all_that_it_stored_but_its_keys_is_understood_a
   assert.equal(await page.send(identity, { n: 1 }), "delivered");
   await listener.count(1);
   listener.process.kill("SIGTERM");
-  await listener.ended;
+  await listener.ended();
   await page.until("mesh.openLinks().length === 0", 60_000);
   const stored = readdirSync(data).filter((name) => name.startsWith("feeds.db"));
   assert.ok(stored.length > 0);
@@ -87,7 +87,7 @@ test("p3_a_command_that_has_lost_all_that_it_stored_but_its_keys_is_understood_a
   assert.equal(await page.send(identity, { n: 2 }, { until: "delivered" }), "delivered");
   await listener.line("what was sealed anew", (line) => line.data?.n === 2);
   listener.process.kill("SIGTERM");
-  await listener.ended;
+  await listener.ended();
   const sent = await Weft.run(t, "send", [page.identity, '{"n": 3}'], options);
   assert.equal((JSON.parse(sent.out) as { outcome: string }).outcome, "delivered");
   await page.until("mesh.seen.messages.length === 1");

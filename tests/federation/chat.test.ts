@@ -145,7 +145,7 @@ test("c11_a_file_of_300_kib_comes_though_both_are_never_there_together", async (
   await ada.state(id, "stored", 60_000);
   // What is behind the text has to be safe, too: that is what the end of the input waits for.
   ada.chat.write({ do: "quit" });
-  assert.equal((await ada.chat.ended).code, 0);
+  assert.equal((await ada.chat.ended()).code, 0);
   await ben.again();
   const text = await ben.hears("look", 60_000);
   assert.deepEqual(

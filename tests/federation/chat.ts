@@ -116,7 +116,7 @@ export class Person {
 
   async stops(): Promise<void> {
     this.chat.process.kill("SIGTERM");
-    await this.chat.ended;
+    await this.chat.ended();
   }
 }
 

@@ -23,7 +23,7 @@ async function friend(t: TestContext, all: readonly Signaler[], count: number): 
     await until("a mailbox", open, (open) => open >= count);
   }
   listener.process.kill("SIGTERM");
-  await listener.ended;
+  await listener.ended();
   return { data, identity };
 }
 
@@ -58,7 +58,7 @@ async function listen(
     data: who.data,
   });
   await listener.count(count, SHOWN);
-  const { code } = await listener.ended;
+  const { code } = await listener.ended();
   assert.equal(code, 0, listener.log);
   return listener.lines.map(({ json }) => json.data.text as string);
 }
@@ -150,7 +150,7 @@ test("c5_signalers_come_and_go_for_good_while_mail_waits_and_nothing_is_lost_dou
   await write();
   const leaving = living.shift() as Signaler;
   leaving.process.kill("SIGTERM");
-  await leaving.ended;
+  await leaving.ended();
   await write();
   // Some are taken in between; what is taken does not come back with those who join.
   shown.push(...(await listen(t, ben, 6, urls())));
@@ -182,7 +182,7 @@ test("c8_weft_send_waits_for_the_receipt_if_it_is_told_to_and_says_how_far_it_ca
   );
   // Not at all, if it may not wait.
   listener.process.kill("SIGTERM");
-  await listener.ended;
+  await listener.ended();
   const none = await send(t, ada, ben, "three", signalers, "--expires", "0", "--timeout", "3");
   assert.deepEqual([none.outcome, none.code], ["unreachable", 3]);
 });

@@ -31,7 +31,7 @@ test("ctrl_c_stops_gracefully_and_a_second_one_at_once", async (t) => {
   assert.equal(goodbye.fields.get(0), 15, "shutting-down");
   const said = performance.now();
   a.process.kill("SIGINT");
-  assert.deepEqual(await a.ended, { code: 0, signal: null });
+  assert.deepEqual(await a.ended(), { code: 0, signal: null });
   assert.ok(performance.now() - said < 1000);
 });
 

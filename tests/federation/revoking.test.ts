@@ -66,7 +66,7 @@ test("a_lost_place_is_listed_and_revoked_and_says_so_and_what_is_written_reaches
 
   // It meets the phone, is shown the statement, and ends.
   const second = listen(t, phone, signaler);
-  assert.deepEqual(await lost.ended, { code: 5, signal: null }, lost.log);
+  assert.deepEqual(await lost.ended(), { code: 5, signal: null }, lost.log);
   assert.match(lost.log, /revoked by its identity/);
   await second.interrupt();
 
@@ -77,7 +77,7 @@ test("a_lost_place_is_listed_and_revoked_and_says_so_and_what_is_written_reaches
   });
   assert.equal((JSON.parse(sent.out) as { outcome: string }).outcome, "stored", sent.err);
   const again = listen(t, laptop, signaler);
-  assert.deepEqual(await again.ended, { code: 5, signal: null }, again.log);
+  assert.deepEqual(await again.ended(), { code: 5, signal: null }, again.log);
   assert.match(again.log, /was revoked by its identity.*weft import/);
   assert.equal(again.lines.length, 0);
   const third = listen(t, phone, signaler);

@@ -13,6 +13,8 @@ const PROGRAM = process.env["WEFT_SIGNALER"] ?? join(ROOT, "target/release/weft-
 const LOGS = join(ROOT, "test-results/logs");
 /** How long a signaler may take to listen, milliseconds: it opens a database on a machine that is busy. */
 const STARTING = 20_000;
+/** How long anything may take until it ends, milliseconds: some have a lot to do before. */
+const ENDING = 60_000;
 
 export interface SignalerOptions {
   /** Further arguments. */
@@ -54,7 +56,7 @@ let count = 0;
 export class Signaler {
   /** Standard error so far. */
   log = "";
-  readonly ended: Promise<Ended>;
+  readonly #ended: Promise<Ended>;
 
   private constructor(
     readonly process: ChildProcess,
@@ -62,7 +64,7 @@ export class Signaler {
     readonly url: string,
     readonly idText: string,
   ) {
-    this.ended = once(process, "exit").then(([code, signal]) => ({ code, signal }) as Ended);
+    this.#ended = once(process, "exit").then(([code, signal]) => ({ code, signal }) as Ended);
   }
 
   /** Starts one that ends with the test, if it has not before. Its log is kept in test-results/logs. */
@@ -132,16 +134,21 @@ export class Signaler {
     return 1024 * Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1]);
   }
 
+  /** Waits for its end, however it comes. */
+  async ended(): Promise<Ended> {
+    return await inTime(this.#ended, () => this.log.slice(-10_000));
+  }
+
   /** Ends it without a word. */
   async kill(): Promise<Ended> {
     this.process.kill("SIGKILL");
-    return await this.ended;
+    return await this.ended();
   }
 
   /** Asks it to stop. */
   async stop(): Promise<Ended> {
     this.process.kill("SIGTERM");
-    return await this.ended;
+    return await this.ended();
   }
 }
 
@@ -269,6 +276,15 @@ export function endsWith(t: TestContext, child: ChildProcess): void {
 
 function killAll(): void {
   for (const child of running) child.kill("SIGKILL");
+}
+
+/** What a program's end gives; throws with the end of its log if that does not come. */
+export async function inTime(end: Promise<Ended>, log: () => string): Promise<Ended> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`it has not ended in ${ENDING} ms\n${log()}`)), ENDING);
+  });
+  return await Promise.race([end, late]).finally(() => clearTimeout(timer));
 }
 
 /** A directory that goes with the test. */

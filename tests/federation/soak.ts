@@ -88,7 +88,7 @@ export async function soak(
     const listener = Weft.start(t, "listen", [], options(user));
     while (!(await over())) await pause(100);
     listener.process.kill("SIGTERM");
-    await listener.ended;
+    await listener.ended();
     user.shown.push(
       ...listener.lines.map(({ json }) => ({ from: json.from as string, n: json.data.n as number })),
     );

@@ -5,7 +5,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
-import { directory, type Ended, endsWith, environment, type Run, run, until } from "./signaler.ts";
+import { directory, type Ended, endsWith, environment, inTime, type Run, run, until } from "./signaler.ts";
 
 const ROOT = resolve(fileURLToPath(import.meta.url), "../../..");
 export const PROGRAM = process.env["WEFT"] ?? join(ROOT, "target/release/weft");
@@ -38,14 +38,14 @@ export class Weft {
   readonly lines: Line[] = [];
   /** Standard error so far. */
   log = "";
-  readonly ended: Promise<Ended>;
+  readonly #ended: Promise<Ended>;
   readonly #waiters = new Set<() => void>();
 
   private constructor(
     readonly process: ChildProcess,
     readonly data: string,
   ) {
-    this.ended = once(process, "close").then(([code, signal]) => ({ code, signal }) as Ended);
+    this.#ended = once(process, "close").then(([code, signal]) => ({ code, signal }) as Ended);
     let rest = "";
     process.stdout?.on("data", (data: Buffer) => {
       const lines = (rest + data.toString("utf8")).split("\n");
@@ -57,7 +57,7 @@ export class Weft {
       this.log += data.toString("utf8");
       for (const waiter of this.#waiters) waiter();
     });
-    void this.ended.then(() => {
+    void this.#ended.then(() => {
       for (const waiter of this.#waiters) waiter();
     });
   }
@@ -135,10 +135,15 @@ export class Weft {
     this.process.stdin?.end();
   }
 
+  /** Waits for its end, however it comes. */
+  async ended(): Promise<Ended> {
+    return await inTime(this.#ended, () => this.log);
+  }
+
   /** Ctrl-C. */
   async interrupt(): Promise<Ended> {
     this.process.kill("SIGINT");
-    return await this.ended;
+    return await this.ended();
   }
 
   /**
@@ -167,7 +172,7 @@ export class Weft {
   /** Ends it without a word. */
   async kill(): Promise<Ended> {
     this.process.kill("SIGKILL");
-    return await this.ended;
+    return await this.ended();
   }
 
   async #until(what: string, is: () => boolean, within: number): Promise<void> {

@@ -33,7 +33,7 @@ test("m3_a_native_publisher_reaches_browsers_with_exactly_their_films", async (t
     assert.equal(new Set(rows.map(({ author }) => author)).size, 1);
   }
   // Everything was handed over, so it ends by itself.
-  assert.deepEqual(await publisher.ended, { code: 0, signal: null });
+  assert.deepEqual(await publisher.ended(), { code: 0, signal: null });
   assert.match(publisher.log, /3201 published/);
   // Something that comes after everything: nothing more than the films has come until then.
   const more = Weft.start(t, "publish", ["--wait-peers", "2"], { ...options, data: publisher.data });
@@ -85,14 +85,14 @@ test("m3_native_peers_alone_on_three_signalers_get_exactly_their_films", async (
     party: "movies",
   });
   for (const { reader, wanted } of readers) {
-    assert.equal((await reader.ended).code, 0, reader.log);
+    assert.equal((await reader.ended()).code, 0, reader.log);
     assert.deepEqual(
       reader.lines.map(({ json }) => json.data),
       wanted,
     );
   }
   // Readers that had enough are gone; the publisher does not wait for them for ever.
-  assert.equal((await publisher.ended).code, 0, publisher.log);
+  assert.equal((await publisher.ended()).code, 0, publisher.log);
 });
 
 test("q11_a_native_peer_seeds_a_file_for_browsers_that_come_later", async (t) => {

@@ -117,7 +117,8 @@ fn run_node(suite: &str, found: &[PathBuf], options: &[&str]) -> Result<Results>
     fs::create_dir_all(results_dir())?;
     let _ = fs::remove_file(&tap);
     let mut test = command("node", &root());
-    test.args(["--import", "tsx", "--test", "--test-reporter=spec", "--test-reporter-destination=stdout"]);
+    test.args(["--import", "tsx", "--import", "./tests/limit.ts", "--test"]);
+    test.args(["--test-reporter=spec", "--test-reporter-destination=stdout"]);
     test.arg("--test-reporter=tap").arg(format!("--test-reporter-destination={}", tap.display()));
     test.args(options).args(found);
     test.env("WEFT_SIGNALER", release_binary("weft-signaler")).env("WEFT", release_binary("weft"));

@@ -244,7 +244,7 @@ impl Mail {
 
     /// Bytes of answers that may not have arrived. Of messages and requests whoever sent them is told.
     pub(crate) fn unsent(&self) -> usize {
-        let is_answer = |one: &&Outgoing| matches!(one.purpose, Purpose::Answer { failed: None, .. });
+        let is_answer = |one: &&Outgoing| matches!(one.purpose, Purpose::Answer { .. });
         self.outgoing.values().filter(is_answer).map(|one| one.body.len()).sum()
     }
 

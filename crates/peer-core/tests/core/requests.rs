@@ -241,7 +241,16 @@ fn requests_that_wait_for_their_answers_are_bounded() {
 
 #[test]
 fn an_answer_goes_where_the_request_came_from_though_nobody_else_knows_that_peer() {
-    let mut world = World::new(10, 1);
+    answers_a_stranger(10, Ok(number(42)));
+}
+
+#[test]
+fn that_there_is_no_answer_goes_there_as_well_and_is_waited_for() {
+    answers_a_stranger(12, Err("no such film".into()));
+}
+
+fn answers_a_stranger(seed: u64, outcome: Result<Document, String>) {
+    let mut world = World::new(seed, 1);
     let me =
         Keys { identity: IdentityKey::new(&Seed::new([6; 32])), peer: PeerKey::new(&Seed::new([7; 32])) };
     let answerer = world.add_keys(me.clone(), &[0], |_: &mut Config| {});
@@ -285,7 +294,7 @@ fn an_answer_goes_where_the_request_came_from_though_nobody_else_knows_that_peer
     let request = requests(&world, answerer)[0];
     world.run(Duration::from_millis(100));
     let before = world.forwards;
-    world.command(answerer, Command::Respond { request, outcome: Ok(number(42)) });
+    world.command(answerer, Command::Respond { request, outcome });
     world.run(Duration::from_millis(100));
     assert_eq!(world.forwards, before + 1);
     assert!(world.nodes[answerer].peer.unsent() > 0, "who closes now could lose it");
