@@ -133,6 +133,30 @@ test("one person has one reaction to one text: the latest, at the same time that
   assert.equal(now(), "");
 });
 
+test("a_text_is_stored_once_the_pieces_of_its_file_are", () => {
+  const desk = new Desk();
+  const ben = desk.friend();
+  const file = { name: "a", type: "text/plain", size: 70_000, hash: "ab".repeat(32) };
+  const [other, line] = ["one", "two"].map((text) => desk.book.write(ben, text, desk.now)) as [Line, Line];
+  line.attachments = [file];
+  desk.book.follow(ben, [
+    { of: file.hash, at: 0 },
+    { of: file.hash, at: 1 },
+  ]);
+  const states = () => [other, line].map((one) => desk.book.stateOf(ben, one));
+  for (const { id } of [other, line]) desk.book.progress(ben, id, "stored", { core: id });
+  assert.deepEqual(states(), ["stored", "sending"]);
+  const pieces = ben.outbox.filter(({ what }) => what === "piece");
+  for (const piece of pieces) {
+    assert.deepEqual(states(), ["stored", "sending"]);
+    desk.book.posted(ben, piece);
+  }
+  assert.deepEqual([pieces.length, ...states()], [2, "stored", "stored"]);
+  desk.book.follow(ben, [{ of: file.hash, at: 0 }]);
+  desk.book.progress(ben, line.id, "delivered");
+  assert.deepEqual(states(), ["stored", "delivered"], "whoever has the text can ask for the rest");
+});
+
 test("c8_read_covers_what_was_written_before_and_takes_no_state_back", () => {
   const desk = new Desk();
   const ben = desk.friend();

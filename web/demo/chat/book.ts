@@ -814,6 +814,13 @@ export class Book {
     for (const piece of pieces) this.#post(person, { what: "piece", ...piece });
   }
 
+  /** How far a line of one's own is as people understand it: what is stored for somebody is so with its files. */
+  stateOf(person: Person, { state, attachments }: Pick<Line, "state" | "attachments">): State | undefined {
+    const isOf = (hash: string) => attachments.some((attachment) => attachment.hash === hash);
+    const isBehind = (post: Post) => post.what === "piece" && isOf(post.of);
+    return state === "stored" && person.outbox.some(isBehind) ? "sending" : state;
+  }
+
   /** How far a line is, and under which id the core will tell more of it. */
   progress(
     person: Person,

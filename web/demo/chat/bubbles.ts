@@ -33,6 +33,8 @@ export interface Setting {
   /** The last of one's own: how far it is stands there in words. */
   readonly isLast: boolean;
   readonly files: readonly (Shown & { readonly picture: Picture | undefined })[];
+  /** How far it is, of one's own, with its files. */
+  readonly state: State | undefined;
 }
 
 /** A picture that may be shown in line. */
@@ -70,13 +72,14 @@ export const icon = (name: string): SVGElement => {
 };
 
 /** The state of a line of one's own, not by colour or shape alone. */
-export function stateWords({ state = "sending", waits }: Line): string {
+function stateWords({ waits }: Line, state: State): string {
   return state === "sending" && waits ? "Waiting to be sent" : WORDS[state];
 }
 
 /** A line as an element; all that it shows is in `line` and `setting`. */
 export function bubble(line: Line, setting: Setting, actions: Actions): HTMLElement {
   const { own, deleted } = line;
+  const { state = "sending" } = setting;
   const who = own ? "You" : setting.name;
   const item = h("li", {
     class: ["line", own ? "own" : "theirs", setting.follows ? "follows" : "", setting.group ? "of-group" : ""]
@@ -85,7 +88,7 @@ export function bubble(line: Line, setting: Setting, actions: Actions): HTMLElem
     "data-testid": "line",
     "data-id": line.id,
     "data-own": String(own),
-    "data-state": own ? (line.state ?? "sending") : "received",
+    "data-state": own ? state : "received",
     tabindex: -1,
   });
   const box = h("div", { class: "bubble" });
@@ -104,7 +107,7 @@ export function bubble(line: Line, setting: Setting, actions: Actions): HTMLElem
     box.append(
       h("p", { class: isBig(line) ? "text big" : "text", "data-testid": "line-text" }, shown(line.text)),
     );
-  box.append(meta(line));
+  box.append(meta(line, state));
   const more = h(
     "button",
     {
@@ -121,9 +124,9 @@ export function bubble(line: Line, setting: Setting, actions: Actions): HTMLElem
   item.append(h("div", { class: "beside" }, face, box, deleted ? undefined : more));
   const reactions = reacted(line, setting, actions);
   if (reactions) item.append(reactions);
-  if (own && setting.isLast && line.state !== "failed")
-    item.append(h("p", { class: "how-far", "aria-hidden": "true" }, stateWords(line)));
-  if (line.state === "failed") item.append(failure(line, actions));
+  if (own && setting.isLast && state !== "failed")
+    item.append(h("p", { class: "how-far", "aria-hidden": "true" }, stateWords(line, state)));
+  if (state === "failed") item.append(failure(line, actions));
   return item;
 }
 
@@ -170,7 +173,7 @@ const INVITED: { readonly [taken: string]: string } = {
   false: "You have turned it down. Nobody is told.",
 };
 
-function meta(line: Line): HTMLElement {
+function meta(line: Line, state: State): HTMLElement {
   const { own, deleted, edited, time } = line;
   const stamp = h(
     "time",
@@ -179,10 +182,13 @@ function meta(line: Line): HTMLElement {
   );
   const row = h("span", { class: "meta" }, edited && !deleted ? "edited " : undefined, stamp);
   if (!own) return row;
-  const mark = icon(`m-${line.state ?? "sending"}`);
+  const mark = icon(`m-${state}`);
   mark.setAttribute("class", "mark-state");
-  row.append(mark, h("span", { class: "visually-hidden", "data-testid": "line-state" }, stateWords(line)));
-  row.title = stateWords(line);
+  row.append(
+    mark,
+    h("span", { class: "visually-hidden", "data-testid": "line-state" }, stateWords(line, state)),
+  );
+  row.title = stateWords(line, state);
   return row;
 }
 

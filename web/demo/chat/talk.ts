@@ -285,6 +285,7 @@ export class Talk {
       follows,
       isLast,
       files,
+      state: session.book.stateOf(person, line),
     };
     const nameOf = (identity: string) => session.book.memberName(person, identity);
     const others = Object.keys(line.reactions.others ?? {}).map(nameOf);
