@@ -77,7 +77,9 @@ test("d1_c2_among_five_signalers_three_and_the_home_keep_an_entry_and_everybody_
   // Somebody who is in no swarm is found over the residence, from everywhere; nobody is not.
   const hermit = await Peer.connect(all[2]?.url ?? "");
   for (const peer of peers) {
-    assert.equal(await peer.forward(hermit.id, Buffer.from("x")), "ack");
+    // It has only just come: those of its residence are told at the same time as it is welcomed.
+    const passed = () => peer.forward(hermit.id, Buffer.from("x"));
+    await until("way to the hermit", passed, (outcome) => outcome === "ack");
     await hermit.delivered();
     assert.equal(await peer.forward(new Key().id, Buffer.from("x")), "unknown-peer");
   }
