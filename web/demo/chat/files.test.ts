@@ -218,3 +218,22 @@ test("a file that a contact sends comes, whatever size a group has named for its
   const size = BYTES.length;
   assert.deepEqual(desk.files.shown(file), { state: "whole", wanted: false, size, here: size });
 });
+
+test("pieces that come before their text are kept for it, eight of one contact and no more", async () => {
+  const desk = await Desk.open();
+  const file = await attachment();
+  for (let at = 0; at < 4; at += 1) await desk.files.take("ada", file.hash, at, piece(at));
+  assert.equal(desk.files.shown(file).state, "none");
+  // Others do not crowd them out, and theirs are not taken for hers.
+  for (let at = 0; at < 20; at += 1) await desk.files.take("ben", "ee".repeat(32), at, piece(0));
+  await desk.files.take("ben", file.hash, 1, piece(0));
+  await desk.files.expect(ADA, [file]);
+  await desk.becomes(file, "whole");
+  assert.deepEqual(desk.asked, [], "all is there");
+
+  const other = await Desk.open();
+  for (let at = 0; at < 4; at += 1) await other.files.take("ada", file.hash, at, piece(at));
+  for (let at = 0; at < 6; at += 1) await other.files.take("ada", "ee".repeat(32), at, piece(0));
+  await other.files.expect(ADA, [file]);
+  assert.equal(other.files.shown(file).here, 2 * BOUNDS.piece, "the latest eight");
+});

@@ -18,6 +18,9 @@ const BY_ITSELF = 4 * 1024 * 1024;
 const STORED = 256 * 1024 * 1024;
 /** Milliseconds after which somebody who did not answer is asked again. */
 const AGAIN = 10_000;
+/** Pieces of one contact that wait for their text, and of all. */
+const EARLY = 8;
+const EARLY_OF_ALL = 64;
 /** Bytes up to which pieces follow their text, and up to which files of groups are fetched without being asked for. */
 const PUSHED = 512 * 1024;
 
@@ -39,6 +42,13 @@ interface Kept {
   wanted: boolean;
   /** All is there, and its hash is right; or what prevents it. */
   state: "parts" | "whole" | "damaged" | "gone";
+}
+
+interface Piece {
+  readonly from: string;
+  readonly of: string;
+  readonly at: number;
+  readonly data: Uint8Array;
 }
 
 /** A file, as it is shown. */
@@ -69,6 +79,8 @@ export class Files {
   /** Who is there, by group. */
   readonly #there = new Map<string, readonly string[]>();
   readonly #paused = new Map<string, ReturnType<typeof setTimeout>>();
+  /** What came before its text, oldest first. */
+  #early: Piece[] = [];
   #ids = 0;
   #closed = false;
 
@@ -179,6 +191,10 @@ export class Files {
       kept.wanted = this.#comesByItself(person, size);
       await this.#store(kept);
       if (size === 0) await this.#finish(kept);
+      const early = ({ from, of }: Piece) => from === person.identity && of === hash;
+      const came = this.#early.filter(early);
+      this.#early = this.#early.filter((piece) => !early(piece));
+      for (const { from, of, at, data } of came) await this.take(from, of, at, data);
     }
     this.go();
   }
@@ -243,6 +259,7 @@ export class Files {
   /** A piece that came. */
   async take(from: string, of: string, at: number, data: Uint8Array): Promise<void> {
     const kept = this.#kept.get(of);
+    if (kept === undefined) this.#keepEarly({ from, of, at, data });
     if (kept === undefined || kept.of !== from || kept.state === "whole") return;
     const length = Math.min(BOUNDS.piece, kept.size - at * BOUNDS.piece);
     const have = this.#haveOf(kept.id);
@@ -253,6 +270,16 @@ export class Files {
     have.add(at);
     if (have.size === count(kept.size)) await this.#finish(kept);
     else this.changed(of);
+  }
+
+  /** Keeps a piece of a contact until its text comes; in groups none is sent without being asked for. */
+  #keepEarly(piece: Piece): void {
+    const { from } = piece;
+    if (isGroup(from)) return;
+    this.#early.push(piece);
+    const isTheirs = (one: Piece) => one.from === from;
+    if (this.#early.filter(isTheirs).length > EARLY) this.#early.splice(this.#early.findIndex(isTheirs), 1);
+    if (this.#early.length > EARLY_OF_ALL) this.#early.shift();
   }
 
   /** The whole file. */
