@@ -679,7 +679,7 @@ pub enum Event {
         /// Those that our residence knows and those that are here, this one among them; or why that is not known.
         outcome: Result<Vec<OwnPeer>, ResidenceError>,
     },
-    /// What became of a [`Command::Revoke`]. Once for each.
+    /// What became of a [`Command::Revoke`]. Once for each, and not before it is in the store, if there is one that works.
     PeerRevoked {
         /// The command.
         command: CommandId,
