@@ -190,18 +190,25 @@ impl Sessions {
 
     /// Seals contents for a peer, in a session that is begun if there is none. None if a prekey of it is lacking.
     pub(crate) fn seal(&mut self, now: Time, to: PeerId, plain: &[u8], env: &mut Env) -> Option<Vec<u8>> {
-        if !self.with.has(&to) {
-            let prekey = self.prekeys.remove(&to)?;
-            self.with
-                .begin(&mut env.rng, now.millis(), to, &prekey)
-                .inspect_err(|_| env.stats.forged += 1)
-                .ok()?;
+        if !self.begin(now, to, env) {
+            return None;
         }
         let sealed = self.with.seal(&mut env.rng, to, plain);
         if let Err(error) = &sealed {
             env.warn("not-sealed", error.to_string());
         }
         sealed.ok()
+    }
+
+    /// Begins a session with a peer if there is none; false if a good prekey of it is lacking. What is begun is stored, so that a
+    /// prekey that came once is of use in the next run as well.
+    pub(crate) fn begin(&mut self, now: Time, to: PeerId, env: &mut Env) -> bool {
+        if self.with.has(&to) {
+            return true;
+        }
+        let Some(prekey) = self.prekeys.remove(&to) else { return false };
+        let begun = self.with.begin(&mut env.rng, now.millis(), to, &prekey);
+        begun.inspect_err(|_| env.stats.forged += 1).is_ok()
     }
 
     /// Opens what came in a session.

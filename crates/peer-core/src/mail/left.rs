@@ -1,7 +1,7 @@
 //! Messages that are left at the residences of their recipients: when they are, what is stored of them, how they end.
 //!
 //! A message's row has the value: number (8) | time, ms (8) | until, ms (8) | stored (1) | identity (32) | peers (1), of each its
-//! id (32) and how often it was sealed for it (1) | body.
+//! id (32) and how often it was sealed for it (1, the highest bit set if it is to be sealed for it anew) | body.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +17,9 @@ use crate::storage::Reader;
 
 /// So often a message is sealed for one peer that says that it could not open it.
 const SEALED: u8 = 4;
+/// In a row: it is to be sealed for that peer anew.
+const AGAIN: u8 = 0x80;
+const _: () = assert!(SEALED < AGAIN);
 /// In place of the command of a message of an earlier run.
 const EARLIER: CommandId = CommandId(0);
 
@@ -201,15 +204,19 @@ impl Mail {
         }
     }
 
-    /// A peer has lost the session in which messages were sealed for it: they are to be sealed again.
-    pub(crate) fn on_left_lost(&mut self, peer: &PeerId) {
-        for one in self.outgoing.values_mut() {
+    /// A peer has lost the session in which messages were sealed for it: they are to be sealed again. Gives what is to be stored of
+    /// them: whoever ends now does so in the next run, since the peer does not say it again.
+    pub(crate) fn on_left_lost(&mut self, peer: &PeerId) -> Vec<(MessageId, Vec<u8>)> {
+        let mut changed = Vec::new();
+        for (id, one) in &mut self.outgoing {
             if let Waits::Left(left) = &mut one.mail
                 && left.peers.get(peer).is_some_and(|times| *times < SEALED)
+                && left.again.insert(*peer)
             {
-                left.again.insert(*peer);
+                changed.push(*id);
             }
         }
+        changed.into_iter().filter_map(|id| Some((id, self.row_of(&id)?))).collect()
     }
 
     /// What was sealed of a message was not stored here, and must not leave.
@@ -312,7 +319,7 @@ impl Mail {
         row.push(u8::try_from(left.peers.len()).unwrap_or(u8::MAX));
         for (peer, times) in left.peers.iter().take(u8::MAX.into()) {
             row.extend_from_slice(&peer.0);
-            row.push(*times);
+            row.push(if left.again.contains(peer) { *times | AGAIN } else { *times });
         }
         row.extend_from_slice(&one.body);
         Some(row)
@@ -326,13 +333,16 @@ impl Mail {
         let [stored] = row.take()?;
         let to = IdentityId(row.take()?);
         let [count] = row.take()?;
-        let mut peers = Map::new();
+        let (mut peers, mut again) = (Map::new(), Set::new());
         for _ in 0..count {
             let peer = PeerId(row.take()?);
             let [times] = row.take()?;
-            peers.insert(peer, times);
+            peers.insert(peer, times & !AGAIN);
+            if times & AGAIN != 0 {
+                again.insert(peer);
+            }
         }
-        let left = Left { number, until, stored: stored == 1, peers, again: Set::new(), sent: false };
+        let left = Left { number, until, stored: stored == 1, peers, again, sent: false };
         let body = row.0.to_vec();
         let what = (EARLIER, Purpose::Message);
         let new = Outgoing::new(now, what, (to, time, body), Waits::Left(left), &env.config);

@@ -130,10 +130,10 @@ impl Peer {
                 Err(_) => self.env.stats.malformed += 1,
             },
             Ok(Opened::Lost { .. }) => {
-                self.on_left_lost(&from);
+                self.on_left_lost(now, &from);
                 self.on_lost(now, from);
             }
-            Ok(Opened::Missed) => self.on_left_lost(&from),
+            Ok(Opened::Missed) => self.on_left_lost(now, &from),
             Err(error) => self.on_unopened(now, from, &error, (&sender, way)),
         }
     }

@@ -216,8 +216,15 @@ impl Peer {
     }
 
     /// A peer cannot open what we left for it, or said to it.
-    pub(super) fn on_left_lost(&mut self, peer: &PeerId) {
-        self.mail.on_left_lost(peer);
+    pub(super) fn on_left_lost(&mut self, now: Time, peer: &PeerId) {
+        let again = self.mail.on_left_lost(peer);
+        if !again.is_empty() {
+            // With the prekey that came with the word: those at the residence may be as old as what was lost.
+            self.sessions.begin(now, *peer, &mut self.env);
+        }
+        for (id, row) in again {
+            self.sessions.put_left(&id, Some(row));
+        }
     }
 
     /// The store has failed: what was sealed and not stored does not leave.

@@ -490,6 +490,39 @@ fn a_recipient_that_has_lost_its_state_gets_what_was_sealed_before_sealed_anew()
 }
 
 #[test]
+fn whoever_ends_after_it_was_told_that_a_session_is_lost_seals_anew_in_the_next_run() {
+    for after in (0..400).step_by(10).map(Duration::from_millis) {
+        let mut pair = Pair::new(12);
+        pair.come(0);
+        pair.send(0, 0);
+        pair.until_stored(0, 1);
+        pair.come(1);
+        pair.world.run(SECOND * 3);
+        pair.go(1);
+        for n in 1..4 {
+            pair.send(0, n);
+        }
+        pair.until_stored(0, 4);
+        pair.go(0);
+        let disk = pair.disks[1];
+        pair.world.disks[disk].rows.clear();
+        pair.come(1);
+        pair.world.run(SECOND * 5);
+        pair.go(1);
+        assert_eq!((pair.waiting(0), pair.waiting(1)), (1, 0), "the word that nothing could be opened");
+        pair.come(0);
+        pair.world.run(after);
+        pair.go(0);
+        pair.come(0);
+        pair.world.run(SECOND * 5);
+        pair.go(0);
+        let b = pair.come(1);
+        pair.world.run(SECOND * 5);
+        assert_eq!(told(&pair.world, b), [1, 2, 3], "ended after {after:?}");
+    }
+}
+
+#[test]
 fn c7_poison_in_a_mailbox_does_not_block_what_is_behind_it() {
     let mut pair = Pair::new(13);
     let (b_keys, stranger) = (pair.keys[1].clone(), keys(90));
