@@ -5,7 +5,7 @@
 import { afterEach, beforeEach } from "node:test";
 
 /** The longest test takes four minutes. Seconds. */
-const TEST = 8 * 60;
+const TEST = Number(process.env["WEFT_TEST_SECONDS"] ?? 8 * 60);
 /** For all tests of a file, and for what may still hold the process afterwards. Seconds. */
 const FILE = 25 * 60;
 
