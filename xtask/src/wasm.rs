@@ -14,7 +14,7 @@ use std::process::{Command, Stdio};
 const OUT_NAME: &str = "weft";
 
 /// The most that the wasm may have, gzipped, in bytes: what a page on a slow phone can be asked to load (docs/adr/0024, 0062).
-pub(crate) const BUDGET_GZIP: u64 = 506_500;
+pub(crate) const BUDGET_GZIP: u64 = 507_000;
 
 /// What makes the module small once it is gzipped, found by measuring: what makes it shorter often makes it compress
 /// worse. Speed of signatures, hashes and filters is the same with all of these.
