@@ -16,7 +16,7 @@ const BUDGETS = [
   // Loaded by who exports or imports an identity.
   { what: "passphrases", files: ["passphrase.js"], budget: 13_000 },
   // The wasm once more, in base64, which gzip cannot undo completely.
-  { what: "inline, all in one", files: ["inline.js", "core.js"], budget: 529_000 },
+  { what: "inline, all in one", files: ["inline.js", "core.js"], budget: 530_000 },
 ];
 // What the chat loads at first, the package included; what draws and reads codes, and the words, come when they are needed.
 if (existsSync(chat)) BUDGETS.push({ what: "chat", files: scripts("app.js"), budget: 60_000 });
