@@ -38,16 +38,20 @@ function loseReceipts(tap: Tap): { announced: boolean; copies: number; lost: num
 /** A page in the party, and the command that listens there; it comes later, so that the page is told who it is. */
 async function pageAndListener(
   t: TestContext,
-  signalers: { readonly page: string; readonly listener: string },
+  signaler: Signaler,
+  url: string,
   options: Record<string, unknown> = {},
 ): Promise<{ page: Peer; listener: Weft; identity: string }> {
   const lab = await Lab.open(t);
   const page = await lab.page();
-  await page.start({ signalers: [signalers.page], ...options });
+  await page.start({ signalers: [url], ...options });
   await page.join("mail");
+  // Joining does not wait for the signaler.
+  const entries = async () => (await signaler.metrics()).get("weft_entries");
+  await until("the page at the signaler", entries, (count) => count === 1);
   const data = directory(t);
   const identity = await Weft.identity(data);
-  const listener = Weft.start(t, "listen", [], { signalers: [signalers.listener], party: "mail", data });
+  const listener = Weft.start(t, "listen", [], { signalers: [signaler.url], party: "mail", data });
   await page.until(`mesh.parties.mail.peers().some(({ identity }) => identity === "${identity}")`);
   return { page, listener, identity };
 }
@@ -55,11 +59,7 @@ async function pageAndListener(
 test("d10_a_page_whose_receipts_are_lost_sends_again_and_is_told_and_the_command_prints_one_message", async (t) => {
   const signaler = await Signaler.start(t);
   const tap = await Tap.open(t, signaler.url);
-  const { page, listener, identity } = await pageAndListener(
-    t,
-    { page: tap.url, listener: signaler.url },
-    NO_LINKS,
-  );
+  const { page, listener, identity } = await pageAndListener(t, signaler, tap.url, NO_LINKS);
   const seen = loseReceipts(tap);
   assert.equal(await page.send(identity, { n: 1, text: TEXT }), "delivered");
   assert.ok(seen.copies >= COPIES, `${seen.copies} copies were sent`);
@@ -102,7 +102,7 @@ test("d10_a_command_whose_receipts_are_lost_sends_again_and_is_told_and_the_page
 test("d10_a_message_to_a_paused_command_over_a_link_is_sent_again_and_confirmed_when_it_goes_on", async (t) => {
   const signaler = await Signaler.start(t);
   const tap = await Tap.open(t, signaler.url);
-  const { page, listener, identity } = await pageAndListener(t, { page: tap.url, listener: signaler.url });
+  const { page, listener, identity } = await pageAndListener(t, signaler, tap.url);
   await page.until("mesh.openLinks().length === 1");
   // There is a session: without one there would be nothing to send yet but the wish for one.
   assert.equal(await page.send(identity, { n: 0 }), "delivered");
@@ -138,10 +138,7 @@ test("d10_a_message_to_a_paused_command_over_a_link_is_sent_again_and_confirmed_
 
 test("d10_a_recipient_that_does_not_answer_is_an_error_after_ten_seconds_for_page_and_command", async (t) => {
   const signaler = await Signaler.start(t);
-  const { page, listener, identity } = await pageAndListener(t, {
-    page: signaler.url,
-    listener: signaler.url,
-  });
+  const { page, listener, identity } = await pageAndListener(t, signaler, signaler.url);
   await page.until("mesh.openLinks().length === 1");
   await listener.pause();
   const timed = async <T>(outcome: Promise<T>) => {
